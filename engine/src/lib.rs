@@ -1,0 +1,3 @@
+//! The replicated state: arena, znode tree, ACLs, sessions, quotas; prep and apply; watches.
+#![no_std]
+#![forbid(unsafe_code)]

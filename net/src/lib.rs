@@ -1,0 +1,1 @@
+//! Sockets: client connections.

@@ -1,0 +1,1 @@
+//! The arena's image on disk: write, load, inspect.

@@ -1,0 +1,3 @@
+//! The program: command line, configuration, shards and their wiring, admin side.
+
+fn main() {}
