@@ -1,1 +1,3 @@
-//! Sockets: client connections.
+//! Sockets: client connections and the session shards that serve them.
+
+pub mod message;
