@@ -1,1 +1,29 @@
 //! The transaction log: segments, group commit, replay.
+//!
+//! ZooKeeper: `FileTxnLog`, `FilePadding`, `FileTxnSnapLog.restore`. A segment is a file of fixed size, filled with zeros ahead of time
+//! and recycled; a frame in it is one group commit, written with one direct `O_DSYNC` write. What each byte means is in
+//! `docs/disk.md`.
+//!
+//! Pure: [`frame`], [`batch`], [`segment`], [`scan`], [`replay`] (the decision table), [`purge`]. Drivers: [`open`] (blocking, before any
+//! executor starts), [`Log`] (glommio) and the preparer thread behind it.
+//!
+//! Invariants: zxids strictly ascend over the whole log; one write is in flight at most; after a failed write every later append
+//! fails. Absent here: what a transaction means, sockets, the lock on the directory (the caller has it).
+
+extern crate alloc;
+
+pub mod batch;
+mod disk;
+pub mod frame;
+mod log;
+mod open;
+mod preparer;
+pub mod purge;
+pub mod replay;
+pub mod scan;
+pub mod segment;
+
+pub use batch::Batch;
+pub use log::{AppendError, Errno, Log};
+pub use open::{Direct, ForceSync, LogTail, OpenError, Options, ReplayReport, open};
+pub use preparer::{DiskSpace, Releaser};

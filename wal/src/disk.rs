@@ -1,0 +1,121 @@
+//! Blocking file work: aligned reads, direct writes with a fall-back, directories made durable.
+//!
+//! Driver. Used before the executors start and by the preparer thread, never on a shard.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::frame::BLOCK;
+
+/// Memory that direct I/O takes: starts at a multiple of [`BLOCK`].
+#[derive(Debug)]
+pub(crate) struct AlignedBuf {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl AlignedBuf {
+    /// `len` zeros.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let memory = vec![0; len + BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK);
+        assert!(start <= BLOCK);
+        Self { memory, start, len }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.len]
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+/// Whether a file system takes direct I/O is only known by asking: `true` in what this returns says that it did.
+pub(crate) fn open_direct(options: &OpenOptions, path: &Path) -> io::Result<(File, bool)> {
+    let mut direct = options.clone();
+    direct.custom_flags(OFlags::DIRECT.bits() as i32);
+    match direct.open(path) {
+        Ok(file) => Ok((file, true)),
+        Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+            options.open(path).map(|file| (file, false))
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// The first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
+pub(crate) fn read_head(path: &Path, len_max: u64) -> io::Result<AlignedBuf> {
+    let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;
+    let wanted = file.metadata()?.len().min(len_max) as usize;
+    let mut buf = AlignedBuf::zeroed(wanted.next_multiple_of(BLOCK));
+    let mut filled = 0;
+    while filled < wanted {
+        let end = buf.len.min(filled + READ_LEN);
+        match file.read(&mut buf.bytes_mut()[filled..end]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    buf.len = filled.min(wanted);
+    Ok(buf)
+}
+
+/// A whole file; see [`read_head`].
+pub(crate) fn read_all(path: &Path) -> io::Result<AlignedBuf> {
+    read_head(path, u64::MAX)
+}
+
+/// Writes `len` zeros from the start of `path`, which it creates, and makes them durable. `go_on` is asked between chunks.
+pub(crate) fn zero_fill(path: &Path, len: u64, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+    let (file, _) = open_direct(OpenOptions::new().write(true).create(true).truncate(true), path)?;
+    // One extent, and a full disk is known before anything is written. Not every file system can.
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+        Err(err) => return Err(err.into()),
+    }
+    let zeros = AlignedBuf::zeroed(ZERO_LEN);
+    let mut at = 0;
+    while at < len {
+        if !go_on() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let chunk = (len - at).min(ZERO_LEN as u64);
+        file.write_all_at(&zeros.bytes()[..chunk as usize], at)?;
+        at += chunk;
+    }
+    file.sync_all()
+}
+
+/// Zeros the first block, durably: whatever was in the file is no segment any more.
+pub(crate) fn erase_header(path: &Path) -> io::Result<()> {
+    let (file, _) = open_direct(OpenOptions::new().write(true), path)?;
+    file.write_all_at(AlignedBuf::zeroed(BLOCK).bytes(), 0)?;
+    file.sync_all()
+}
+
+/// Makes what was created, renamed or removed in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Sends what the device holds in its cache for this file to the medium.
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Bytes per read call.
+const READ_LEN: usize = 4 << 20;
+
+/// Bytes per write of zeros: large enough for the disk's full speed, small enough that the log's own writes get between.
+const ZERO_LEN: usize = 1 << 20;
+
+const _: () = assert!(READ_LEN.is_multiple_of(BLOCK) && ZERO_LEN.is_multiple_of(BLOCK));

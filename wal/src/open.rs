@@ -1,0 +1,284 @@
+//! Opening a log: find its segments, replay them, say where appending goes on. Blocking; runs before any executor starts.
+//!
+//! ZooKeeper: `FileTxnSnapLog.restore`, `FileTxnLog.getLogFiles`. Driver of [`crate::replay`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jute::Zxid;
+use tracing::warn;
+
+use crate::disk;
+use crate::frame::BLOCK;
+use crate::preparer::{DiskSpace, Preparer, Releaser, Spare};
+use crate::purge;
+use crate::replay::{Damage, End, Outcome, Place, Replayer, Verdict, begun_spare};
+use crate::scan::Stop;
+use crate::segment::{FileName, SegmentHeader};
+
+/// How a log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of a segment, a multiple of [`BLOCK`] of at least two. `preAllocSize` times 1,024. A frame that is larger gets a segment
+    /// of its own size.
+    pub segment_bytes: u64,
+    /// Whether an append is durable when it returns. `Off` is `forceSync=no`: a power cut loses what was acknowledged.
+    pub force_sync: ForceSync,
+    /// Whether to write past the page cache.
+    pub direct: Direct,
+    /// With less than this free, [`DiskSpace::nearly_full`] is true. Bytes.
+    pub reserve_bytes: u64,
+}
+
+/// See [`Options::force_sync`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForceSync {
+    /// Every append is on the medium when it returns.
+    On,
+    /// The kernel and the device write when they like.
+    Off,
+}
+
+/// See [`Options::direct`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direct {
+    /// Direct I/O where the file system takes it.
+    IfPossible,
+    /// Through the page cache.
+    Off,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            force_sync: ForceSync::On,
+            direct: Direct::IfPossible,
+            reserve_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What replay did, for the line at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Segments read.
+    pub segments: usize,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Good frames.
+    pub frames: u64,
+    /// Records delivered: those above the image.
+    pub records: u64,
+    /// The last zxid, of the log or of the image.
+    pub last_zxid: Zxid,
+    /// A torn last write: file, byte, and how it showed.
+    pub cut: Option<(FileName, u64, Stop)>,
+    /// A newest segment in which no frame was whole, set aside under this name.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// A log does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError<E> {
+    /// The system refused a file or the directory.
+    #[error("{path}: {what}: {source}", path = .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Acknowledged transactions may be gone.
+    #[error(
+        "{path} at byte {offset}: {damage}; the log is whole up to zxid {last_zxid}. Restore this directory from a copy, or move this \
+         file and those with a higher zxid away to go on from {last_zxid} without what is in them",
+        path = .path.display()
+    )]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Byte of the damage; 0 is its header.
+        offset: u64,
+        /// What is wrong.
+        damage: Damage,
+        /// Up to here everything is there.
+        last_zxid: Zxid,
+    },
+    /// The caller could not apply a transaction.
+    #[error("transaction {zxid} in the log: {source}")]
+    Apply {
+        /// Which.
+        zxid: Zxid,
+        /// Why.
+        source: E,
+    },
+}
+
+/// The end of an opened log: what [`crate::Log::start`] goes on from. May be sent to another thread.
+#[derive(Debug)]
+pub struct LogTail {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) end: End,
+    pub(crate) preparer: Preparer,
+}
+
+impl LogTail {
+    /// The last zxid, of the log or of the image.
+    pub fn last_zxid(&self) -> Zxid {
+        self.end.last_zxid
+    }
+
+    /// The room on its disk.
+    pub fn space(&self) -> DiskSpace {
+        self.preparer.space()
+    }
+
+    /// For whoever purges images.
+    pub fn releaser(&self) -> Releaser {
+        self.preparer.releaser()
+    }
+}
+
+/// Opens the log in `dir`, which is made if missing, and delivers every transaction above `image_zxid` to `apply`, in order.
+///
+/// Nobody else may use the directory: its lock is the caller's. Starts the preparer thread, with the caller's affinity.
+///
+/// # Errors
+/// [`OpenError`]; the log is then as it was, and nothing in it was cut.
+pub fn open<E>(
+    dir: &Path,
+    options: &Options,
+    image_zxid: Zxid,
+    mut apply: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
+) -> Result<(LogTail, ReplayReport), OpenError<E>> {
+    assert!(
+        options.segment_bytes.is_multiple_of(BLOCK as u64)
+            && 2 * BLOCK as u64 <= options.segment_bytes
+    );
+    fs::create_dir_all(dir).map_err(at("making the directory", dir))?;
+    let mut files = Files::find(dir, options)?;
+    let mut replayer = Replayer::new(image_zxid);
+    let mut report = ReplayReport::default();
+    let first = purge::unneeded(&files.segments, image_zxid);
+    for idx in first..files.segments.len() {
+        let first_zxid = files.segments[idx];
+        let name = FileName::Log(first_zxid);
+        let path = dir.join(name.to_string());
+        let place = if idx + 1 == files.segments.len() { Place::Newest } else { Place::Older };
+        let bytes = disk::read_all(&path).map_err(at("reading a log segment", &path))?;
+        report.segments += 1;
+        report.bytes += bytes.bytes().len() as u64;
+        let Outcome { verdict, offset, stop } = replayer
+            .segment(first_zxid, place, bytes.bytes(), &mut apply)
+            .map_err(|(zxid, source)| OpenError::Apply { zxid, source })?;
+        match verdict {
+            Verdict::Next => {}
+            Verdict::Tail => {
+                disk::sync_file(&path).map_err(at("syncing the newest log segment", &path))?;
+                report.cut = stop.filter(|&it| it == Stop::Bad).map(|it| (name, offset, it));
+            }
+            Verdict::Discard => report.set_aside = Some(files.set_aside(&path)?),
+            Verdict::Refuse(damage) => {
+                let last_zxid = replayer.end().last_zxid;
+                return Err(OpenError::Damaged { path, offset, damage, last_zxid });
+            }
+        }
+    }
+    if report.set_aside.is_some() {
+        files.segments.pop();
+    }
+    let end = replayer.end();
+    report.frames = replayer.frames;
+    report.records = replayer.records;
+    report.last_zxid = end.last_zxid;
+    let preparer = Preparer::start(dir, options, files.segments, files.spares)
+        .map_err(at("starting the log's preparer", dir))?;
+    Ok((LogTail { dir: dir.to_path_buf(), options: *options, end, preparer }, report))
+}
+
+/// The log's files, with begun spares given their names, and unfinished ones removed.
+struct Files {
+    dir: PathBuf,
+    segments: Vec<Zxid>,
+    spares: Vec<Spare>,
+}
+
+impl Files {
+    fn find<E>(dir: &Path, options: &Options) -> Result<Self, OpenError<E>> {
+        let mut files = Self { dir: dir.to_path_buf(), segments: Vec::new(), spares: Vec::new() };
+        let mut names = list(dir).map_err(at("listing the directory", dir))?;
+        names.sort_unstable();
+        for name in names {
+            let path = dir.join(name.to_string());
+            match name {
+                FileName::Log(first_zxid) => files.segments.push(first_zxid),
+                FileName::Spare(number) => {
+                    files
+                        .spare(number, &path, options)
+                        .map_err(at("looking into a spare log segment", &path))?;
+                }
+                FileName::Unfinished(_) => {
+                    fs::remove_file(&path)
+                        .map_err(at("removing an unfinished log segment", &path))?;
+                }
+            }
+        }
+        files.segments.sort_unstable();
+        disk::sync_dir(dir).map_err(at("syncing the directory", dir))?;
+        Ok(files)
+    }
+
+    /// A begun one is a segment; a clean one of the right length is a spare; anything else is nothing.
+    fn spare(&mut self, number: u64, path: &Path, options: &Options) -> io::Result<()> {
+        let head = disk::read_head(path, BLOCK as u64)?;
+        let len = fs::metadata(path)?.len();
+        let clean = head.bytes().len() == BLOCK && head.bytes().iter().all(|&it| it == 0);
+        if clean && len == options.segment_bytes {
+            self.spares.push(Spare { number, len });
+            return Ok(());
+        }
+        if SegmentHeader::decode(head.bytes()).is_ok()
+            && let Some(FileName::Log(first_zxid)) = begun_spare(disk::read_all(path)?.bytes())
+        {
+            let named = self.dir.join(FileName::Log(first_zxid).to_string());
+            if named.exists() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(path, named)?;
+            self.segments.push(first_zxid);
+            return Ok(());
+        }
+        fs::remove_file(path)
+    }
+
+    /// Nothing is thrown away that somebody might want to look at.
+    fn set_aside<E>(&self, path: &Path) -> Result<PathBuf, OpenError<E>> {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".torn");
+        let aside = PathBuf::from(aside);
+        fs::rename(path, &aside).map_err(at("setting a torn log segment aside", path))?;
+        disk::sync_dir(&self.dir).map_err(at("syncing the directory", &self.dir))?;
+        warn!(file = %aside.display(), "the newest log segment held no whole frame: set aside");
+        Ok(aside)
+    }
+}
+
+/// Our files in `dir`, in no order; others are left alone.
+fn list(dir: &Path) -> io::Result<Vec<FileName>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().to_str().and_then(FileName::parse));
+    }
+    Ok(names)
+}
+
+fn at<E>(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError<E> {
+    let path = path.to_path_buf();
+    move |source| OpenError::Io { what, path, source }
+}

@@ -1,0 +1,7 @@
+//! The log against a real file system: what was appended is there after opening again.
+
+// `cfg(test)` tells clippy that these are tests; cargo builds nothing else here.
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod round_trip;
