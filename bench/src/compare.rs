@@ -1,0 +1,196 @@
+//! Side by side: the same load on both servers in turn, and the ratio of each pair.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::load::{Driver, Shape};
+use crate::process::Usage;
+use crate::server::{Kind, Programs, Server};
+use crate::workload::{Requests, Workload, Znodes};
+
+/// One run of one load on one server.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Run {
+    /// On which.
+    pub server: Kind,
+    /// Replies per second.
+    pub per_second: f64,
+    /// Replies with an error.
+    pub errors: u64,
+    /// From due to reply, microseconds, at 50 %, 99 % and 99.9 %.
+    pub latency_us: [f64; 3],
+    /// The server's CPU time per reply, microseconds.
+    pub cpu_us: f64,
+    /// Bytes that the server wrote, per reply.
+    pub written: f64,
+    /// The server's context switches, per reply.
+    pub switches: f64,
+}
+
+/// A load on both servers, interleaved.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Pairs {
+    /// The load.
+    pub workload: Workload,
+    /// How hard.
+    pub shape: Shape,
+    /// Ringkeeper's and the reference's runs in turn.
+    pub runs: Vec<Run>,
+}
+
+impl Pairs {
+    /// Ringkeeper's figure divided by the reference's, pair by pair, ascending.
+    pub fn ratios(&self, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
+        let of = |kind: Kind| self.runs.iter().filter(move |run| run.server == kind);
+        let mut ratios: Vec<f64> = of(Kind::Ringkeeper)
+            .zip(of(Kind::Reference))
+            .map(|(ours, theirs)| figure(ours) / figure(theirs))
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios
+    }
+
+    /// The middle of [`Pairs::ratios`].
+    pub fn ratio(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+        let ratios = self.ratios(figure);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The middle of one server's figures.
+    pub fn median(&self, kind: Kind, figure: impl Fn(&Run) -> f64) -> f64 {
+        let runs = self.runs.iter().filter(|run| run.server == kind);
+        let mut figures: Vec<f64> = runs.map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the programs are.
+    pub programs: Programs,
+    /// The loads.
+    pub workloads: Vec<Workload>,
+    /// How hard.
+    pub shape: Shape,
+    /// Pairs per load.
+    pub pairs: usize,
+    /// Seconds of load on each server before the first pair: compiles Java's code.
+    pub warmup_seconds: f64,
+    /// Znodes prepared, and bytes of each.
+    pub znodes: (u64, usize),
+}
+
+/// Runs the plan: both servers are up all the time, and only one is under load.
+///
+/// # Errors
+/// A server does not start or a load fails.
+pub fn compare(plan: &Plan) -> Result<Vec<Pairs>> {
+    let servers = [
+        Server::start(Kind::Ringkeeper, &plan.programs)?,
+        Server::start(Kind::Reference, &plan.programs)?,
+    ];
+    let (count, len) = plan.znodes;
+    let znodes = Znodes { root: "/bench/set".to_owned(), count, data: vec![b'x'; len] };
+    let mut drivers = Vec::new();
+    for server in &servers {
+        let mut driver = Driver::open(server.address, plan.shape.connections)?;
+        driver.prepare(&znodes)?;
+        drivers.push(driver);
+    }
+    let mut all = Vec::new();
+    for &workload in &plan.workloads {
+        let mut pairs = Pairs { workload, shape: plan.shape, runs: Vec::new() };
+        let mut requests: Vec<Requests> =
+            (0..2).map(|_| Requests::new(workload, znodes.clone(), 0x5eed)).collect();
+        let warm = Shape { seconds: plan.warmup_seconds, warmup_seconds: 0.0, ..plan.shape };
+        for (driver, requests) in drivers.iter_mut().zip(&mut requests) {
+            driver.run(warm, requests)?;
+        }
+        for pair in 0..plan.pairs {
+            for ((server, driver), requests) in servers.iter().zip(&mut drivers).zip(&mut requests)
+            {
+                let run = measure(server, driver, plan.shape, requests)?;
+                eprintln_run(workload, pair, &run);
+                pairs.runs.push(run);
+            }
+        }
+        all.push(pairs);
+    }
+    Ok(all)
+}
+
+fn measure(
+    server: &Server,
+    driver: &mut Driver,
+    shape: Shape,
+    requests: &mut Requests,
+) -> Result<Run> {
+    let before = Usage::of(server.pid())?;
+    let outcome = driver.run(shape, requests)?;
+    let used = Usage::of(server.pid())?.since(before);
+    let warmed = shape.warmup_seconds / shape.seconds + 1.0;
+    let replies = outcome.replies as f64 * warmed;
+    let at = |quantile: f64| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
+    Ok(Run {
+        server: server.kind,
+        per_second: outcome.per_second(),
+        errors: outcome.errors,
+        latency_us: [at(0.5), at(0.99), at(0.999)],
+        cpu_us: used.cpu_us as f64 / replies,
+        written: used.written as f64 / replies,
+        switches: used.switches as f64 / replies,
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
+fn eprintln_run(workload: Workload, pair: usize, run: &Run) {
+    let [p50, p99, p999] = run.latency_us;
+    eprintln!(
+        "{workload:?} {pair} {:<10?} {:>9.0}/s  p50 {p50:.0} p99 {p99:.0} p99.9 {p999:.0} us  \
+         cpu {:.2} us  {:.0} B written  {} errors",
+        run.server, run.per_second, run.cpu_us, run.written, run.errors
+    );
+}
+
+/// Memory and restart of one server with `count` znodes.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Filled {
+    /// Which.
+    pub server: Kind,
+    /// Znodes.
+    pub znodes: u64,
+    /// Resident bytes that each costs.
+    pub bytes_each: f64,
+    /// From the start after a kill to the first session, seconds; each time.
+    pub restart_seconds: [f64; 3],
+}
+
+/// Fills a server with znodes of `len` bytes, measures it, kills it and starts it again.
+///
+/// # Errors
+/// A server does not start or a load fails.
+pub fn fill(kind: Kind, programs: &Programs, count: u64, len: usize) -> Result<Filled> {
+    let mut server = Server::start(kind, programs)?;
+    let mut driver = Driver::open(server.address, 16)?;
+    let before = Usage::of(server.pid())?.resident;
+    // Paths of 30 bytes.
+    let root = "/bench/memory-shape".to_owned();
+    let znodes = Znodes { root, count, data: vec![b'x'; len] };
+    driver.prepare(&znodes)?;
+    let resident = Usage::of(server.pid())?.resident;
+    drop(driver);
+    let mut restart_seconds = [0.0; 3];
+    for seconds in &mut restart_seconds {
+        *seconds = server.restart()?.as_secs_f64();
+    }
+    let bytes_each = resident.saturating_sub(before) as f64 / count as f64;
+    Ok(Filled { server: kind, znodes: count, bytes_each, restart_seconds })
+}
+
+/// The place for data directories when none is named.
+pub fn default_data() -> PathBuf {
+    std::env::temp_dir().join(format!("ringkeeper-bench-{}", std::process::id()))
+}

@@ -1,0 +1,69 @@
+//! What the kernel says of a server's process: CPU time, memory, disk, switches.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+/// Counters of one process at one moment.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct Usage {
+    /// User and system time, microseconds.
+    pub cpu_us: u64,
+    /// Resident memory, bytes.
+    pub resident: u64,
+    /// Bytes that it caused to be written to a disk.
+    pub written: u64,
+    /// Voluntary and other context switches of all its threads.
+    pub switches: u64,
+}
+
+impl Usage {
+    /// Reads the counters of `pid`.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn of(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("no such process")?;
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+        // Fields 14 and 15 of the file; a tick is 10 ms on Linux.
+        let cpu_us = (ticks(11) + ticks(12)) * 10_000;
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        Ok(Self {
+            cpu_us,
+            resident: value(&status, "VmRSS:") << 10,
+            written: value(&io, "write_bytes:"),
+            switches: switches(pid),
+        })
+    }
+
+    /// What came since `earlier`; memory is as it is now.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us - earlier.cpu_us,
+            resident: self.resident,
+            written: self.written.saturating_sub(earlier.written),
+            switches: self.switches.saturating_sub(earlier.switches),
+        }
+    }
+}
+
+fn value(text: &str, key: &str) -> u64 {
+    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
+fn switches(pid: u32) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let of = |status: &str| {
+        value(status, "voluntary_ctxt_switches:") + value(status, "nonvoluntary_ctxt_switches:")
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+        .map(|status| of(&status))
+        .sum()
+}

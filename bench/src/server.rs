@@ -1,0 +1,136 @@
+//! Servers under test: started with the same promise on the same disk, stopped, killed, started again.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::connection::Connection;
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// This project's.
+    Ringkeeper,
+    /// Apache ZooKeeper.
+    Reference,
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The `ringkeeper` binary.
+    pub ringkeeper: PathBuf,
+    /// The script that starts the reference server with a configuration file.
+    pub reference: PathBuf,
+    /// Where data directories are made.
+    pub data: PathBuf,
+    /// The core that servers run on.
+    pub core: usize,
+}
+
+/// A server that runs; killed and its data removed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Which one.
+    pub kind: Kind,
+    /// Where it listens.
+    pub address: SocketAddr,
+    programs: Programs,
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a server on an empty data directory and waits until it serves.
+    ///
+    /// # Errors
+    /// It does not start, or does not serve within a minute.
+    pub fn start(kind: Kind, programs: &Programs) -> Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let dir = programs.data.join(format!("{kind:?}-{port}").to_lowercase());
+        fs::create_dir_all(dir.join("data")).with_context(|| format!("{}", dir.display()))?;
+        let config = format!(
+            "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n\
+             maxClientCnxns=0\nglobalOutstandingLimit=100000\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\n",
+            dir.join("data").display(),
+        );
+        fs::write(dir.join("zoo.cfg"), config)?;
+        let child = spawn(kind, programs, &dir)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let server = Self { kind, address, programs: programs.clone(), dir, child };
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the server with signal 9, starts it again on its data, and says how long it took to its first session.
+    ///
+    /// # Errors
+    /// It does not serve again within two minutes.
+    pub fn restart(&mut self) -> Result<Duration> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let start = Instant::now();
+        self.child = spawn(self.kind, &self.programs, &self.dir)?;
+        self.wait()?;
+        Ok(start.elapsed())
+    }
+
+    fn wait(&self) -> Result<()> {
+        let start = Instant::now();
+        while Connection::open(self.address, 30_000).is_err() {
+            let log = self.dir.join("log");
+            ensure!(
+                start.elapsed() < Duration::from_secs(120),
+                "{:?} does not serve: {}",
+                self.kind,
+                fs::read_to_string(log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
+    let config = dir.join("zoo.cfg");
+    let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
+    let mut command = Command::new("taskset");
+    command.args(["-c", &programs.core.to_string()]);
+    match kind {
+        Kind::Ringkeeper => {
+            command.arg(&programs.ringkeeper).args(["server", "--cores"]);
+            command.arg(programs.core.to_string()).arg("--config").arg(config);
+        }
+        Kind::Reference => {
+            // Sane options for one core and millions of znodes, and no artificial limits.
+            let flags = "-Xms4g -Xmx4g -XX:+UseG1GC -XX:+AlwaysPreTouch \
+                         -Dzookeeper.globalOutstandingLimit=100000";
+            command.arg(&programs.reference).arg(config).env("JVMFLAGS", flags);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // The whole group goes when the harness is interrupted.
+    command.process_group(0);
+    command.spawn().with_context(|| format!("cannot start {kind:?}"))
+}
