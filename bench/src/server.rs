@@ -92,7 +92,7 @@ impl Server {
         while Connection::open(self.address, 30_000).is_err() {
             let log = self.dir.join("log");
             ensure!(
-                start.elapsed() < Duration::from_secs(120),
+                start.elapsed() < Duration::from_mins(2),
                 "{:?} does not serve: {}",
                 self.kind,
                 fs::read_to_string(log).unwrap_or_default()
@@ -106,9 +106,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.dir));
     }
 }
 
