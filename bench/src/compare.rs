@@ -11,37 +11,37 @@ use crate::workload::{Requests, Workload, Znodes};
 
 /// One run of one load on one server.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Run {
+pub(crate) struct Run {
     /// On which.
-    pub server: Kind,
+    pub(crate) server: Kind,
     /// Replies per second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Replies with an error.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// From due to reply, microseconds, at 50 %, 99 % and 99.9 %.
-    pub latency_us: [f64; 3],
+    pub(crate) latency_us: [f64; 3],
     /// The server's CPU time per reply, microseconds.
-    pub cpu_us: f64,
+    pub(crate) cpu_us: f64,
     /// Bytes that the server wrote, per reply.
-    pub written: f64,
+    pub(crate) written: f64,
     /// The server's context switches, per reply.
-    pub switches: f64,
+    pub(crate) switches: f64,
 }
 
 /// A load on both servers, interleaved.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     /// The load.
-    pub workload: Workload,
+    pub(crate) workload: Workload,
     /// How hard.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Ringkeeper's and the reference's runs in turn.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
 }
 
 impl Pairs {
     /// Ringkeeper's figure divided by the reference's, pair by pair, ascending.
-    pub fn ratios(&self, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
+    pub(crate) fn ratios(&self, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
         let of = |kind: Kind| self.runs.iter().filter(move |run| run.server == kind);
         let mut ratios: Vec<f64> = of(Kind::Ringkeeper)
             .zip(of(Kind::Reference))
@@ -52,13 +52,13 @@ impl Pairs {
     }
 
     /// The middle of [`Pairs::ratios`].
-    pub fn ratio(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+    pub(crate) fn ratio(&self, figure: impl Fn(&Run) -> f64) -> f64 {
         let ratios = self.ratios(figure);
         ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
     /// The middle of one server's figures.
-    pub fn median(&self, kind: Kind, figure: impl Fn(&Run) -> f64) -> f64 {
+    pub(crate) fn median(&self, kind: Kind, figure: impl Fn(&Run) -> f64) -> f64 {
         let runs = self.runs.iter().filter(|run| run.server == kind);
         let mut figures: Vec<f64> = runs.map(figure).collect();
         figures.sort_by(f64::total_cmp);
@@ -68,26 +68,26 @@ impl Pairs {
 
 /// What to compare.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Where the programs are.
-    pub programs: Programs,
+    pub(crate) programs: Programs,
     /// The loads.
-    pub workloads: Vec<Workload>,
+    pub(crate) workloads: Vec<Workload>,
     /// How hard.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Pairs per load.
-    pub pairs: usize,
+    pub(crate) pairs: usize,
     /// Seconds of load on each server before the first pair: compiles Java's code.
-    pub warmup_seconds: f64,
+    pub(crate) warmup_seconds: f64,
     /// Znodes prepared, and bytes of each.
-    pub znodes: (u64, usize),
+    pub(crate) znodes: (u64, usize),
 }
 
 /// Runs the plan: both servers are up all the time, and only one is under load.
 ///
 /// # Errors
 /// A server does not start or a load fails.
-pub fn compare(plan: &Plan) -> Result<Vec<Pairs>> {
+pub(crate) fn compare(plan: &Plan) -> Result<Vec<Pairs>> {
     let servers = [
         Server::start(Kind::Ringkeeper, &plan.programs)?,
         Server::start(Kind::Reference, &plan.programs)?,
@@ -157,22 +157,22 @@ fn eprintln_run(workload: Workload, pair: usize, run: &Run) {
 
 /// Memory and restart of one server with `count` znodes.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Filled {
+pub(crate) struct Filled {
     /// Which.
-    pub server: Kind,
+    pub(crate) server: Kind,
     /// Znodes.
-    pub znodes: u64,
+    pub(crate) znodes: u64,
     /// Resident bytes that each costs.
-    pub bytes_each: f64,
+    pub(crate) bytes_each: f64,
     /// From the start after a kill to the first session, seconds; each time.
-    pub restart_seconds: [f64; 3],
+    pub(crate) restart_seconds: [f64; 3],
 }
 
 /// Fills a server with znodes of `len` bytes, measures it, kills it and starts it again.
 ///
 /// # Errors
 /// A server does not start or a load fails.
-pub fn fill(kind: Kind, programs: &Programs, count: u64, len: usize) -> Result<Filled> {
+pub(crate) fn fill(kind: Kind, programs: &Programs, count: u64, len: usize) -> Result<Filled> {
     let mut server = Server::start(kind, programs)?;
     let mut driver = Driver::open(server.address, 16)?;
     let before = Usage::of(server.pid())?.resident;
@@ -191,6 +191,6 @@ pub fn fill(kind: Kind, programs: &Programs, count: u64, len: usize) -> Result<F
 }
 
 /// The place for data directories when none is named.
-pub fn default_data() -> PathBuf {
+pub(crate) fn default_data() -> PathBuf {
     std::env::temp_dir().join(format!("ringkeeper-bench-{}", std::process::id()))
 }

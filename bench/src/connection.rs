@@ -14,18 +14,18 @@ use mio::net::TcpStream;
 
 /// A reply as the load sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// When the request was due: for a closed loop, when it was handed to the socket.
-    pub due: Instant,
+    pub(crate) due: Instant,
     /// The outcome's number.
-    pub err: i32,
+    pub(crate) err: i32,
 }
 
 /// A session on one socket with any number of requests in flight.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The socket, for registering it.
-    pub socket: TcpStream,
+    pub(crate) socket: TcpStream,
     out: Vec<u8>,
     sent: usize,
     input: Vec<u8>,
@@ -39,7 +39,7 @@ impl Connection {
     ///
     /// # Errors
     /// The server cannot be reached, or refuses the session.
-    pub fn open(server: SocketAddr, timeout_ms: i32) -> Result<Self> {
+    pub(crate) fn open(server: SocketAddr, timeout_ms: i32) -> Result<Self> {
         let mut socket = std::net::TcpStream::connect(server).context("connect")?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -74,12 +74,12 @@ impl Connection {
     }
 
     /// Requests that wait for their reply.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
     /// Queues a request that was due at `due`; `write` appends its record.
-    pub fn request(&mut self, due: Instant, op: Op, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn request(&mut self, due: Instant, op: Op, write: impl FnOnce(&mut Vec<u8>)) {
         let xid = Xid(self.next_xid);
         self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
         let start = self.out.len();
@@ -94,7 +94,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection has ended.
-    pub fn flush(&mut self) -> Result<bool> {
+    pub(crate) fn flush(&mut self) -> Result<bool> {
         while self.sent < self.out.len() {
             match self.socket.write(&self.out[self.sent..]) {
                 Ok(0) => bail!("the server closed the connection"),
@@ -113,7 +113,11 @@ impl Connection {
     ///
     /// # Errors
     /// The connection has ended, or a reply is out of order.
-    pub fn receive(&mut self, scratch: &mut [u8], mut each: impl FnMut(Reply)) -> Result<()> {
+    pub(crate) fn receive(
+        &mut self,
+        scratch: &mut [u8],
+        mut each: impl FnMut(Reply),
+    ) -> Result<()> {
         match self.socket.read(scratch) {
             Ok(0) => bail!("the server closed the connection"),
             Ok(len) => self.input.extend_from_slice(&scratch[..len]),

@@ -13,42 +13,42 @@ use crate::workload::{self, Requests, Workload, Znodes};
 
 /// How hard to press.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Connections, each with a session.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Requests in flight on each.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// Requests per second in all, due at fixed moments (open loop); none for as many as are answered (closed loop).
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// How long, after the warm-up.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// How long before anything is counted.
-    pub warmup_seconds: f64,
+    pub(crate) warmup_seconds: f64,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Replies while it counted.
-    pub replies: u64,
+    pub(crate) replies: u64,
     /// Replies with an error among them.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// How long it counted.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// From due to reply, nanoseconds.
-    pub latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
 }
 
 impl Outcome {
     /// Replies per second.
-    pub fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.replies as f64 / self.elapsed.as_secs_f64()
     }
 }
 
 /// Connections under one poll.
 #[derive(Debug)]
-pub struct Driver {
+pub(crate) struct Driver {
     poll: Poll,
     connections: Vec<Connection>,
     scratch: Vec<u8>,
@@ -59,7 +59,7 @@ impl Driver {
     ///
     /// # Errors
     /// One of them cannot be opened.
-    pub fn open(server: SocketAddr, connections: usize) -> Result<Self> {
+    pub(crate) fn open(server: SocketAddr, connections: usize) -> Result<Self> {
         let poll = Poll::new()?;
         let mut opened = Vec::with_capacity(connections);
         for token in 0..connections {
@@ -75,7 +75,7 @@ impl Driver {
     ///
     /// # Errors
     /// A create fails with anything but NodeExists, or the connection ends.
-    pub fn prepare(&mut self, znodes: &Znodes) -> Result<()> {
+    pub(crate) fn prepare(&mut self, znodes: &Znodes) -> Result<()> {
         for end in znodes.root.match_indices('/').skip(1).map(|(at, _)| at) {
             self.one(Op::Create, &znodes.root[..end], b"")?;
         }
@@ -95,7 +95,12 @@ impl Driver {
     ///
     /// # Errors
     /// A request fails with anything but NodeExists, or a connection ends.
-    pub fn run_count(&mut self, requests: &mut Requests, count: u64, depth: usize) -> Result<()> {
+    pub(crate) fn run_count(
+        &mut self,
+        requests: &mut Requests,
+        count: u64,
+        depth: usize,
+    ) -> Result<()> {
         let mut left = count;
         let mut events = Events::with_capacity(1024);
         let mut failed = None;
@@ -140,7 +145,7 @@ impl Driver {
     ///
     /// # Errors
     /// A connection ends, or nothing is answered for ten seconds.
-    pub fn run(&mut self, shape: Shape, requests: &mut Requests) -> Result<Outcome> {
+    pub(crate) fn run(&mut self, shape: Shape, requests: &mut Requests) -> Result<Outcome> {
         let start = Instant::now();
         let counted_from = start + Duration::from_secs_f64(shape.warmup_seconds);
         let end = counted_from + Duration::from_secs_f64(shape.seconds);

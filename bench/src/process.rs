@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 
 /// Counters of one process at one moment.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system time, microseconds.
-    pub cpu_us: u64,
+    pub(crate) cpu_us: u64,
     /// Resident memory, bytes.
-    pub resident: u64,
+    pub(crate) resident: u64,
     /// Bytes that it caused to be written to a disk.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Voluntary and other context switches of all its threads.
-    pub switches: u64,
+    pub(crate) switches: u64,
 }
 
 impl Usage {
@@ -22,7 +22,7 @@ impl Usage {
     ///
     /// # Errors
     /// There is no such process.
-    pub fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("no such process")?;
         let fields: Vec<&str> =
             stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -41,7 +41,7 @@ impl Usage {
 
     /// What came since `earlier`; memory is as it is now.
     #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             cpu_us: self.cpu_us - earlier.cpu_us,
             resident: self.resident,

@@ -14,7 +14,7 @@ use crate::connection::Connection;
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// This project's.
     Ringkeeper,
     /// Apache ZooKeeper.
@@ -23,24 +23,24 @@ pub enum Kind {
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
-pub struct Programs {
+pub(crate) struct Programs {
     /// The `ringkeeper` binary.
-    pub ringkeeper: PathBuf,
+    pub(crate) ringkeeper: PathBuf,
     /// The script that starts the reference server with a configuration file.
-    pub reference: PathBuf,
+    pub(crate) reference: PathBuf,
     /// Where data directories are made.
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// The core that servers run on.
-    pub core: usize,
+    pub(crate) core: usize,
 }
 
 /// A server that runs; killed and its data removed when dropped.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Which one.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     programs: Programs,
     dir: PathBuf,
     child: Child,
@@ -51,7 +51,7 @@ impl Server {
     ///
     /// # Errors
     /// It does not start, or does not serve within a minute.
-    pub fn start(kind: Kind, programs: &Programs) -> Result<Self> {
+    pub(crate) fn start(kind: Kind, programs: &Programs) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let dir = programs.data.join(format!("{kind:?}-{port}").to_lowercase());
         fs::create_dir_all(dir.join("data")).with_context(|| format!("{}", dir.display()))?;
@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// The process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -78,7 +78,7 @@ impl Server {
     ///
     /// # Errors
     /// It does not serve again within two minutes.
-    pub fn restart(&mut self) -> Result<Duration> {
+    pub(crate) fn restart(&mut self) -> Result<Duration> {
         self.child.kill()?;
         self.child.wait()?;
         let start = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Instant;
 /// A load by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Workload {
+pub(crate) enum Workload {
     /// getData of prepared znodes.
     Get,
     /// setData of prepared znodes.
@@ -23,18 +23,18 @@ pub enum Workload {
 
 /// The znodes that a load works on: `/bench/r<run>/n<number>`.
 #[derive(Clone, Debug)]
-pub struct Znodes {
+pub(crate) struct Znodes {
     /// The parent.
-    pub root: String,
+    pub(crate) root: String,
     /// How many are prepared.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The data of each.
-    pub data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 impl Znodes {
     /// The path of the znode with this number: the root, a slash, and ten digits behind an `n`.
-    pub fn path(&self, number: u64, out: &mut String) {
+    pub(crate) fn path(&self, number: u64, out: &mut String) {
         use std::fmt::Write;
         out.clear();
         write!(out, "{}/n{number:010}", self.root).expect("a string takes everything");
@@ -43,7 +43,7 @@ impl Znodes {
 
 /// Makes requests of one workload, one after the other.
 #[derive(Debug)]
-pub struct Requests {
+pub(crate) struct Requests {
     workload: Workload,
     znodes: Znodes,
     /// State of a xorshift generator; the same seed makes the same requests.
@@ -54,7 +54,7 @@ pub struct Requests {
 
 impl Requests {
     /// A sequence of requests from a seed.
-    pub fn new(workload: Workload, znodes: Znodes, seed: u64) -> Self {
+    pub(crate) fn new(workload: Workload, znodes: Znodes, seed: u64) -> Self {
         let created = znodes.count;
         Self { workload, znodes, random: seed | 1, created, path: String::new() }
     }
@@ -67,7 +67,7 @@ impl Requests {
     }
 
     /// Queues the next request.
-    pub fn next(&mut self, due: Instant, connection: &mut Connection) {
+    pub(crate) fn next(&mut self, due: Instant, connection: &mut Connection) {
         let tenth = self.draw(10) == 0;
         let op = match self.workload {
             Workload::Exists => Op::Exists,
@@ -88,7 +88,7 @@ impl Requests {
 }
 
 /// Queues one request of `op`.
-pub fn write(connection: &mut Connection, due: Instant, op: Op, path: &[u8], data: &[u8]) {
+pub(crate) fn write(connection: &mut Connection, due: Instant, op: Op, path: &[u8], data: &[u8]) {
     let (path, data) = (Some(path), Some(data));
     connection.request(due, op, |out| match op {
         Op::SetData => SetDataRequest { path, data, version: -1 }.write(out),
