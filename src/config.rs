@@ -1,0 +1,34 @@
+//! Configuration: from a zoo.cfg, written for ZooKeeper or for this server, to typed settings.
+//!
+//! ZooKeeper: `QuorumPeerConfig` and the system properties. Every key that concerns a standalone server does what it does
+//! there; [`KEYS`] is the table, which docs/operations.md shows. Reading is pure: bytes in, [`Config`] and remarks out.
+//! Absent: doing anything with the settings, and logging.
+
+mod address;
+mod conf;
+mod default;
+mod draft;
+mod error;
+mod keys;
+mod keys_other;
+mod members;
+mod parse;
+mod properties;
+mod settings;
+mod value;
+mod warning;
+
+pub use conf::ConfFigures;
+pub use default::{CLIENT_PORT, DATA_DIR};
+pub use error::{At, ConfigError};
+pub use keys::{Capability, IdleKey, KEYS, Key, LaterKey};
+pub use keys_other::{IDLE_KEYS, LATER_KEYS};
+pub use parse::{Overrides, ReadFile};
+pub use settings::{
+    Access, ClientAddress, Config, ConnectionThrottle, Cores, DigestAlgorithm, Network, Own, Purge,
+    Requests, Secret, Sessions, Storage, Tree, WordList,
+};
+pub use warning::{Level, Place, Warning};
+
+#[cfg(test)]
+mod tests;

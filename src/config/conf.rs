@@ -1,0 +1,52 @@
+//! The settings as the four-letter word `conf` shows them.
+//!
+//! Source: `ZooKeeperServer.dumpConf`; what is not shown there is not shown here.
+
+use core::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::settings::Config;
+
+/// What `conf` shows beside the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfFigures {
+    /// Port that clients connect to; the one picked, where the settings say 0.
+    pub client_port: u16,
+    /// Snapshots on disk. Bytes.
+    pub data_dir_size: u64,
+    /// Log on disk. Bytes.
+    pub data_log_size: u64,
+}
+
+impl Config {
+    /// The answer to `conf`: lines of `key=value`, each ended.
+    ///
+    /// Source: the reference's standalone server, which has the id 0 and says -1 for a TLS port that it has not got.
+    pub fn conf(&self, figures: ConfFigures) -> String {
+        let mut text = String::new();
+        let mut line = |key: &str, value: &dyn core::fmt::Display| {
+            let written = writeln!(text, "{key}={value}");
+            assert!(written.is_ok(), "a string takes what is written to it");
+        };
+        let backlog = self.network.listen_backlog.map_or(-1, i64::from);
+        line("clientPort", &figures.client_port);
+        line("secureClientPort", &-1);
+        line("dataDir", &version_dir(&self.storage.data_dir).display());
+        line("dataDirSize", &figures.data_dir_size);
+        line("dataLogDir", &version_dir(&self.storage.data_log_dir).display());
+        line("dataLogSize", &figures.data_log_size);
+        line("tickTime", &self.sessions.tick_ms);
+        line("maxClientCnxns", &self.network.max_client_cnxns);
+        line("minSessionTimeout", &self.sessions.timeout_ms_min);
+        line("maxSessionTimeout", &self.sessions.timeout_ms_max);
+        line("clientPortListenBacklog", &backlog);
+        line("serverId", &0);
+        text
+    }
+}
+
+/// The directory in `dir` that the files are in, absolute where the working directory is known.
+fn version_dir(dir: &Path) -> PathBuf {
+    let dir = dir.join("version-2");
+    std::path::absolute(&dir).unwrap_or(dir)
+}

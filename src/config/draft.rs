@@ -1,0 +1,42 @@
+//! A configuration half read: what values alone do not decide yet.
+//!
+//! Absent: the rules that decide it, see `parse`.
+
+use std::path::PathBuf;
+
+use super::settings::Config;
+
+/// A value that its key cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bad;
+
+/// What the rows of the key table write to.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// What is decided by one key alone.
+    pub(super) config: Config,
+    pub(super) client_address: Option<String>,
+    pub(super) client_port: Option<u16>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) data_log_dir: Option<PathBuf>,
+    /// Milliseconds; `None` follows the tick.
+    pub(super) timeout_ms_min: Option<u32>,
+    /// Milliseconds; `None` follows the tick.
+    pub(super) timeout_ms_max: Option<u32>,
+    pub(super) enforce_auth: bool,
+    pub(super) schemes: Vec<String>,
+    pub(super) require_sasl: bool,
+    pub(super) dynamic_file: Option<PathBuf>,
+    /// The key just set and what counts instead of its value, which was too small.
+    pub(super) raised: Option<(&'static str, u32)>,
+}
+
+impl Draft {
+    /// `value`, or `least` with a remark.
+    pub(super) fn at_least(&mut self, key: &'static str, value: u32, least: u32) -> u32 {
+        if value < least {
+            self.raised = Some((key, least));
+        }
+        value.max(least)
+    }
+}
