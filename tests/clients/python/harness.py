@@ -1,0 +1,118 @@
+"""What every judge here uses: clients, assertions that say what was expected, and the words to the harness.
+
+A judge is a function of `host:port`; it registers itself with `@judge` under its own name. It passes by returning.
+"""
+
+import sys
+import threading
+import time
+
+from kazoo.client import KazooClient
+from kazoo.retry import KazooRetry
+
+JUDGES = {}
+
+
+def judge(function):
+    """Registers `function(hosts)` as a judge under its name."""
+    JUDGES[function.__name__] = function
+    return function
+
+
+def ask(action):
+    """Asks the harness for `restart`, `kill`, `stop` or `start` and returns when it is done."""
+    print(f"@{action}", flush=True)
+    answer = sys.stdin.readline().strip()
+    assert answer == "ok", f"the harness answered {answer!r} to @{action}"
+
+
+def say(text):
+    """A line for the judge's log."""
+    print(f"  {text}", flush=True)
+
+
+def open_client(hosts, timeout=10.0, **options):
+    """A started client that retries for ever while a server restarts. `timeout` is the session's, in seconds."""
+    retry = KazooRetry(max_tries=-1, delay=0.05, max_delay=0.5)
+    client = KazooClient(hosts, timeout=timeout, connection_retry=retry, command_retry=retry, **options)
+    client.start(timeout=15)
+    return client
+
+
+def close_client(client):
+    """Ends the session and frees the sockets."""
+    client.stop()
+    client.close()
+
+
+def equal(found, expected, what):
+    """Fails unless `found == expected`; `what` is a noun phrase."""
+    assert found == expected, f"{what}: found {found!r}, expected {expected!r}"
+
+
+def refused(error, function, *args, **kwargs):
+    """Calls the function, which must raise exactly `error`."""
+    try:
+        found = function(*args, **kwargs)
+    except Exception as err:  # noqa: BLE001 - the type is what is judged
+        assert type(err) is error, f"{args}: raised {err!r}, expected {error.__name__}"
+        return
+    raise AssertionError(f"{args}: answered {found!r}, expected {error.__name__}")
+
+
+def eventually(what, condition, seconds=10.0):
+    """Waits until `condition()` is true and returns its value; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def start_thread(function, *args):
+    """Runs `function(*args)` beside the judge; `finish()` on the result joins and raises what it raised."""
+    return Background(function, args)
+
+
+class Background(threading.Thread):
+    """A thread whose failure is the judge's failure."""
+
+    def __init__(self, function, args):
+        super().__init__(daemon=True)
+        self.function, self.args, self.result, self.error = function, args, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.result = self.function(*self.args)
+        except BaseException as err:  # noqa: BLE001 - raised again in finish
+            self.error = err
+
+    def finish(self, seconds=20.0):
+        """Waits for the end and gives what the function returned."""
+        self.join(seconds)
+        assert not self.is_alive(), f"{self.function.__name__} did not end within {seconds} s"
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class Events:
+    """A watch that notes its events as `(type, path)`."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, event):
+        self.seen.append((event.type, event.path))
+
+    def expect(self, *events, seconds=10.0):
+        """Waits for exactly these events, in this order, and forgets them."""
+        wanted = list(events)
+        eventually_or_show = time.monotonic() + seconds
+        while len(self.seen) < len(wanted) and time.monotonic() < eventually_or_show:
+            time.sleep(0.01)
+        equal(self.seen, wanted, "events")
+        self.seen = []
