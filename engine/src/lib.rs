@@ -7,3 +7,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod auth;
+pub mod map;
+pub mod session;
+pub mod watch;
