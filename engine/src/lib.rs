@@ -3,10 +3,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, loom))]
 extern crate std;
 
+pub mod arena;
 pub mod auth;
 pub mod map;
 pub mod session;
+pub mod tree;
 pub mod watch;
+
+mod index;
+mod list;
+mod stairs;
