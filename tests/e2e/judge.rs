@@ -1,0 +1,145 @@
+//! Runs the judges of `tests/clients`: programs around other people's clients, one server each.
+//!
+//! The protocol between judge and harness is in `tests/README.md`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use crate::process::{Process, Talk, tail};
+use crate::server::{FOR_JUDGES, Server, tests_dir};
+
+/// How long a judge may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long building all judges of one language may take: the first time, everything is fetched.
+const PREPARE_PATIENCE: Duration = Duration::from_mins(10);
+
+/// One language's folder, prepared at most once.
+struct Language {
+    name: String,
+    judge: PathBuf,
+    prepared: OnceLock<Result<(), String>>,
+}
+
+/// Every judge of every language, as tests named `language_judge`.
+pub(crate) fn trials() -> Vec<Trial> {
+    let clients = tests_dir().join("clients");
+    let entries = std::fs::read_dir(&clients).expect("tests/clients is there");
+    let mut folders: Vec<_> = entries.map(|it| it.expect("it can be listed").path()).collect();
+    folders.sort();
+    let mut trials = Vec::new();
+    for folder in folders {
+        let judge = folder.join("judge");
+        if judge.is_file() {
+            let name = folder.file_name().expect("an entry has a name").to_string_lossy();
+            let language = Language { name: name.into(), judge, prepared: OnceLock::new() };
+            trials.extend(language.trials());
+        }
+    }
+    trials
+}
+
+impl Language {
+    fn trials(self) -> Vec<Trial> {
+        let list = Command::new(&self.judge).arg("list").output();
+        let list = list.unwrap_or_else(|err| panic!("{}: {err}", self.judge.display()));
+        assert!(list.status.success(), "{} list: {}", self.judge.display(), list.status);
+        let list = String::from_utf8(list.stdout).expect("names are ASCII");
+        let language = Arc::new(self);
+        let trial = |name: &str| {
+            let (language, name) = (Arc::clone(&language), name.to_owned());
+            let title = format!("{}_{name}", language.name);
+            Trial::test(title, move || {
+                language.run(&name).map_err(|err| Failed::from(format!("{err:#}")))
+            })
+        };
+        list.split_whitespace().map(trial).collect()
+    }
+
+    fn run(&self, name: &str) -> anyhow::Result<()> {
+        if let Err(err) =
+            self.prepared.get_or_init(|| self.prepare().map_err(|it| format!("{it:#}")))
+        {
+            bail!("{err}");
+        }
+        let mut server = Server::start(FOR_JUDGES)?;
+        let mut command = Command::new(&self.judge);
+        command.args(["run", name, &server.address().to_string()]);
+        let log = server.dir().join("judge.log");
+        let mut story = Vec::new();
+        attend(&command, &mut server, &log, &mut story).with_context(|| {
+            let story = story.join("\n");
+            format!("{}\n---- judge\n{story}\n{}", server.log(), tail(&log, 6_000))
+        })
+    }
+
+    fn prepare(&self) -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let log = dir.path().join("prepare.log");
+        let mut command = Command::new(&self.judge);
+        command.arg("prepare");
+        let status = Process::spawn(&command, Talk::Log, &log)?.wait(PREPARE_PATIENCE)?;
+        let good = status.is_some_and(|it| it.success());
+        ensure!(good, "{} prepare: {status:?}\n{}", self.judge.display(), tail(&log, 6_000));
+        Ok(())
+    }
+}
+
+/// Starts the judge and does what it asks until it ends; what it says goes to `story`.
+fn attend(
+    command: &Command,
+    server: &mut Server,
+    log: &Path,
+    story: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    let mut process = Process::spawn(command, Talk::Pipes, log)?;
+    let (mut stdin, stdout) = process.pipes();
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                if line.starts_with('@') {
+                    obey(line.trim(), server, &mut stdin)?;
+                }
+                story.push(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => bail!("the judge took more than {PATIENCE:?}"),
+        }
+    }
+    let status = process.wait(Duration::from_secs(5))?;
+    let status = status.context("the judge closed its output and did not end")?;
+    ensure!(status.success(), "the judge ended with {status}");
+    Ok(())
+}
+
+fn obey(line: &str, server: &mut Server, stdin: &mut ChildStdin) -> anyhow::Result<()> {
+    match line {
+        "@restart" => {
+            server.stop()?;
+            server.begin()?;
+        }
+        "@stop" => {
+            server.stop()?;
+        }
+        "@kill" => server.kill()?,
+        "@start" => server.begin()?,
+        _ => bail!("the judge asks for `{line}`, which the harness does not know"),
+    }
+    stdin.write_all(b"ok\n").context("the judge does not listen")
+}

@@ -1,0 +1,21 @@
+//! End to end: a real server process, and other people's clients against it. `tests/README.md` says how it is used.
+//!
+//! One binary with its own list of tests, because the judges of each language are found in their folders.
+//! Absent here: anything of the server's own code; what is known of the wire is written down again in `wire`.
+#![expect(clippy::disallowed_methods, reason = "a harness reads clocks, sleeps and starts threads")]
+
+#[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod zkcli;
+
+fn main() -> std::process::ExitCode {
+    let args = libtest_mimic::Arguments::from_args();
+    let mut trials = judge::trials();
+    trials.extend(zkcli::trials());
+    libtest_mimic::run(&args, trials).exit_code()
+}

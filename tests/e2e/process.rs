@@ -1,0 +1,109 @@
+//! A child process that never outlives its test: own process group, killed on drop and when the harness dies.
+//!
+//! Absent here: what the process is; see `server`, `judge`, `zkcli`.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+/// A running child and everything it started.
+pub(crate) struct Process {
+    child: Child,
+}
+
+/// Where the child's standard input and output go. Standard error goes to the log in every case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Talk {
+    /// Both are pipes of the harness.
+    Pipes,
+    /// No input; output goes to the log.
+    Log,
+}
+
+impl Process {
+    /// Starts `command` in a process group of its own, with a kill signal set for the death of the harness.
+    pub(crate) fn spawn(command: &Command, talk: Talk, log: &Path) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut outer = Command::new("setpriv");
+        outer.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
+        outer.args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(key, value),
+                None => outer.env_remove(key),
+            };
+        }
+        if let Some(dir) = command.get_current_dir() {
+            outer.current_dir(dir);
+        }
+        std::os::unix::process::CommandExt::process_group(&mut outer, 0);
+        match talk {
+            Talk::Pipes => outer.stdin(Stdio::piped()).stdout(Stdio::piped()),
+            Talk::Log => outer.stdin(Stdio::null()).stdout(log.try_clone()?),
+        };
+        Ok(Self { child: outer.stderr(log).spawn()? })
+    }
+
+    /// The pipes, once.
+    pub(crate) fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
+        let stdin = self.child.stdin.take().expect("the pipes are taken once");
+        (stdin, self.child.stdout.take().expect("the pipes are taken once"))
+    }
+
+    /// Asks the process to end.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        Ok(rustix::process::kill_process(self.pid(), Signal::TERM)?)
+    }
+
+    /// Ends the process and its children at once.
+    pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
+        rustix::process::kill_process_group(self.pid(), Signal::KILL)?;
+        self.child.wait()
+    }
+
+    /// The exit status, if it came within `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if end <= Instant::now() {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Err(err) = self.kill() {
+            eprintln!("process {} would not be killed: {err}", self.child.id());
+        }
+    }
+}
+
+/// The last `limit` bytes of a file, as text; why not, if it cannot be read.
+pub(crate) fn tail(path: &Path, limit: u64) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(limit)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_else(|err| format!("{}: {err}", path.display()))
+}

@@ -1,0 +1,205 @@
+//! One server process on a port of its own with data of its own: the `ringkeeper` binary, or the reference server.
+//!
+//! `JUDGE_SERVER=reference` chooses the second. Everything waits for a bounded time, and a failure shows the server's log.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::process::{Process, Talk, tail};
+
+/// How long a server may take to serve, and to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What judges get, as `tests/README.md` promises.
+pub(crate) const FOR_JUDGES: &str = "\
+tickTime=500
+maxSessionTimeout=40000
+maxClientCnxns=200
+4lw.commands.whitelist=*
+extendedTypesEnabled=true
+znode.container.checkIntervalMs=500
+DigestAuthenticationProvider.superDigest=super:MyLLpmRmhIHqLm0AHSd1bzX0lUY=
+";
+
+/// Keys that the reference takes only from its command line.
+const PROPERTIES: [&str; 3] = ["znode.container.", "jute.maxbuffer", "readonlymode.enabled"];
+
+/// Whose server is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The reference, 3.9.5.
+    Reference,
+    /// Ours.
+    Ringkeeper,
+}
+
+impl Kind {
+    /// As the environment says; ours if it says nothing.
+    pub(crate) fn chosen() -> Self {
+        match std::env::var("JUDGE_SERVER").as_deref() {
+            Ok("reference") => Self::Reference,
+            Ok("ringkeeper") | Err(_) => Self::Ringkeeper,
+            Ok(other) => panic!("JUDGE_SERVER is `{other}`, not `reference` or `ringkeeper`"),
+        }
+    }
+}
+
+/// A server, running or not, and its folder.
+pub(crate) struct Server {
+    kind: Kind,
+    port: u16,
+    dir: tempfile::TempDir,
+    properties: Vec<String>,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// Writes the configuration, `lines` of a zoo.cfg, into a fresh folder and starts.
+    pub(crate) fn start(lines: &str) -> anyhow::Result<Self> {
+        let mut server = Self::configured(lines)?;
+        server.begin()?;
+        Ok(server)
+    }
+
+    /// As [`Self::start`], without the start.
+    pub(crate) fn configured(lines: &str) -> anyhow::Result<Self> {
+        let kind = Kind::chosen();
+        let dir = tempfile::Builder::new().prefix("ringkeeper-e2e-").tempdir()?;
+        let port = free_port()?;
+        let mut config = format!(
+            "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n",
+            dir.path().join("data").display()
+        );
+        let mut properties = Vec::new();
+        for line in lines.lines() {
+            if kind == Kind::Reference && PROPERTIES.iter().any(|it| line.starts_with(it)) {
+                properties.push(format!("-D{line}"));
+            } else {
+                config.push_str(line);
+                config.push('\n');
+            }
+        }
+        fs::write(dir.path().join("zoo.cfg"), config)?;
+        Ok(Self { kind, port, dir, properties, process: None })
+    }
+
+    /// Where clients go.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The folder with `zoo.cfg`, `data` and `server.log`.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it and waits until it serves.
+    pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
+        ensure!(self.process.is_none(), "the server runs already");
+        let mut process = self.spawn()?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = process.wait(Duration::ZERO)? {
+                bail!("the server ended at start with {status}\n{}", self.log());
+            }
+            if let Ok(answer) = four_letters(self.address(), "srvr")
+                && answer.contains("Mode: ")
+            {
+                break;
+            }
+            ensure!(Instant::now() < end, "no service after {PATIENCE:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Starts a process with this server's configuration and does not wait for anything.
+    pub(crate) fn spawn(&self) -> anyhow::Result<Process> {
+        let config = self.dir().join("zoo.cfg");
+        let mut command = match self.kind {
+            Kind::Ringkeeper => Command::new(binary()),
+            Kind::Reference => Command::new(tests_dir().join("reference/server")),
+        };
+        match self.kind {
+            Kind::Ringkeeper => command.args(["server", "--config"]).arg(config),
+            Kind::Reference => {
+                let fast = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+                let flags = format!("{fast} {}", self.properties.join(" "));
+                command.env("JVMFLAGS", flags).arg(config)
+            }
+        };
+        command.current_dir(self.dir());
+        Process::spawn(&command, Talk::Log, &self.log_path()).context("the server would not start")
+    }
+
+    /// SIGTERM, and the end; how long that took.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<Duration> {
+        let mut process = self.process.take().context("the server does not run")?;
+        let begin = Instant::now();
+        process.terminate()?;
+        let status = process.wait(PATIENCE)?;
+        ensure!(status.is_some(), "SIGTERM did not end it in {PATIENCE:?}\n{}", self.log());
+        Ok(begin.elapsed())
+    }
+
+    /// SIGKILL, and the end.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("the server does not run")?.kill()?;
+        Ok(())
+    }
+
+    /// The end of the server's log.
+    pub(crate) fn log(&self) -> String {
+        format!("---- server log\n{}", tail(&self.log_path(), 6_000))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir().join("server.log")
+    }
+}
+
+/// Sends a four-letter word and returns the whole answer.
+pub(crate) fn four_letters(address: SocketAddr, word: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A port nobody listens on, below the range that outgoing connections take theirs from: a client that
+/// keeps trying a port of that range while its server is away can end up connected to itself.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..COUNT {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let begin = u16::try_from(std::process::id() % u32::from(COUNT))?;
+        let port = FIRST + (begin.wrapping_mul(37).wrapping_add(step)) % COUNT;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from {FIRST} on")
+}
+
+/// The `ringkeeper` binary: what cargo built for this test, or what `RINGKEEPER_BIN` names.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("RINGKEEPER_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_ringkeeper")), PathBuf::from)
+}
+
+/// The folder `tests`.
+pub(crate) fn tests_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
