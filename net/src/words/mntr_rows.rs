@@ -1,0 +1,184 @@
+//! The rows of `mntr`, in the order of release 3.9.5 as captured from it.
+//!
+//! Absent: how a row is shown, see `mntr`.
+
+use super::mntr::{Absence, MntrRow};
+
+/// Numbers that go up and down.
+pub(super) static GAUGE_ROWS: &[MntrRow] = &[
+    MntrRow::Integer("ephemerals_count", |it| it.gauges.ephemerals_count as i64),
+    MntrRow::Integer("num_alive_connections", |it| it.gauges.num_alive_connections as i64),
+    MntrRow::Decimal("avg_latency", |it| it.shards.latency.avg()),
+    MntrRow::Integer("outstanding_requests", |it| it.gauges.outstanding_requests as i64),
+    MntrRow::Integer("znode_count", |it| it.gauges.znode_count as i64),
+    MntrRow::Integer("global_sessions", |it| it.gauges.global_sessions as i64),
+    MntrRow::NoCounter("non_mtls_remote_conn_count", Absence::Tls),
+    MntrRow::Integer("last_client_response_size", |it| {
+        it.shards.client_response_size.last_min_max().0
+    }),
+    MntrRow::Integer("packets_sent", |it| it.shards.packets_sent as i64),
+    MntrRow::Integer("packets_received", |it| it.shards.packets_received as i64),
+    MntrRow::Integer("max_client_response_size", |it| {
+        it.shards.client_response_size.last_min_max().2
+    }),
+    MntrRow::Decimal("connection_drop_probability", |it| it.gauges.connection_drop_probability),
+    MntrRow::Integer("watch_count", |it| it.gauges.watch_count as i64),
+    MntrRow::Integer("auth_failed_count", |it| it.shards.auth_failed_count as i64),
+    MntrRow::Integer("min_latency", |it| it.shards.latency.min() as i64),
+    MntrRow::Integer("max_file_descriptor_count", |it| it.gauges.max_file_descriptor_count as i64),
+    MntrRow::Integer("approximate_data_size", |it| it.gauges.approximate_data_size as i64),
+    MntrRow::Integer("open_file_descriptor_count", |it| {
+        it.gauges.open_file_descriptor_count as i64
+    }),
+    MntrRow::NoCounter("local_sessions", Absence::LocalSessions),
+    MntrRow::Integer("uptime", |it| it.gauges.uptime_ms as i64),
+    MntrRow::Integer("max_latency", |it| it.shards.latency.max as i64),
+    MntrRow::NoCounter("outstanding_tls_handshake", Absence::Tls),
+    MntrRow::Integer("min_client_response_size", |it| {
+        it.shards.client_response_size.last_min_max().1
+    }),
+    MntrRow::NoCounter("non_mtls_local_conn_count", Absence::Tls),
+];
+
+/// Numbers that go up.
+pub(super) static COUNTER_ROWS: &[MntrRow] = &[
+    MntrRow::Counter("watch_bytes", |it| it.shards.watch_bytes),
+    MntrRow::Counter("stale_requests_dropped", |it| it.shards.stale_requests_dropped),
+    MntrRow::Counter("throttled_ops", |it| it.shards.throttled_ops),
+    MntrRow::NoCounter("insecure_admin_count", Absence::Admin),
+    MntrRow::Counter("connection_rejected", |it| it.shards.connection_rejected),
+    MntrRow::Counter("sessionless_connections_expired", |it| {
+        it.shards.sessionless_connections_expired
+    }),
+    MntrRow::NoCounter("dead_watchers_queued", Absence::DeadWatchers),
+    MntrRow::Counter("stale_requests", |it| it.shards.stale_requests),
+    MntrRow::Counter("connection_drop_count", |it| it.shards.connection_drop_count),
+    MntrRow::NoCounter("response_packet_cache_hits", Absence::ResponseCache),
+    MntrRow::Counter("bytes_received_count", |it| it.shards.bytes_received_count),
+    MntrRow::NoCounter("add_dead_watcher_stall_time", Absence::DeadWatchers),
+    MntrRow::Counter("request_throttle_wait_count", |it| it.shards.request_throttle_wait_count),
+    MntrRow::NoCounter("requests_not_forwarded_to_commit_processor", Absence::CommitProcessor),
+    MntrRow::NoCounter("response_packet_cache_misses", Absence::ResponseCache),
+    MntrRow::Counter("prep_processor_request_queued", |it| {
+        it.pipeline.prep_processor_request_queued
+    }),
+    MntrRow::Counter("stale_replies", |it| it.shards.stale_replies),
+    MntrRow::Counter("response_bytes", |it| it.shards.response_bytes),
+    MntrRow::NoCounter("ensemble_auth_fail", Absence::Ensemble),
+    MntrRow::NoCounter("diff_count", Absence::Ensemble),
+    MntrRow::Counter("connection_revalidate_count", |it| it.shards.connection_revalidate_count),
+    MntrRow::NoCounter("quit_leading_due_to_disloyal_voter", Absence::Ensemble),
+    MntrRow::Counter("unrecoverable_error_count", |it| it.pipeline.unrecoverable_error_count),
+    MntrRow::NoCounter("unsuccessful_handshake", Absence::Tls),
+    MntrRow::NoCounter("commit_count", Absence::Ensemble),
+    MntrRow::Counter("outstanding_changes_queued", |it| it.pipeline.outstanding_changes_queued),
+    MntrRow::NoCounter("request_commit_queued", Absence::CommitProcessor),
+    MntrRow::NoCounter("ensemble_auth_skip", Absence::Ensemble),
+    MntrRow::NoCounter("skip_learner_request_to_next_processor_count", Absence::Ensemble),
+    MntrRow::NoCounter("proposal_count", Absence::Ensemble),
+    MntrRow::Counter("large_requests_rejected", |it| it.shards.large_requests_rejected),
+    MntrRow::Counter("outstanding_changes_removed", |it| it.pipeline.outstanding_changes_removed),
+    MntrRow::NoCounter("restore_error_count", Absence::Admin),
+    MntrRow::Counter("cnxn_closed_without_zk_server_running", |it| {
+        it.shards.cnxn_closed_without_zk_server_running
+    }),
+    MntrRow::NoCounter("looking_count", Absence::Ensemble),
+    MntrRow::NoCounter("snapshot_rate_limited_count", Absence::Admin),
+    MntrRow::NoCounter("learner_proposal_received_count", Absence::Ensemble),
+    MntrRow::Counter("digest_mismatches_count", |it| it.pipeline.digest_mismatches_count),
+    MntrRow::NoCounter("dead_watchers_cleared", Absence::DeadWatchers),
+    MntrRow::NoCounter("ensemble_auth_success", Absence::Ensemble),
+    MntrRow::NoCounter("learner_commit_received_count", Absence::Ensemble),
+    MntrRow::Counter("snapshot_error_count", |it| it.pipeline.snapshot_error_count),
+    MntrRow::Counter("connection_request_count", |it| it.shards.connection_request_count),
+    MntrRow::NoCounter("response_packet_get_children_cache_misses", Absence::ResponseCache),
+    MntrRow::NoCounter("snap_count", Absence::Ensemble),
+    MntrRow::Counter("stale_sessions_expired", |it| it.pipeline.stale_sessions_expired),
+    MntrRow::NoCounter("restore_rate_limited_count", Absence::Admin),
+    MntrRow::NoCounter("response_packet_get_children_cache_hits", Absence::ResponseCache),
+    MntrRow::Counter("sync_processor_request_queued", |it| {
+        it.pipeline.sync_processor_request_queued
+    }),
+    MntrRow::NoCounter("tls_handshake_exceeded", Absence::Tls),
+    MntrRow::NoCounter("revalidate_count", Absence::Ensemble),
+];
+
+/// Summaries: the basic ones, then those with percentiles.
+pub(super) static SUMMARY_ROWS: &[MntrRow] = &[
+    MntrRow::NoBasic("socket_closing_time", Absence::Ensemble),
+    MntrRow::NoBasic("proposal_process_time", Absence::NotMeasured),
+    MntrRow::NoBasic("leader_unavailable_time", Absence::Ensemble),
+    MntrRow::Basic("node_created_watch_count", |it| &it.shards.node_created_watch_count),
+    MntrRow::NoBasic("session_queues_drained", Absence::CommitProcessor),
+    MntrRow::NoBasic("write_commit_proc_req_queued", Absence::CommitProcessor),
+    MntrRow::Basic("connection_token_deficit", |it| &it.shards.connection_token_deficit),
+    MntrRow::NoBasic("read_commit_proc_req_queued", Absence::CommitProcessor),
+    MntrRow::Basic("node_deleted_watch_count", |it| &it.shards.node_deleted_watch_count),
+    MntrRow::Basic("startup_txns_load_time", |it| &it.pipeline.startup_txns_load_time),
+    MntrRow::Basic("sync_processor_queue_size", |it| &it.pipeline.sync_processor_queue_size),
+    MntrRow::NoBasic("follower_sync_time", Absence::Ensemble),
+    MntrRow::Basic("prep_processor_queue_size", |it| &it.pipeline.prep_processor_queue_size),
+    MntrRow::Basic("fsynctime", |it| &it.pipeline.fsynctime),
+    MntrRow::NoBasic("inflight_snap_count", Absence::Ensemble),
+    MntrRow::NoBasic("reads_issued_from_session_queue", Absence::CommitProcessor),
+    MntrRow::NoBasic("restore_time", Absence::Admin),
+    MntrRow::NoBasic("learner_request_processor_queue_size", Absence::Ensemble),
+    MntrRow::Basic("snapshottime", |it| &it.pipeline.snapshottime),
+    MntrRow::NoBasic("unavailable_time", Absence::Ensemble),
+    MntrRow::Basic("startup_txns_loaded", |it| &it.pipeline.startup_txns_loaded),
+    MntrRow::NoBasic("reads_after_write_in_session_queue", Absence::CommitProcessor),
+    MntrRow::NoBasic("requests_in_session_queue", Absence::CommitProcessor),
+    MntrRow::NoBasic("write_commit_proc_issued", Absence::CommitProcessor),
+    MntrRow::Basic("prep_process_time", |it| &it.pipeline.prep_process_time),
+    MntrRow::NoBasic("pending_session_queue_size", Absence::CommitProcessor),
+    MntrRow::NoBasic(
+        "time_waiting_empty_pool_in_commit_processor_read_ms",
+        Absence::CommitProcessor,
+    ),
+    MntrRow::NoBasic("commit_process_time", Absence::CommitProcessor),
+    MntrRow::Basic("dbinittime", |it| &it.pipeline.dbinittime),
+    MntrRow::NoBasic("inflight_diff_count", Absence::Ensemble),
+    MntrRow::NoBasic("netty_queued_buffer_capacity", Absence::Tls),
+    MntrRow::NoBasic("election_time", Absence::Ensemble),
+    MntrRow::NoBasic("commit_commit_proc_req_queued", Absence::CommitProcessor),
+    MntrRow::Basic("sync_processor_batch_size", |it| &it.pipeline.sync_processor_batch_size),
+    MntrRow::Basic("node_children_watch_count", |it| &it.shards.node_children_watch_count),
+    MntrRow::NoBasic("write_batch_time_in_commit_processor", Absence::CommitProcessor),
+    MntrRow::NoBasic("read_commit_proc_issued", Absence::CommitProcessor),
+    MntrRow::NoBasic("concurrent_request_processing_in_commit_processor", Absence::CommitProcessor),
+    MntrRow::NoBasic("observer_sync_time", Absence::Ensemble),
+    MntrRow::Basic("node_changed_watch_count", |it| &it.shards.node_changed_watch_count),
+    MntrRow::Basic("sync_process_time", |it| &it.pipeline.sync_process_time),
+    MntrRow::Basic("startup_snap_load_time", |it| &it.pipeline.startup_snap_load_time),
+    MntrRow::NoAdvanced("prep_processor_queue_time_ms", Absence::NotMeasured),
+    MntrRow::NoAdvanced("jvm_pause_time_ms", Absence::Jvm),
+    MntrRow::Advanced("close_session_prep_time", |it| &it.pipeline.close_session_prep_time),
+    MntrRow::NoAdvanced("read_commitproc_time_ms", Absence::CommitProcessor),
+    MntrRow::Advanced("updatelatency", |it| &it.shards.updatelatency),
+    MntrRow::NoAdvanced("local_write_committed_time_ms", Absence::CommitProcessor),
+    MntrRow::Advanced("request_throttle_queue_time_ms", |it| {
+        &it.shards.request_throttle_queue_time_ms
+    }),
+    MntrRow::Advanced("readlatency", |it| &it.shards.readlatency),
+    MntrRow::NoAdvanced("quorum_ack_latency", Absence::Ensemble),
+    MntrRow::NoAdvanced("om_commit_process_time_ms", Absence::Ensemble),
+    MntrRow::NoAdvanced("read_final_proc_time_ms", Absence::CommitProcessor),
+    MntrRow::NoAdvanced("commit_propagation_latency", Absence::Ensemble),
+    MntrRow::NoAdvanced("dead_watchers_cleaner_latency", Absence::DeadWatchers),
+    MntrRow::NoAdvanced("write_final_proc_time_ms", Absence::CommitProcessor),
+    MntrRow::NoAdvanced("proposal_ack_creation_latency", Absence::Ensemble),
+    MntrRow::NoAdvanced("proposal_latency", Absence::Ensemble),
+    MntrRow::NoAdvanced("om_proposal_process_time_ms", Absence::Ensemble),
+    MntrRow::Advanced("sync_processor_queue_and_flush_time_ms", |it| {
+        &it.pipeline.sync_processor_queue_and_flush_time_ms
+    }),
+    MntrRow::Advanced("propagation_latency", |it| &it.pipeline.propagation_latency),
+    MntrRow::NoAdvanced("server_write_committed_time_ms", Absence::CommitProcessor),
+    MntrRow::Advanced("sync_processor_queue_time_ms", |it| {
+        &it.pipeline.sync_processor_queue_time_ms
+    }),
+    MntrRow::Advanced("sync_processor_queue_flush_time_ms", |it| {
+        &it.pipeline.sync_processor_queue_flush_time_ms
+    }),
+    MntrRow::NoAdvanced("write_commitproc_time_ms", Absence::CommitProcessor),
+];
