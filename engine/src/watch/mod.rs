@@ -180,7 +180,7 @@ struct Watched {
     sets: [Ids; 2],
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Table {
     Data = 0,
     Child = 1,

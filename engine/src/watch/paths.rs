@@ -108,6 +108,19 @@ impl Paths {
         self.slots.iter().filter(|slot| !slot.is_unwatched())
     }
 
+    /// How many paths there are.
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        assert_eq!(self.index.len() + self.free.len(), self.slots.len());
+        self.index.len()
+    }
+
+    /// How many slots there are, free ones too.
+    #[cfg(test)]
+    pub(super) fn slots_kept(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Gives back what lies free at the end.
     fn shrink(&mut self) {
         while self.free.last().is_some_and(|&idx| idx as usize + 1 == self.slots.len()) {
