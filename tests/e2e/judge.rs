@@ -5,8 +5,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -21,11 +21,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How long building all judges of one language may take: the first time, everything is fetched.
 const PREPARE_PATIENCE: Duration = Duration::from_mins(10);
 
-/// One language's folder, prepared at most once.
+/// One language's folder.
 struct Language {
     name: String,
     judge: PathBuf,
-    prepared: OnceLock<Result<(), String>>,
 }
 
 /// Every judge of every language, as tests named `language_judge`.
@@ -39,15 +38,19 @@ pub(crate) fn trials() -> Vec<Trial> {
         let judge = folder.join("judge");
         if judge.is_file() {
             let name = folder.file_name().expect("an entry has a name").to_string_lossy();
-            let language = Language { name: name.into(), judge, prepared: OnceLock::new() };
-            trials.extend(language.trials());
+            trials.extend(Language { name: name.into(), judge }.trials());
         }
     }
     trials
 }
 
 impl Language {
+    /// Prepares the language, because only then every one of them can list its judges.
     fn trials(self) -> Vec<Trial> {
+        if let Err(err) = self.prepare() {
+            let failed = Failed::from(format!("{err:#}"));
+            return vec![Trial::test(format!("{}_prepare", self.name), move || Err(failed))];
+        }
         let list = Command::new(&self.judge).arg("list").output();
         let list = list.unwrap_or_else(|err| panic!("{}: {err}", self.judge.display()));
         assert!(list.status.success(), "{} list: {}", self.judge.display(), list.status);
@@ -56,19 +59,13 @@ impl Language {
         let trial = |name: &str| {
             let (language, name) = (Arc::clone(&language), name.to_owned());
             let title = format!("{}_{name}", language.name);
-            Trial::test(title, move || {
-                language.run(&name).map_err(|err| Failed::from(format!("{err:#}")))
-            })
+            let run = move || language.run(&name).map_err(|err| Failed::from(format!("{err:#}")));
+            Trial::test(title, run)
         };
         list.split_whitespace().map(trial).collect()
     }
 
     fn run(&self, name: &str) -> anyhow::Result<()> {
-        if let Err(err) =
-            self.prepared.get_or_init(|| self.prepare().map_err(|it| format!("{it:#}")))
-        {
-            bail!("{err}");
-        }
         let mut server = Server::start(FOR_JUDGES)?;
         let mut command = Command::new(&self.judge);
         command.args(["run", name, &server.address().to_string()]);
