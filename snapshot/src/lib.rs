@@ -1,1 +1,29 @@
-//! The arena's image on disk: write, load, inspect.
+//! The arena's image on disk: write, load, retain, inspect.
+//!
+//! ZooKeeper: `FileSnap`, `SnapStream`, `SnapshotGenerator`, `PurgeTxnLog`. **Differs:** an image is one exact state, not a fuzzy one, and it
+//! is the arena's pages as they lie in memory, so that writing copies and loading reads. What each byte means is in `docs/disk.md`.
+//!
+//! Pure: [`format`], [`retain`]. The order of writes is in [`mod@write`], over a file that may be a real or a failing one. Drivers:
+//! [`Region`] (memory), [`load`], [`Imager`] (the writing thread), [`Purger`], [`inspect`].
+//!
+//! Invariants: an image has its name only when all of it is durable; loading never deletes. Absent here: znodes. To this crate the arena is
+//! pages.
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod disk;
+pub mod format;
+mod imager;
+pub mod inspect;
+mod load;
+mod purge;
+mod region;
+pub mod retain;
+pub mod write;
+
+pub use format::Label;
+pub use imager::{ImageError, Imager, ImagerOptions, Outcome};
+pub use load::{LoadError, Loaded, Start, load};
+pub use purge::Purger;
+pub use region::Region;
