@@ -1,4 +1,4 @@
-// Lists the judges, or runs one (or `all`, one after the other, on one server).
+// Runs one judge (or `all`, one after the other, on one server).
 #include "harness.h"
 
 static const struct {
@@ -21,10 +21,6 @@ static const struct {
 
 int main(int argc, char **argv) {
     size_t count = sizeof judges / sizeof *judges, ran = 0;
-    if (argc == 2) {
-        for (size_t i = 0; i < count; i++) puts(judges[i].name);
-        return 0;
-    }
     if (argc != 4) return 2;
     alarm(110);
     hosts = argv[3];

@@ -1,4 +1,4 @@
-"""Lists the judges, or runs one (or `all`, one after the other, on one server)."""
+"""Runs one judge (or `all`, one after the other, on one server)."""
 
 import faulthandler
 import logging
@@ -29,9 +29,6 @@ def main():
     logging.basicConfig(level=logging.CRITICAL)
     faulthandler.enable()
     faulthandler.dump_traceback_later(110, exit=True)
-    if sys.argv[1] == "list":
-        print("\n".join(JUDGES))
-        return
     _, _, name, hosts = sys.argv
     if name == "stress_worker":
         guarantees.stress_worker(hosts)
