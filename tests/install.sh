@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust and a C compiler, on a Debian: only what is missing, through apt. Then each judge
+# fetches its client. Quick when all is there.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+packages=()
+need() { # need COMMAND... -- PACKAGE...: the packages, unless every command works
+    local test=()
+    while [ "$1" != -- ]; do
+        test+=("$1")
+        shift
+    done
+    shift
+    "${test[@]}" >/dev/null 2>&1 || packages+=("$@")
+}
+need python3 -c 'import ensurepip, venv' -- python3 python3-venv
+need javac -version -- default-jdk-headless
+need mvn -v -- maven
+need go version -- golang-go
+need node --version -- nodejs
+need npm --version -- npm
+need gcc --version -- gcc libc6-dev
+need g++ --version -- g++
+need setpriv --version -- util-linux
+if [ ${#packages[@]} -gt 0 ]; then
+    echo "installing ${packages[*]}"
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+fi
+for component in rustfmt clippy; do
+    cargo "${component/rust/}" --version >/dev/null 2>&1 || rustup component add "$component"
+done
+
+"$here/reference/fetch"
+for judge in "$here"/clients/*/judge; do
+    "$judge" prepare
+done
