@@ -82,7 +82,10 @@ impl Index {
     ) -> Result<Option<Offset>, Torn> {
         let tag = tag_of(hash);
         let mut bucket = self.bucket_of(view, tag)?;
-        for _ in 0..CHAIN_MAX {
+        for link in 0..CHAIN_MAX {
+            if link % 16 == 15 {
+                view.check()?;
+            }
             let words: [u64; BUCKET as usize] = view.words(bucket)?;
             let [entries @ .., link] = words;
             for entry in entries {
@@ -268,4 +271,74 @@ fn pop(arena: &mut Arena, first: Offset) -> u64 {
         arena.free(bucket, BUCKET);
     }
     entry
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use jute::Zxid;
+
+    use super::*;
+    use crate::{arena::Memory, chance::Chance};
+
+    /// The offset that stands for a key: never looked at.
+    fn place_of(key: u64) -> Offset {
+        Offset::new(key + (1 << 30))
+    }
+
+    fn check(arena: &Arena, twin: &BTreeMap<u64, u64>, keys: u64) {
+        assert_eq!(arena.word(ZNODES.root), twin.len() as u64);
+        for key in 0..keys {
+            let hash = twin.get(&key).copied().unwrap_or(key);
+            let found = ZNODES.find(arena.view(), hash, |at| Ok(at == place_of(key)));
+            let expected = twin.contains_key(&key).then(|| place_of(key));
+            assert_eq!(found, Ok(expected), "key {key} of {keys}");
+        }
+    }
+
+    /// Random insertions and removals of `keys` keys, with hashes of so many bits.
+    fn run(arena: &mut Arena, keys: u64, hash_bits: u32) {
+        let (mut chance, mut twin) = (Chance(keys), BTreeMap::new());
+        for step in 0..4 * keys {
+            let key = chance.below(keys);
+            if let Some(hash) = twin.remove(&key) {
+                ZNODES.remove(arena, hash, place_of(key));
+            } else {
+                let hash = chance.next() >> (64 - hash_bits);
+                ZNODES.insert(arena, hash, place_of(key)).expect("room");
+                twin.insert(key, hash);
+            }
+            if step % keys == 0 {
+                check(arena, &twin, keys);
+            }
+        }
+        check(arena, &twin, keys);
+        for (key, hash) in twin {
+            ZNODES.remove(arena, hash, place_of(key));
+        }
+    }
+
+    #[test]
+    fn random_insertions_and_removals_leave_the_same_index_as_a_map() {
+        let mut arena = Arena::format(Memory::leaked(1 << 20), [1, 2]).expect("a good size");
+        arena.begin();
+        ZNODES.format(&mut arena).expect("room");
+        run(&mut arena, 500, 64);
+        run(&mut arena, 100_000, 64);
+        arena.commit(Zxid(1));
+    }
+
+    #[test]
+    fn keys_with_few_hashes_make_long_chains_and_give_them_back() {
+        let mut arena = Arena::format(Memory::leaked(1 << 18), [1, 2]).expect("a good size");
+        arena.begin();
+        ZNODES.format(&mut arena).expect("room");
+        run(&mut arena, 3000, 3);
+        let buckets = arena.word(ZNODES.root.plus(1));
+        let segments = stairs::place(BASE, buckets - 1).0 + 1;
+        let words = BUCKET * stairs::capacity(BASE, segments);
+        assert_eq!(arena.headroom().live, words, "overflow buckets are left");
+        arena.commit(Zxid(1));
+    }
 }

@@ -13,6 +13,8 @@ pub mod session;
 pub mod tree;
 pub mod watch;
 
+#[cfg(all(test, not(loom)))]
+mod chance;
 mod index;
 mod list;
 mod stairs;

@@ -171,3 +171,47 @@ impl List {
         Ok(Self::of(to, log2, self.count))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use alloc::vec::Vec;
+
+    use jute::Zxid;
+
+    use super::*;
+    use crate::{arena::Memory, chance::Chance};
+
+    #[test]
+    fn random_pushes_and_removals_leave_the_same_list_as_a_vector() {
+        let mut arena = Arena::format(Memory::leaked(1 << 20), [1, 2]).expect("a good size");
+        let live = arena.headroom().live;
+        let mut chance = Chance(5);
+        let (mut list, mut twin) = (List::EMPTY, Vec::new());
+        arena.begin();
+        for (goal, steps) in [(3, 50), (600, 3000), (500, 4000), (40_000, 90_000), (0, 90_000)] {
+            for step in 0..steps {
+                if chance.below(40_000) < 10_000 && !twin.is_empty() || goal <= twin.len() {
+                    let Some(last) = twin.len().checked_sub(1) else { break };
+                    let i = chance.below(twin.len() as u64) as usize;
+                    let (shorter, moved) = list.swap_remove(&mut arena, i as u32);
+                    list = shorter;
+                    assert_eq!(moved, (i != last).then(|| twin[last]));
+                    twin.swap_remove(i);
+                } else {
+                    twin.push(chance.next());
+                    list = list.push(&mut arena, twin[twin.len() - 1]).expect("room");
+                }
+                if step % 1024 == 0 || twin.len() < 10 {
+                    assert_eq!(list.count as usize, twin.len());
+                    let same = |(i, &it): (usize, _)| list.at(arena.view(), i as u32) == Ok(it);
+                    assert!(twin.iter().enumerate().all(same));
+                }
+                let capacity = list.capacity(&arena) as usize;
+                assert!(capacity <= (4 * twin.len()).max(1), "{} of {capacity}", twin.len());
+            }
+        }
+        assert_eq!((twin.len(), list), (0, List::EMPTY));
+        assert_eq!(arena.headroom().live, live);
+        arena.commit(Zxid(1));
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! A change here, or in the shape of any record, is a new [`LAYOUT`].
 
-use super::{Offset, PAGE_WORDS, alloc::CLASS_COUNT};
+use super::{Offset, PAGE_WORDS, blocks::CLASS_COUNT};
 use crate::index::INDEX_WORDS;
 
 /// The first word of an image: "RINGKEEP".

@@ -180,6 +180,12 @@ impl<'a> View<'a> {
         Self { words, guard: None }
     }
 
+    /// A view of a state that is gone: as a reader has it that was overtaken.
+    #[cfg(test)]
+    pub(crate) fn outdated(words: &'a [AtomicU64], version: &'a VersionWord) -> Self {
+        Self { words, guard: Some((version, version.load() + 1)) }
+    }
+
     /// The word at `at`.
     ///
     /// # Errors

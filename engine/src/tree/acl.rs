@@ -77,6 +77,9 @@ pub(crate) fn encode(view: View<'_>, id: AclId, out: &mut Vec<u8>) -> Result<(),
 pub(crate) fn next(view: View<'_>, after: u32) -> Result<Option<AclId>, Torn> {
     let ids = ids(view)?;
     for i in after..ids.count {
+        if i % 256 == 255 {
+            view.check()?;
+        }
         if ids.at(view, i)? & FREE == 0 {
             return Ok(Some(AclId(i + 1)));
         }

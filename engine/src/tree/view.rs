@@ -57,6 +57,15 @@ impl<'a> TreeView<'a> {
         Self { view }
     }
 
+    /// Whether nothing was changed so far. Call it now and then in a long loop.
+    ///
+    /// # Errors
+    /// [`Torn`] if something was.
+    #[inline]
+    pub fn check(self) -> Result<(), Torn> {
+        self.view.check()
+    }
+
     /// The transaction that was applied last.
     ///
     /// # Errors

@@ -12,11 +12,15 @@
 
 mod acl;
 mod digest;
+#[cfg(all(test, not(loom)))]
+mod hammer;
 mod initial;
 mod session;
 mod stat;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod twin;
 mod view;
 mod write;
 mod znode;

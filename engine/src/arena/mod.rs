@@ -13,7 +13,7 @@
 //! Absent: what the words mean (see [`crate::tree`]), and how the region comes to be (mapped by a
 //! driver, leaked by a test).
 
-mod alloc;
+mod blocks;
 mod image;
 pub(crate) mod layout;
 mod view;
@@ -21,14 +21,14 @@ mod view;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub(crate) use self::alloc::block_words;
+pub(crate) use self::blocks::block_words;
 pub use self::{
-    alloc::{Full, Headroom},
+    blocks::{Full, Headroom},
     image::{Aside, ImageSource, PAGE_WORDS, Page, PageState},
     view::{Offset, Reader, Torn, VersionWord, View, sure},
 };
 
-use ::alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
 use jute::Zxid;
 
