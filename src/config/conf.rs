@@ -1,11 +1,13 @@
-//! The settings as the four-letter word `conf` shows them.
+//! What four-letter words need of the settings: `conf`, and which words are answered.
 //!
 //! Source: `ZooKeeperServer.dumpConf`; what is not shown there is not shown here.
 
 use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::settings::Config;
+use net::words::{Whitelist, Word};
+
+use super::settings::{Config, WordList};
 
 /// What `conf` shows beside the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,19 @@ impl Config {
         line("clientPortListenBacklog", &backlog);
         line("serverId", &0);
         text
+    }
+}
+
+impl Config {
+    /// The words that are answered.
+    pub fn whitelist(&self) -> Whitelist {
+        match &self.words {
+            WordList::All => Whitelist::all(),
+            WordList::Named(names) => {
+                let isro = self.readonly_mode.then_some(Word::Isro.name());
+                Whitelist::named(names.iter().map(String::as_str).chain(isro))
+            }
+        }
     }
 }
 

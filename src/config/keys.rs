@@ -318,7 +318,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "tickTime",
         default: "3000",
-        allowed: MILLIS_POSITIVE,
+        allowed: "milliseconds, from 1 to 107374182",
         effect: "unit of timeouts; sessions expire at its multiples",
         set: |d, v| integer(v, 1..=I32 / 20).map(|it| d.config.sessions.tick_ms = it as u32),
     },

@@ -90,7 +90,10 @@ pub static LATER_KEYS: &[LaterKey] = &[
 /// Keys that tune machinery which this server is built without.
 pub static IDLE_KEYS: &[IdleKey] = &[
     idle("serverCnxnFactory", "there is one network layer"),
-    idle("nio.*", "no selector and worker threads: a thread per core does both"),
+    idle("nio.numSelectorThreads", "a thread per core reads, works and writes"),
+    idle("nio.numWorkerThreads", "a thread per core reads, works and writes"),
+    idle("nio.directBufferBytes", "buffers belong to connections and are reused"),
+    idle("nio.shutdownTimeout", "a stop waits for what is written, not for a time"),
     idle("flushDelay", "group commit has no timer: a batch is written when the one before it is"),
     idle("maxWriteQueuePollTime", "group commit has no timer"),
     idle("maxBatchSize", "a batch holds what arrived while the one before it was written"),

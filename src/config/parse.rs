@@ -232,8 +232,11 @@ impl Reading<'_> {
             (Some((_, address, port)), None) => (fixed_address.unwrap_or(address), port),
             (None, Some(port)) => (fixed_address.unwrap_or(ClientAddress::Any), port),
             (Some((at, address, port)), Some(fixed_port)) => {
-                self.check_same(&at, (&address, port), (fixed_address.as_ref(), fixed_port))?;
-                (fixed_address.unwrap_or(address), fixed_port)
+                // The command line is not compared: it is there to differ.
+                if overrides.listen.is_none() && overrides.client_port.is_none() {
+                    check_same(&at, (&address, port), (fixed_address, fixed_port))?;
+                }
+                (overrides.listen.clone().unwrap_or(address), fixed_port)
             }
             (None, None) => {
                 if let Some(at) = self.at_key("secureClientPort") {
@@ -246,27 +249,6 @@ impl Reading<'_> {
         self.draft.config.network.client_address = address;
         self.draft.config.network.client_port = port;
         Ok(())
-    }
-
-    /// Refuses a port or address of the file that is not the one of the server line.
-    fn check_same(
-        &self,
-        at: &At,
-        listed: (&ClientAddress, u16),
-        fixed: (Option<&ClientAddress>, u16),
-    ) -> Result<(), ConfigError> {
-        let addresses_agree = fixed.0.is_none_or(|it| it.is_any() || it == listed.0);
-        // The command line is not compared: it is there to differ.
-        let from_file = self.lines.contains_key("clientPort");
-        if !from_file || (addresses_agree && fixed.1 == listed.1) {
-            return Ok(());
-        }
-        let any = ClientAddress::Any;
-        Err(ConfigError::ClientAddressDiffers {
-            at: at.clone(),
-            listed: format!("{}:{}", listed.0, listed.1),
-            fixed: format!("{}:{}", fixed.0.unwrap_or(&any), fixed.1),
-        })
     }
 
     /// The client address of the one listed server, if `myid` does not say that this is another.
@@ -380,6 +362,23 @@ impl Reading<'_> {
             self.warnings.push(Warning::NoEffect { found: core::mem::take(&mut self.idle) });
         }
     }
+}
+
+/// Refuses a port or address of the file that is not the one of the server line.
+fn check_same(
+    at: &At,
+    listed: (&ClientAddress, u16),
+    fixed: (Option<ClientAddress>, u16),
+) -> Result<(), ConfigError> {
+    let address = fixed.0.unwrap_or(ClientAddress::Any);
+    if (address.is_any() || address == *listed.0) && fixed.1 == listed.1 {
+        return Ok(());
+    }
+    Err(ConfigError::ClientAddressDiffers {
+        at: at.clone(),
+        listed: format!("{}:{}", listed.0, listed.1),
+        fixed: format!("{address}:{}", fixed.1),
+    })
 }
 
 fn is_about_members(key: &str) -> bool {
