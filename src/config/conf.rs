@@ -11,12 +11,16 @@ use super::settings::{Config, WordList};
 
 /// What `conf` shows beside the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfFigures {
+pub struct ConfFigures<'a> {
     /// Port that clients connect to; the one picked, where the settings say 0.
     pub client_port: u16,
-    /// Snapshots on disk. Bytes.
+    /// Where the snapshots themselves are, in `dataDir`.
+    pub data_dir: &'a Path,
+    /// What they take. Bytes.
     pub data_dir_size: u64,
-    /// Log on disk. Bytes.
+    /// Where the log itself is, in `dataLogDir`.
+    pub data_log_dir: &'a Path,
+    /// What it takes. Bytes.
     pub data_log_size: u64,
 }
 
@@ -24,7 +28,7 @@ impl Config {
     /// The answer to `conf`: lines of `key=value`, each ended.
     ///
     /// Source: the reference's standalone server, which has the id 0 and says -1 for a TLS port that it has not got.
-    pub fn conf(&self, figures: ConfFigures) -> String {
+    pub fn conf(&self, figures: ConfFigures<'_>) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &dyn core::fmt::Display| {
             let written = writeln!(text, "{key}={value}");
@@ -33,9 +37,9 @@ impl Config {
         let backlog = self.network.listen_backlog.map_or(-1, i64::from);
         line("clientPort", &figures.client_port);
         line("secureClientPort", &-1);
-        line("dataDir", &version_dir(&self.storage.data_dir).display());
+        line("dataDir", &absolute(figures.data_dir).display());
         line("dataDirSize", &figures.data_dir_size);
-        line("dataLogDir", &version_dir(&self.storage.data_log_dir).display());
+        line("dataLogDir", &absolute(figures.data_log_dir).display());
         line("dataLogSize", &figures.data_log_size);
         line("tickTime", &self.sessions.tick_ms);
         line("maxClientCnxns", &self.network.max_client_cnxns);
@@ -60,8 +64,7 @@ impl Config {
     }
 }
 
-/// The directory in `dir` that the files are in, absolute where the working directory is known.
-fn version_dir(dir: &Path) -> PathBuf {
-    let dir = dir.join("version-2");
-    std::path::absolute(&dir).unwrap_or(dir)
+/// `dir` from the root, where the working directory is known.
+fn absolute(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.into())
 }

@@ -339,10 +339,16 @@ fn the_whitelist_is_what_the_file_says() {
 #[test]
 fn conf_has_the_references_lines() {
     let config = settings("dataLogDir=/l\nclientPort=0\nmaxClientCnxns=7");
-    let figures = ConfFigures { client_port: 28457, data_dir_size: 478, data_log_size: 480 };
+    let figures = ConfFigures {
+        client_port: 28457,
+        data_dir: Path::new("/d/own"),
+        data_dir_size: 478,
+        data_log_dir: Path::new("/l/own"),
+        data_log_size: 480,
+    };
     assert_eq!(
         config.conf(figures),
-        "clientPort=28457\nsecureClientPort=-1\ndataDir=/d/version-2\ndataDirSize=478\ndataLogDir=/l/version-2\n\
+        "clientPort=28457\nsecureClientPort=-1\ndataDir=/d/own\ndataDirSize=478\ndataLogDir=/l/own\n\
          dataLogSize=480\ntickTime=3000\nmaxClientCnxns=7\nminSessionTimeout=6000\nmaxSessionTimeout=60000\n\
          clientPortListenBacklog=-1\nserverId=0\n"
     );

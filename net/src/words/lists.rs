@@ -4,6 +4,7 @@
 //! `DigestCommand`. Rows come in the order that they are shown in; the reference has none.
 
 use core::net::SocketAddr;
+use std::borrow::Cow;
 
 use jute::{Op, SessionId, Zxid};
 
@@ -79,7 +80,7 @@ pub struct Dump<'a> {
     /// Sessions by the moment they expire at, unless heard of: milliseconds since 1970.
     pub sessions: &'a [(i64, Vec<SessionId>)],
     /// Ephemeral znodes by session.
-    pub ephemerals: &'a [(SessionId, Vec<String>)],
+    pub ephemerals: &'a [(SessionId, Vec<Vec<u8>>)],
     /// Connections by the moment they are closed at, unless heard of: milliseconds since 1970. No session is 0.
     pub connections: &'a [(i64, Vec<(SocketAddr, SessionId)>)],
 }
@@ -222,7 +223,7 @@ pub fn dump(it: &Dump<'_>) -> String {
     for (id, paths) in it.ephemerals {
         push(&mut out, format_args!("{:#x}:\n", id.0));
         for path in paths {
-            push(&mut out, format_args!("\t{path}\n"));
+            push(&mut out, format_args!("\t{}\n", shown(path)));
         }
     }
     out.push_str("Connections dump:\n");
@@ -244,14 +245,14 @@ pub fn wchs(connections: u64, paths: u64, watches: u64) -> String {
 }
 
 /// Answer to `wchc`: paths by session.
-pub fn wchc<'a, P: AsRef<str> + 'a>(
+pub fn wchc<'a, P: AsRef<[u8]> + 'a>(
     rows: impl IntoIterator<Item = &'a (SessionId, Vec<P>)>,
 ) -> String {
     let mut out = String::new();
     for (id, paths) in rows {
         push(&mut out, format_args!("{:#x}\n", id.0));
         for path in paths {
-            push(&mut out, format_args!("\t{}\n", path.as_ref()));
+            push(&mut out, format_args!("\t{}\n", shown(path)));
         }
     }
     out.push('\n');
@@ -259,18 +260,23 @@ pub fn wchc<'a, P: AsRef<str> + 'a>(
 }
 
 /// Answer to `wchp`: sessions by path.
-pub fn wchp<'a, P: AsRef<str> + 'a>(
+pub fn wchp<'a, P: AsRef<[u8]> + 'a>(
     rows: impl IntoIterator<Item = &'a (P, Vec<SessionId>)>,
 ) -> String {
     let mut out = String::new();
     for (path, ids) in rows {
-        push(&mut out, format_args!("{}\n", path.as_ref()));
+        push(&mut out, format_args!("{}\n", shown(path)));
         for id in ids {
             push(&mut out, format_args!("\t{:#x}\n", id.0));
         }
     }
     out.push('\n');
     out
+}
+
+/// A path is UTF-8; this does not depend on it.
+fn shown(path: &impl AsRef<[u8]>) -> Cow<'_, str> {
+    String::from_utf8_lossy(path.as_ref())
 }
 
 /// Answer to `dirs`: bytes of the snapshots and of the log.

@@ -141,7 +141,7 @@ fn dump_has_sessions_ephemerals_and_connections() {
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let text = dump(&Dump {
         sessions: &[(at, vec![SESSION])],
-        ephemerals: &[(SESSION, vec!["/a".into()])],
+        ephemerals: &[(SESSION, vec![b"/a".to_vec()])],
         connections: &[(at, vec![(local(40864), SessionId::NONE), (local(40854), SESSION)])],
     });
     assert_eq!(
