@@ -6,10 +6,17 @@ extern crate alloc;
 #[cfg(any(test, loom))]
 extern crate std;
 
+pub mod apply;
 pub mod arena;
 pub mod auth;
 pub mod map;
+pub mod prep;
+pub mod quota;
+pub mod read;
+pub mod reaper;
+pub mod rules;
 pub mod session;
+pub mod state;
 pub mod tree;
 pub mod watch;
 

@@ -32,7 +32,7 @@ pub struct MultiOps<'a> {
 }
 
 impl<'a> MultiOps<'a> {
-    /// Checks a whole multi or multiRead: op types, create flags, no mix of reads and writes, the end.
+    /// Checks a whole multi or multiRead: op types, the flags of creates without a TTL, no mix of reads and writes, the end.
     ///
     /// # Errors
     /// [`DecodeError`]; the reference answers it with `MarshallingError` for the whole request.
@@ -89,9 +89,13 @@ fn skip(number: i32, reader: &mut Reader<'_>) -> Result<Op, DecodeError> {
     let op = Op::from_number(number).ok_or(DecodeError::Op { op: number })?;
     match op {
         Op::Create | Op::Create2 | Op::CreateContainer => {
-            check_flags(CreateRequest::read(reader)?.flags)?;
+            let flags = CreateRequest::read(reader)?.flags;
+            // Only createTTL has a TTL to give.
+            let mode = CreateMode::from_flags(flags).filter(|mode| !mode.is_ttl());
+            mode.ok_or(DecodeError::Flags { flags })?;
         }
-        Op::CreateTtl => check_flags(CreateTtlRequest::read(reader)?.flags)?,
+        // Whatever its flags say: they fail the op, not the request.
+        Op::CreateTtl => drop(CreateTtlRequest::read(reader)?),
         Op::Delete => drop(DeleteRequest::read(reader)?),
         Op::SetData => drop(SetDataRequest::read(reader)?),
         Op::Check => drop(CheckVersionRequest::read(reader)?),
@@ -99,8 +103,4 @@ fn skip(number: i32, reader: &mut Reader<'_>) -> Result<Op, DecodeError> {
         _ => return Err(DecodeError::Op { op: number }),
     }
     Ok(op)
-}
-
-fn check_flags(flags: i32) -> Result<(), DecodeError> {
-    CreateMode::from_flags(flags).map(drop).ok_or(DecodeError::Flags { flags })
 }

@@ -11,16 +11,16 @@ use super::stat::StatPersisted;
 /// The version of the calculation, as transactions carry it.
 pub const DIGEST_VERSION: i32 = 2;
 
-/// The CRC of path and data; the root's path is empty here.
-pub(super) fn prefix(path: &[u8], data: Option<&[u8]>) -> u32 {
+/// The CRC of path and data; the root's path counts as empty.
+pub(crate) fn prefix(path: &[u8], data: Option<&[u8]>) -> u32 {
     let mut crc = Hasher::new();
-    crc.update(path);
+    crc.update(if path == b"/" { b"" } else { path });
     crc.update(data.unwrap_or_default());
     crc.finalize()
 }
 
 /// A znode's digest, from the CRC of its path and data, and its header.
-pub(super) fn of(prefix: u32, stat: &StatPersisted) -> u32 {
+pub(crate) fn of(prefix: u32, stat: &StatPersisted) -> u32 {
     let mut bytes = [0; 60];
     let longs = [stat.czxid, stat.mzxid, stat.pzxid, stat.ctime, stat.mtime];
     for (chunk, long) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(longs) {

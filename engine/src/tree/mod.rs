@@ -34,6 +34,11 @@ pub use self::{
     znode::Znode,
 };
 
+pub(crate) use self::{
+    digest::{of as digest_of, prefix as digest_prefix},
+    view::Facts,
+};
+
 use alloc::vec::Vec;
 
 use jute::Zxid;

@@ -22,8 +22,10 @@ pub enum Owner {
 impl Owner {
     /// What `ephemeralOwner` is for a container.
     pub const CONTAINER: i64 = i64::MIN;
-    /// The bits that mark a TTL; the milliseconds are the low 40.
+    /// The bits that mark a TTL.
     const TTL: i64 = 0xFF << 56;
+    /// The bits that say how many milliseconds a TTL has.
+    pub const TTL_MASK: i64 = (1 << 40) - 1;
 
     /// A TTL znode that lives `ms` milliseconds without a change, 1 to 2^40 - 1.
     pub const fn ttl(ms: i64) -> Self {

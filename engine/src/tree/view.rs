@@ -39,6 +39,21 @@ pub struct Counters {
     pub acls: u64,
 }
 
+/// A znode, without name and data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) stat: StatPersisted,
+    pub(crate) child_count: u32,
+    pub(crate) acl: AclId,
+    /// Bytes; 0 for null.
+    pub(crate) data_len: usize,
+    /// The CRC of path and data.
+    pub(crate) prefix: u32,
+    /// The share in the tree's digest; 0 if it has none.
+    pub(crate) digest: u32,
+    pub(crate) is_digested: bool,
+}
+
 /// A look at the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeView<'a> {
@@ -213,6 +228,25 @@ impl<'a> TreeView<'a> {
     /// [`Torn`].
     pub fn stat(self, znode: Znode) -> Result<StatPersisted, Torn> {
         Record::load(self.view, znode)?.stat(self.view)
+    }
+
+    /// What a transaction in the making must know of a znode, in one look.
+    pub(crate) fn facts(self, znode: Znode) -> Result<Facts, Torn> {
+        let record = Record::load(self.view, znode)?;
+        Ok(Facts {
+            stat: record.stat(self.view)?,
+            child_count: record.child_count(),
+            acl: AclId::of(record.acl()),
+            data_len: record.data_len().unwrap_or(0),
+            prefix: record.prefix_crc(),
+            digest: record.digest(),
+            is_digested: record.is_digested(),
+        })
+    }
+
+    /// The hash that the index knows a path by.
+    pub(crate) fn hash(self, path: &[u8]) -> Result<u64, Torn> {
+        index::hash(self.view, path)
     }
 
     /// The header as clients see it.

@@ -1,0 +1,60 @@
+//! What the configuration says about transactions and reads.
+//!
+//! ZooKeeper: system properties, read all over `PrepRequestProcessor`, `EphemeralType` and `DigestCalculator`.
+
+use crate::auth::AuthConfig;
+
+/// What requests may do here. The default is what the reference does when nothing is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Schemes, super user, and whether ACLs are looked at.
+    pub auth: AuthConfig,
+    /// Whether TTL znodes can be created. Source: `zookeeper.extendedTypesEnabled`.
+    pub extended_types: ExtendedTypes,
+    /// Whether transactions carry the tree's digest. Source: `zookeeper.digest.enabled`.
+    pub digest: Digest,
+    /// Whether quotas are looked at. Source: `zookeeper.enforceQuota`.
+    pub quota: QuotaCheck,
+    /// What reconfig is answered. Source: `reconfigEnabled`.
+    pub reconfig: Reconfig,
+}
+
+/// Whether TTL znodes can be created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExtendedTypes {
+    /// A create with a TTL is answered with `Unimplemented`.
+    #[default]
+    Off,
+    /// They can.
+    On,
+}
+
+/// Whether transactions carry the tree's digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digest {
+    /// All but failed ones do.
+    #[default]
+    On,
+    /// None does.
+    Off,
+}
+
+/// Whether quotas are looked at. Usage is counted either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuotaCheck {
+    /// They are not.
+    #[default]
+    Off,
+    /// Beyond a hard limit a request is answered with `QuotaExceeded`, beyond a soft one it is noted.
+    On,
+}
+
+/// What reconfig is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reconfig {
+    /// `ReconfigDisabled`.
+    #[default]
+    Off,
+    /// `Unimplemented`, as a standalone server of the reference does.
+    Standalone,
+}

@@ -1,0 +1,82 @@
+//! The replicated state with what follows from it: the tree, the roots of quotas, the znodes that perish.
+//!
+//! ZooKeeper: `ZKDatabase`. Only [`State::apply`] changes the tree, so that what is kept beside it stays true.
+//!
+//! Absent: the log, images, watches.
+
+use alloc::vec::Vec;
+
+use jute::Zxid;
+
+use crate::apply::{Applied, Apply, ApplyError, Effects};
+use crate::quota::Quotas;
+use crate::reaper::Perishables;
+use crate::tree::Tree;
+
+/// The tree, and what follows from it. One writer.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) tree: Tree,
+    pub(crate) quotas: Quotas,
+    pub(crate) perishables: Perishables,
+    pub(crate) scratch: Scratch,
+}
+
+/// Buffers that are used again.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) acl: Vec<u8>,
+    pub(crate) parent_acl: Vec<u8>,
+}
+
+impl State {
+    /// Takes over a tree that was just made or loaded.
+    pub fn new(tree: Tree) -> Self {
+        let quotas = Quotas::of(&tree);
+        let perishables = Perishables::of(&tree);
+        Self { tree, quotas, perishables, scratch: Scratch::default() }
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree, for images of it and its readers. Changes go through [`State::apply`].
+    pub fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+
+    /// The subtrees that have a quota.
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// The containers and TTL znodes.
+    pub fn perishables(&self) -> &Perishables {
+        &self.perishables
+    }
+
+    /// Opens a batch. See [`Tree::begin`].
+    pub fn begin(&mut self) {
+        self.tree.begin();
+    }
+
+    /// Closes a batch that ends with `zxid`. See [`Tree::commit`].
+    pub fn commit(&mut self, zxid: Zxid) {
+        self.tree.commit(zxid);
+    }
+
+    /// Applies one entry of the log, between [`State::begin`] and [`State::commit`].
+    ///
+    /// # Errors
+    /// [`ApplyError`]: the entry is none, or the tree is not the one it was made for. The tree may be half changed;
+    /// nothing may be served from it any more.
+    pub fn apply(
+        &mut self,
+        entry: &[u8],
+        effects: &mut impl Effects,
+    ) -> Result<Applied, ApplyError> {
+        Apply::entry(self, entry, effects)
+    }
+}
