@@ -5,11 +5,19 @@
 #![expect(clippy::disallowed_methods, reason = "a harness reads clocks, sleeps and starts threads")]
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod zkcli;
 
@@ -17,5 +25,8 @@ fn main() -> std::process::ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = judge::trials();
     trials.extend(zkcli::trials());
+    trials.extend(bad_input::trials());
+    trials.extend(program::trials());
+    trials.extend(durability::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -48,6 +48,11 @@ impl Process {
         Ok(Self { child: outer.stderr(log).spawn()? })
     }
 
+    /// The number of the process, and of its group.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The pipes, once.
     pub(crate) fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
         let stdin = self.child.stdin.take().expect("the pipes are taken once");

@@ -58,6 +58,7 @@ pub(crate) struct Server {
     dir: tempfile::TempDir,
     properties: Vec<String>,
     process: Option<Process>,
+    last_exit: Option<i32>,
 }
 
 impl Server {
@@ -87,7 +88,7 @@ impl Server {
             }
         }
         fs::write(dir.path().join("zoo.cfg"), config)?;
-        Ok(Self { kind, port, dir, properties, process: None })
+        Ok(Self { kind, port, dir, properties, process: None, last_exit: None })
     }
 
     /// Where clients go.
@@ -98,6 +99,16 @@ impl Server {
     /// The folder with `zoo.cfg`, `data` and `server.log`.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The process, while it runs.
+    pub(crate) fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// The exit code of the last stop.
+    pub(crate) fn last_exit(&self) -> Option<i32> {
+        self.last_exit
     }
 
     /// Starts it and waits until it serves.
@@ -146,6 +157,7 @@ impl Server {
         let begin = Instant::now();
         process.terminate()?;
         let status = process.wait(PATIENCE)?;
+        self.last_exit = status.and_then(|it| it.code());
         ensure!(status.is_some(), "SIGTERM did not end it in {PATIENCE:?}\n{}", self.log());
         Ok(begin.elapsed())
     }

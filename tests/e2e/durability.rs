@@ -1,0 +1,386 @@
+//! Two hundred times: load, kill -9 at a random moment, start, compare.
+//!
+//! Each connection changes a subtree of its own, so what it did is one sequence of changes, answered in order. What a restart
+//! brings back must be that sequence cut somewhere between the last answer and the last request: nothing acknowledged is
+//! missing, nothing is half there (a multi is one change), and the session with its ephemerals is there as long as it
+//! was not closed. Absent here: power cuts, which kill -9 does not show; see the crash tests of `wal` and `snapshot`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use crate::server::{Server, four_letters};
+use crate::wire::{Body, Chance, Client, Fields, Session, op};
+
+/// How often the server is killed.
+const ROUNDS: u64 = 200;
+
+/// Connections, each with a subtree.
+const CLIENTS: u64 = 4;
+
+/// Requests of one connection on their way at once.
+const IN_FLIGHT: usize = 32;
+
+/// Small segments and frequent snapshots: kills hit their making, too.
+const CONFIG: &str = "tickTime=2000\n4lw.commands.whitelist=*\nsnapCount=500\npreAllocSize=1024\n";
+
+/// The test.
+pub(crate) fn trials() -> Vec<Trial> {
+    let run = || kill_and_compare().map_err(|err| Failed::from(format!("{err:#}")));
+    vec![Trial::test("durability_two_hundred_kills_lose_nothing", run)]
+}
+
+/// One change of a subtree, applied whole or not at all.
+#[derive(Clone, Debug)]
+enum Change {
+    Create {
+        name: String,
+        data: Vec<u8>,
+        ephemeral: Ephemeral,
+    },
+    Set {
+        name: String,
+        data: Vec<u8>,
+    },
+    Delete {
+        name: String,
+    },
+    /// Sets `left` and `right` alike and creates a third, in one multi.
+    Both {
+        name: String,
+        data: Vec<u8>,
+    },
+    /// Ends the session.
+    Close,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ephemeral {
+    No,
+    Yes,
+}
+
+/// What is below one subtree: data, version, and whose it is if it is ephemeral.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tree {
+    znodes: BTreeMap<String, (Vec<u8>, i32, Ephemeral)>,
+    closed: bool,
+}
+
+impl Tree {
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Create { name, data, ephemeral } => {
+                self.znodes.insert(name.clone(), (data.clone(), 0, *ephemeral));
+            }
+            Change::Set { name, data } => self.set(name, data),
+            Change::Delete { name } => {
+                self.znodes.remove(name);
+            }
+            Change::Both { name, data } => {
+                self.set("left", data);
+                self.set("right", data);
+                self.znodes.insert(name.clone(), (data.clone(), 0, Ephemeral::No));
+            }
+            Change::Close => {
+                self.znodes.retain(|_, it| it.2 == Ephemeral::No);
+                self.closed = true;
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, data: &[u8]) {
+        let znode = self.znodes.get_mut(name).expect("only what is there is set");
+        *znode = (data.to_vec(), znode.1 + 1, znode.2);
+    }
+}
+
+/// One connection's side: what it did and what it was told.
+struct Worker {
+    root: String,
+    chance: Chance,
+    /// The subtree as the last restart showed it.
+    base: Tree,
+    /// Requested since.
+    changes: Vec<Change>,
+    /// How many of them were answered.
+    acked: usize,
+    session: Session,
+    /// The greatest zxid in an answer.
+    seen: i64,
+    next: u64,
+}
+
+fn kill_and_compare() -> anyhow::Result<()> {
+    let seed = std::env::var("E2E_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
+    let mut server = Server::start(CONFIG)?;
+    let mut chance = Chance::new(seed);
+    let mut workers = Vec::new();
+    for number in 0..CLIENTS {
+        let worker = Worker::new(number, seed, server.address());
+        workers.push(worker.with_context(|| server.log())?);
+    }
+    for round in 0..ROUNDS {
+        let told = |server: &Server| format!("round {round}, seed {seed}\n{}", server.log());
+        one_round(&mut server, &mut workers, &mut chance).with_context(|| told(&server))?;
+    }
+    let acked: i64 = workers.iter().map(|it| it.seen).max().unwrap_or(0);
+    ensure!(1000 < acked, "only {acked} writes were done");
+    println!("durability: {ROUNDS} kills, zxid {acked:#x}");
+    Ok(())
+}
+
+fn one_round(
+    server: &mut Server,
+    workers: &mut [Worker],
+    chance: &mut Chance,
+) -> anyhow::Result<()> {
+    let address = server.address();
+    let moment = Duration::from_micros(chance.below(60_000));
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for worker in &mut *workers {
+            running.push(scope.spawn(move || worker.load(address)));
+        }
+        thread::sleep(moment);
+        server.kill()?;
+        for worker in running {
+            worker.join().expect("a worker does not panic")?;
+        }
+        anyhow::Ok(())
+    })?;
+    if chance.below(4) == 0 {
+        // Killed again while it starts.
+        let mut process = server.spawn()?;
+        thread::sleep(Duration::from_micros(chance.below(30_000)));
+        process.kill()?;
+    }
+    let begin = Instant::now();
+    server.begin()?;
+    let took = begin.elapsed();
+    ensure!(took < Duration::from_secs(15), "it served after {took:?}");
+    for worker in &mut *workers {
+        worker.compare(address).with_context(|| format!("the subtree {}", worker.root))?;
+    }
+    let text = four_letters(address, "srvr")?;
+    ensure!(text.contains("Mode: standalone"), "{text}");
+    Ok(())
+}
+
+impl Worker {
+    fn new(number: u64, seed: u64, address: SocketAddr) -> anyhow::Result<Self> {
+        let mut client = Client::connect(address)?;
+        let root = format!("/worker{number}");
+        let mut base = Tree::default();
+        for name in ["", "/left", "/right"] {
+            let body = Body::default().create(&format!("{root}{name}"), b"", 0);
+            let reply = client.ask(op::CREATE, &body)?;
+            ensure!(reply.err == 0, "create {root}{name}: {}", reply.err);
+        }
+        for name in ["left", "right"] {
+            base.znodes.insert(name.into(), (Vec::new(), 0, Ephemeral::No));
+        }
+        let chance = Chance::new(seed * 100 + number);
+        let session = client.session.clone();
+        let changes = Vec::new();
+        Ok(Self { root, chance, base, changes, acked: 0, session, seen: 0, next: 0 })
+    }
+
+    /// Changes the subtree until the connection breaks.
+    fn load(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.changes.clear();
+        self.acked = 0;
+        let mut client = match self.reconnect(address) {
+            Ok(client) => client,
+            // The kill came before the answer: nothing was changed.
+            Err(err) if broken(&err) => return Ok(()),
+            Err(err) => return Err(err.into()),
+        };
+        let mut tree = self.base.clone();
+        loop {
+            while !tree.closed && self.changes.len() - self.acked < IN_FLIGHT {
+                let change = self.choose(&tree);
+                tree.apply(&change);
+                let (op, body) = self.request(&change, &tree);
+                client.put(op, &body);
+                self.changes.push(change);
+            }
+            if tree.closed && self.acked == self.changes.len() {
+                return Ok(());
+            }
+            let reply = client.flush().and_then(|()| client.reply());
+            match reply {
+                Ok(reply) => {
+                    let change = &self.changes[self.acked];
+                    ensure!(reply.err == 0, "{change:?} answered with {}", reply.err);
+                    self.acked += 1;
+                    self.seen = self.seen.max(reply.zxid);
+                }
+                Err(err) if broken(&err) => return Ok(()),
+                Err(err) => return Err(err.into()),
+            }
+        }
+    }
+
+    /// The session of the last round, or a new one if that was closed.
+    fn reconnect(&mut self, address: SocketAddr) -> io::Result<Client> {
+        let client = if self.base.closed {
+            Client::connect(address)?
+        } else {
+            let client = Client::resume(address, &self.session, self.seen)?;
+            client.ok_or_else(|| io::Error::other("the session was refused"))?
+        };
+        self.session = client.session.clone();
+        self.base.closed = false;
+        Ok(client)
+    }
+
+    /// The next change, possible in `tree`.
+    fn choose(&mut self, tree: &Tree) -> Change {
+        self.next += 1;
+        let name = format!("n{}", self.next);
+        let len = if self.chance.below(20) == 0 { 9000 } else { self.chance.below(200) };
+        let data = self.chance.bytes(len as usize);
+        let plain = tree.znodes.keys().filter(|it| it.starts_with('n'));
+        let count = plain.clone().count() as u64;
+        let some = plain.clone().nth(self.chance.below(count.max(1)) as usize).cloned();
+        match (self.chance.below(100), some) {
+            (0..10, Some(name)) => Change::Set { name, data },
+            (10..50, Some(name)) if 60 < count => Change::Delete { name },
+            (50..65, _) => Change::Both { name, data },
+            (65..75, _) => Change::Create { name, data, ephemeral: Ephemeral::Yes },
+            (75..95, _) => Change::Set { name: "left".into(), data },
+            (99, _) if self.chance.below(20) == 0 => Change::Close,
+            _ => Change::Create { name, data, ephemeral: Ephemeral::No },
+        }
+    }
+
+    /// The request for a change; `tree` is what it leads to.
+    fn request(&self, change: &Change, tree: &Tree) -> (i32, Body) {
+        let path = |name: &str| format!("{}/{name}", self.root);
+        let set = |body: Body, name: &str, data: &[u8]| {
+            let version = tree.znodes[name].1 - 1;
+            body.buffer(path(name).as_bytes()).buffer(data).int(version)
+        };
+        let body = Body::default();
+        match change {
+            Change::Create { name, data, ephemeral } => {
+                let flags = i32::from(*ephemeral == Ephemeral::Yes);
+                (op::CREATE, body.create(&path(name), data, flags))
+            }
+            Change::Set { name, data } => (op::SET_DATA, set(body, name, data)),
+            Change::Delete { name } => (op::DELETE, body.buffer(path(name).as_bytes()).int(-1)),
+            Change::Both { name, data } => {
+                let body = set(body.part(op::SET_DATA), "left", data);
+                let body = body.part(op::CREATE).create(&path(name), data, 0);
+                (op::MULTI, set(body.part(op::SET_DATA), "right", data).end())
+            }
+            Change::Close => (op::CLOSE_SESSION, body),
+        }
+    }
+
+    /// The subtree must be the last one with the answered changes, and possibly some of the others in their order.
+    fn compare(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let resumed = Client::resume(address, &self.session, self.seen)?;
+        let closed = resumed.is_none();
+        let mut client = match resumed {
+            Some(client) => client,
+            None => Client::connect(address)?,
+        };
+        let mut found = self.read(&mut client)?;
+        found.closed = closed;
+        if closed {
+            client.ask(op::CLOSE_SESSION, &Body::default())?;
+        }
+        let mut expected = self.base.clone();
+        for change in &self.changes[..self.acked] {
+            expected.apply(change);
+        }
+        let mut after = self.acked;
+        while expected != found {
+            let Some(change) = self.changes.get(after) else {
+                bail!("{}", self.difference(&found));
+            };
+            expected.apply(change);
+            after += 1;
+        }
+        self.base = found;
+        Ok(())
+    }
+
+    fn read(&self, client: &mut Client) -> anyhow::Result<Tree> {
+        let mut tree = Tree::default();
+        let body = Body::default().buffer(self.root.as_bytes()).byte(0);
+        let reply = client.ask(op::GET_CHILDREN, &body)?;
+        ensure!(reply.err == 0, "children: {}", reply.err);
+        let mut fields = Fields(&reply.body);
+        for _ in 0..fields.int()? {
+            let name = String::from_utf8(fields.buffer()?.to_vec())?;
+            let path = format!("{}/{name}", self.root);
+            let body = Body::default().buffer(path.as_bytes()).byte(0);
+            let reply = client.ask(op::GET_DATA, &body)?;
+            ensure!(reply.err == 0, "{path}, a child, is answered with {}", reply.err);
+            let mut fields = Fields(&reply.body);
+            let data = fields.buffer()?.to_vec();
+            let _czxid = fields.long()?;
+            let mzxid = fields.long()?;
+            ensure!(mzxid <= reply.zxid, "{path} is of {mzxid:#x}, the reply of {:#x}", reply.zxid);
+            let _times = (fields.long()?, fields.long()?);
+            let version = fields.int()?;
+            let _versions = (fields.int()?, fields.int()?);
+            let owner = fields.long()?;
+            ensure!(owner == 0 || owner == self.session.id, "{path} is owned by {owner:#x}");
+            let ephemeral = if owner == 0 { Ephemeral::No } else { Ephemeral::Yes };
+            tree.znodes.insert(name, (data, version, ephemeral));
+        }
+        Ok(tree)
+    }
+
+    /// Where what was found is not what the answered changes lead to.
+    fn difference(&self, found: &Tree) -> String {
+        let mut least = self.base.clone();
+        for change in &self.changes[..self.acked] {
+            least.apply(change);
+        }
+        let mut text = format!(
+            "{} changes answered of {} requested since the last start; with the answered ones, closed is {}, found {}\n",
+            self.acked,
+            self.changes.len(),
+            least.closed,
+            found.closed
+        );
+        let show = |it: Option<&(Vec<u8>, i32, Ephemeral)>| {
+            it.map(|it| format!("{} bytes, version {}, ephemeral {:?}", it.0.len(), it.1, it.2))
+        };
+        let names: std::collections::BTreeSet<_> =
+            least.znodes.keys().chain(found.znodes.keys()).collect();
+        for name in names {
+            let (wanted, got) = (least.znodes.get(name), found.znodes.get(name));
+            if wanted != got {
+                let (wanted, got) = (show(wanted), show(got));
+                text.extend([
+                    name,
+                    ": answered ",
+                    &format!("{wanted:?}"),
+                    ", found ",
+                    &format!("{got:?}\n"),
+                ]);
+            }
+        }
+        text
+    }
+}
+
+/// Whether the connection ended, which a kill does in several ways.
+fn broken(err: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof,
+    };
+    [BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof]
+        .contains(&err.kind())
+}

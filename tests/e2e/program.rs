@@ -1,0 +1,226 @@
+//! The program as an operator meets it: what it says, how it refuses, how it stops. Ours only.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use crate::process::{Process, Talk, tail};
+use crate::server::{Kind, Server, binary, four_letters, free_port};
+use crate::wire::{Body, Client, op};
+
+/// How long a program that refuses to start may take to say so.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Story = fn() -> anyhow::Result<()>;
+
+/// Nothing of the reference server is judged by these.
+pub(crate) fn trials() -> Vec<Trial> {
+    let stories: [(&str, Story); 9] = [
+        ("a_port_in_use_is_named", port_in_use),
+        ("a_data_directory_in_use_is_named", data_in_use),
+        ("a_data_directory_that_cannot_be_is_named", data_unusable),
+        ("sigterm_stops_it_quickly_and_keeps_everything", sigterm),
+        ("an_unknown_key_warns_and_a_bad_value_ends", configuration),
+        ("a_zoo_cfg_of_many_capabilities_starts", foreign_configuration),
+        ("the_line_at_start_says_the_port", start_line),
+        ("help_is_complete", help),
+        ("inspect_reads_a_running_server", inspect),
+    ];
+    let trial = |(name, story): (&str, Story)| {
+        Trial::test(format!("program_{name}"), move || {
+            story().map_err(|err| Failed::from(format!("{err:#}")))
+        })
+        .with_ignored_flag(Kind::chosen() == Kind::Reference)
+    };
+    stories.into_iter().map(trial).collect()
+}
+
+/// Runs the program until it ends by itself.
+fn run(args: &[&str], dir: &Path) -> anyhow::Result<(Option<i32>, String)> {
+    let mut command = Command::new(binary());
+    command.args(args).current_dir(dir);
+    let log = dir.join("run.log");
+    fs::write(&log, "")?;
+    let status = Process::spawn(&command, Talk::Log, &log)?.wait(PATIENCE)?;
+    let said = tail(&log, 10_000);
+    let status = status.with_context(|| format!("{args:?} does not end\n{said}"))?;
+    Ok((status.code(), said))
+}
+
+/// The program refuses, with this exit code, and says each of these.
+fn refuses(args: &[&str], code: i32, words: &[&str]) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (status, said) = run(args, dir.path())?;
+    ensure!(status == Some(code), "{args:?} ends with {status:?}, not {code}\n{said}");
+    for word in words {
+        ensure!(said.contains(word), "{args:?} does not say `{word}`\n{said}");
+    }
+    Ok(())
+}
+
+fn port_in_use() -> anyhow::Result<()> {
+    let server = Server::start("")?;
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    let port = server.address().port().to_string();
+    let data = data.to_str().context("a path of ASCII")?;
+    refuses(&["server", "--data-dir", data, "--client-port", &port], 1, &[&port])?;
+    Client::connect(server.address())?.ask(op::EXISTS, &Body::default().buffer(b"/").byte(0))?;
+    Ok(())
+}
+
+fn data_in_use() -> anyhow::Result<()> {
+    let server = Server::start("")?;
+    let data = server.dir().join("data");
+    let data = data.to_str().context("a path of ASCII")?;
+    let port = free_port()?.to_string();
+    refuses(&["server", "--data-dir", data, "--client-port", &port], 3, &[data])
+}
+
+fn data_unusable() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("file");
+    fs::write(&file, "no directory")?;
+    let data = file.join("data");
+    let data = data.to_str().context("a path of ASCII")?;
+    refuses(&["server", "--data-dir", data, "--client-port", "0"], 3, &[data])
+}
+
+fn sigterm() -> anyhow::Result<()> {
+    let mut server = Server::start("maxClientCnxns=0\n")?;
+    let mut clients = Vec::new();
+    for number in 0..200 {
+        let mut client = Client::connect(server.address())?;
+        let path = format!("/z{number}");
+        let reply = client.ask(op::CREATE, &Body::default().create(&path, b"x", 0))?;
+        ensure!(reply.err == 0, "create: {}", reply.err);
+        clients.push(client);
+    }
+    let took = server.stop()?;
+    ensure!(took < Duration::from_secs(2), "SIGTERM took {took:?}\n{}", server.log());
+    ensure!(
+        server.last_exit() == Some(0),
+        "it ended with {:?}\n{}",
+        server.last_exit(),
+        server.log()
+    );
+    server.begin()?;
+    let last = &clients[199];
+    let seen = Client::resume(server.address(), &last.session, 0)?;
+    let mut client = seen.context("the session is lost")?;
+    for number in 0..200 {
+        let body = Body::default().buffer(format!("/z{number}").as_bytes()).byte(0);
+        let reply = client.ask(op::EXISTS, &body)?;
+        ensure!(reply.err == 0, "/z{number} after the restart: {}", reply.err);
+    }
+    Ok(())
+}
+
+fn configuration() -> anyhow::Result<()> {
+    let server = Server::start("noSuchKey=1\nsnapCount=5000\n")?;
+    ensure!(server.log().contains("noSuchKey"), "no warning\n{}", server.log());
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("zoo.cfg");
+    let data = dir.path().join("data");
+    fs::write(&file, format!("# three lines\ndataDir={}\ntickTime=soon\n", data.display()))?;
+    let file = file.to_str().context("a path of ASCII")?;
+    refuses(&["server", "--config", file], 2, &[file, "line 3", "tickTime", "soon"])?;
+    refuses(&["server", "--config", "/no/such/zoo.cfg"], 2, &["/no/such/zoo.cfg"])?;
+    refuses(&["--no-such-flag"], 2, &["--no-such-flag"])
+}
+
+fn foreign_configuration() -> anyhow::Result<()> {
+    let server = Server::start(
+        "initLimit=10\nsyncLimit=5\nserverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+         authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\nadmin.serverPort=8080\n\
+         autopurge.snapRetainCount=3\nautopurge.purgeInterval=1\npreAllocSize=1024\nlocalSessionsEnabled=true\n\
+         standaloneEnabled=true\nreconfigEnabled=false\nmetricsProvider.exportJvmInfo=true\nquorumListenOnAllIPs=false\n\
+         zookeeper.extendedTypesEnabled=true\nzookeeper.superUser=x\nssl.quorum.keyStore.location=/none\n",
+    )?;
+    let text = four_letters(server.address(), "srvr")?;
+    ensure!(text.contains("Mode: standalone"), "{text}");
+    Ok(())
+}
+
+fn start_line() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut command = Command::new(binary());
+    command.args(["server", "--client-port", "0"]).current_dir(dir.path());
+    let log = dir.path().join("server.log");
+    let mut process = Process::spawn(&command, Talk::Log, &log)?;
+    let mut said = String::new();
+    let mut port = None;
+    for _ in 0..500 {
+        std::thread::sleep(Duration::from_millis(10));
+        said.clear();
+        fs::File::open(&log)?.read_to_string(&mut said)?;
+        port = said.split("127.0.0.1:").nth(1).and_then(|it| {
+            let digits: String = it.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<u16>().ok()
+        });
+        if port.is_some() && said.ends_with('\n') {
+            break;
+        }
+    }
+    let port = port.with_context(|| format!("no port in\n{said}"))?;
+    ensure!(port != 0, "port 0 in\n{said}");
+    ensure!(said.contains("ringkeeper-data"), "no data directory in\n{said}");
+    let text = four_letters(([127, 0, 0, 1], port).into(), "srvr")?;
+    ensure!(text.contains("Mode: standalone"), "{text}");
+    let mode = fs::metadata(dir.path().join("ringkeeper-data"))?.permissions().mode();
+    ensure!(mode & 0o700 == 0o700, "the data directory has mode {mode:o}");
+    process.terminate()?;
+    let status = process.wait(PATIENCE)?.context("SIGTERM does not end it")?;
+    ensure!(status.success(), "it ended with {status}\n{}", tail(&log, 4_000));
+    Ok(())
+}
+
+fn help() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for (args, words) in [
+        (&["--help"][..], &["server", "inspect", "--data-dir", "--client-port", "--cores"][..]),
+        (
+            &["server", "--help"],
+            &["--config", "--listen", "--data-dir", "--client-port", "--cores"],
+        ),
+        (&["inspect", "--help"], &["DATA_DIR"]),
+        (&["--version"], &["ringkeeper"]),
+    ] {
+        let (status, said) = run(args, dir.path())?;
+        ensure!(status == Some(0), "{args:?} ends with {status:?}\n{said}");
+        for word in words {
+            ensure!(said.contains(word), "{args:?} does not say `{word}`\n{said}");
+        }
+    }
+    Ok(())
+}
+
+fn inspect() -> anyhow::Result<()> {
+    let mut server = Server::start("")?;
+    let mut client = Client::connect(server.address())?;
+    for number in 0..50 {
+        let path = format!("/inspected{number}");
+        let reply = client.ask(op::CREATE, &Body::default().create(&path, b"x", 0))?;
+        ensure!(reply.err == 0, "create: {}", reply.err);
+    }
+    let look = |args: &[&str]| -> anyhow::Result<Output> {
+        Ok(Command::new(binary())
+            .arg("inspect")
+            .args(args)
+            .arg(server.dir().join("data"))
+            .output()?)
+    };
+    let output = look(&[])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "inspect ends with {}\n{text}{errors}", output.status);
+    ensure!(!text.trim().is_empty(), "inspect says nothing");
+    server.stop()?;
+    Ok(())
+}
