@@ -104,6 +104,11 @@ impl<'a> Strings<'a> {
         self.len() == 0
     }
 
+    /// Whether this is jute's null vector, which is not the empty one.
+    pub fn is_null(&self) -> bool {
+        self.count.is_none()
+    }
+
     /// The strings in order; a null string is empty.
     pub fn iter(&self) -> StringIter<'a> {
         StringIter { reader: Reader::new(self.raw), left: self.len() }

@@ -23,6 +23,7 @@ mod path;
 mod read;
 mod reply;
 mod request;
+mod response;
 mod stat;
 mod txn;
 
@@ -40,6 +41,11 @@ pub use request::{
     AddWatchRequest, AuthPacket, CheckVersionRequest, CreateRequest, CreateTtlRequest,
     DeleteRequest, PathRequest, PathTypeRequest, PathWatchRequest, ReconfigRequest, RequestHeader,
     SaslRequest, SetAclRequest, SetDataRequest, SetWatches, SetWatches2,
+};
+pub use response::{
+    ClientInfo, Create2Response, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse,
+    GetChildren2Response, GetDataResponse, PathResponse, SaslResponse, StatResponse,
+    StringsResponse, WhoAmIResponse,
 };
 pub use stat::Stat;
 pub use txn::{
