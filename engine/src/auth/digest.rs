@@ -16,13 +16,25 @@ pub enum DigestAlg {
     /// SHA-1.
     #[default]
     Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 impl DigestAlg {
     /// The algorithm that Java knows by this name, letters of either case.
     pub fn parse(name: &str) -> Option<Self> {
-        let is = |it: &str| name.eq_ignore_ascii_case(it);
-        (is("SHA1") || is("SHA-1") || is("SHA")).then_some(Self::Sha1)
+        let is = |names: &[&str]| names.iter().any(|it| name.eq_ignore_ascii_case(it));
+        if is(&["SHA1", "SHA-1", "SHA"]) {
+            Some(Self::Sha1)
+        } else if is(&["SHA-256"]) {
+            Some(Self::Sha256)
+        } else if is(&["SHA-512"]) {
+            Some(Self::Sha512)
+        } else {
+            None
+        }
     }
 
     /// The id that `user:password` proves: `user:base64(hash(user:password))`. Without a colon all of it is the user.
@@ -33,11 +45,13 @@ impl DigestAlg {
         let payload = String::from_utf8_lossy(payload);
         let payload = payload.as_bytes();
         let hash = match self {
-            Self::Sha1 => sha1::Sha1::digest(payload),
+            Self::Sha1 => STANDARD.encode(sha1::Sha1::digest(payload)),
+            Self::Sha256 => STANDARD.encode(sha2::Sha256::digest(payload)),
+            Self::Sha512 => STANDARD.encode(sha2::Sha512::digest(payload)),
         };
         let mut id = user(payload).to_vec();
         id.push(b':');
-        id.extend_from_slice(STANDARD.encode(hash).as_bytes());
+        id.extend_from_slice(hash.as_bytes());
         id
     }
 }

@@ -48,9 +48,19 @@ const PAT: &str = "pat:QmZH8xVB+g4zYsrmbFpVhXoKdNs=";
 
 #[test]
 fn a_digest_id_is_the_user_and_the_base64_of_the_hash_of_all() {
-    assert_eq!(DigestAlg::Sha1.id(b"super:test"), b"super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
+    for (name, id) in [
+        ("SHA1", "super:D/InIHSb7yEEbrWz8b9l71RjZJU="),
+        ("SHA-256", "super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig="),
+        (
+            "SHA-512",
+            "super:cMAGk13FCMtJkaVQImGEKhjqoGELCiVjYdIhiD8stB1FnIpdGeFvKwAHh5mf4tUYmBR2ZY9181dZTXEHMlkVhg==",
+        ),
+    ] {
+        assert_eq!(DigestAlg::parse(name).unwrap().id(b"super:test"), id.as_bytes());
+    }
+    assert_eq!(DigestAlg::parse("MD2"), None);
+    assert_eq!(DigestAlg::Sha1.id(b"pat"), b"pat:f/4bpA8lhLlpkd7ESsRP5+jWvGg=");
     assert_eq!(DigestAlg::Sha1.id(b""), b":2jmj7l5rSw0yVb/vlWAYkK/YBwk=");
-    assert_eq!(super::digest::user(&DigestAlg::Sha1.id(b"no colon")), b"no colon");
 }
 
 #[test]
