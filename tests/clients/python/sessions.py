@@ -183,8 +183,8 @@ def silence_expires_a_session(hosts):
 
 @judge
 def timeouts_are_negotiated(hosts):
-    """What is asked for is brought between 2 and 20 ticks (1 to 10 s here)."""
-    for asked, given in [(0.2, 1000), (1.0, 1000), (4.3, 4300), (600.0, 10000)]:
+    """What is asked for is brought between 1 and 40 s here."""
+    for asked, given in [(0.2, 1000), (1.0, 1000), (4.3, 4300), (600.0, 40000)]:
         zk = open_client(hosts, timeout=asked)
         equal(negotiated(zk), given, f"the timeout for {asked} s asked")
         close_client(zk)

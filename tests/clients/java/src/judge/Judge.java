@@ -58,7 +58,7 @@ public final class Judge {
         test("quotas", Service::quotas);
         test("four_letter_words", Service::fourLetterWords);
         test("netty_transport", Service::theNettyTransport);
-        test("a_thousand_sessions", Service::aThousandSessions);
+        test("session_waves", Service::sessionsComeAndGo);
         test("too_many_connections_are_refused", Service::tooManyConnectionsAreRefused);
         test("curator_leader_latch", Recipes::leaderLatch);
         test("curator_leader_latch_over_a_restart", Recipes::leaderLatchOverARestart);
