@@ -4,7 +4,7 @@
 //! and recycled; a frame in it is one group commit, written with one direct `O_DSYNC` write. What each byte means is in
 //! `docs/disk.md`.
 //!
-//! Pure: [`frame`], [`batch`], [`segment`], [`scan`], [`replay`] (the decision table), [`purge`]. Drivers: [`open`] (blocking, before any
+//! Pure: [`frame`], [`batch`], [`append`], [`segment`], [`scan`], [`replay`] (the decision table), [`purge`]. Drivers: [`open`] (blocking, before any
 //! executor starts), [`Log`] (glommio) and the preparer thread behind it.
 //!
 //! Invariants: zxids strictly ascend over the whole log; one write is in flight at most; after a failed write every later append
@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod append;
 pub mod batch;
 mod disk;
 pub mod frame;

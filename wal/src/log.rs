@@ -14,11 +14,12 @@ use jute::Zxid;
 use rustix::fs::OFlags;
 use tracing::warn;
 
+use crate::append::{Appender, Extent};
 use crate::batch::Batch;
-use crate::frame::{BLOCK, Chain, FrameHeader, HEADER_LEN, SegmentId, frame_len};
+use crate::frame::{Chain, SegmentId};
 use crate::open::{Direct, ForceSync, LogTail, Options};
 use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare};
-use crate::segment::{FIRST_FRAME_AT, FileName, SegmentHeader};
+use crate::segment::FileName;
 
 /// An append failed. Nothing of its batch may be acknowledged; the log takes no more. Step down and exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,23 +90,12 @@ pub struct Log {
     dir: PathBuf,
     options: Options,
     preparer: Preparer,
+    appender: Appender,
     /// `None` until a segment is begun.
-    current: Option<Segment>,
-    last_zxid: Zxid,
-    chain: Chain,
-    sequence: u64,
+    file: Option<(FileName, Sink)>,
     latch: Option<AppendError>,
     /// Wall time of a segment's begin, for people: asked of the caller, who has the only clock.
     now_ms: fn() -> i64,
-}
-
-#[derive(Debug)]
-struct Segment {
-    name: FileName,
-    file: Sink,
-    id: SegmentId,
-    len: u64,
-    offset: u64,
 }
 
 #[derive(Debug)]
@@ -120,30 +110,13 @@ impl Log {
     /// # Errors
     /// [`AppendError::Open`] if the newest segment does not open for writing.
     pub async fn start(tail: LogTail, now_ms: fn() -> i64) -> Result<Self, AppendError> {
-        let LogTail { dir, options, end, preparer } = tail;
-        let mut current = None;
+        let LogTail { dir, options, end, newest_len, preparer } = tail;
+        let appender = Appender::new(&end, newest_len);
+        let mut log = Self { dir, options, preparer, appender, file: None, latch: None, now_ms };
         if let Some(position) = end.position {
-            let name = FileName::Log(position.first_zxid);
-            let path = dir.join(name.to_string());
-            let opened = async {
-                let len = std::fs::metadata(&path)?.len();
-                Ok::<_, io::Error>((Sink::open(&path, &options).await?, len))
-            };
-            let (file, len) =
-                opened.await.map_err(|err| AppendError::Open { file: name, errno: err.into() })?;
-            current = Some(Segment { name, file, id: position.id, len, offset: position.offset });
+            log.open(FileName::Log(position.first_zxid)).await?;
         }
-        Ok(Self {
-            dir,
-            options,
-            preparer,
-            current,
-            last_zxid: end.last_zxid,
-            chain: end.chain,
-            sequence: end.sequence,
-            latch: None,
-            now_ms,
-        })
+        Ok(log)
     }
 
     /// Writes the batch, which must not be empty and must be above all before it, as one frame with one write. When this returns `Ok`
@@ -164,7 +137,7 @@ impl Log {
 
     /// The last zxid that is durable here.
     pub fn last_zxid(&self) -> Zxid {
-        self.last_zxid
+        self.appender.last_zxid()
     }
 
     /// The room on its disk.
@@ -182,114 +155,47 @@ impl Log {
     /// # Errors
     /// What closing says.
     pub async fn close(mut self) -> io::Result<()> {
-        match self.current.take().map(|it| it.file) {
-            Some(Sink::Direct(file)) => file.close().await.map_err(plain),
-            Some(Sink::Buffered(file)) => file.close().await.map_err(plain),
+        match self.file.take() {
+            Some((_, Sink::Direct(file))) => file.close().await.map_err(plain),
+            Some((_, Sink::Buffered(file))) => file.close().await.map_err(plain),
             None => Ok(()),
         }
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<(), AppendError> {
-        let (Some(first_zxid), Some(last_zxid)) = (batch.first_zxid(), batch.last_zxid()) else {
-            unreachable!("an empty batch is never appended");
-        };
-        assert!(self.last_zxid < first_zxid);
-        let len = frame_len(batch.payload().len()) as u64;
-        match self.current.take_if(|it| it.len < it.offset + len) {
-            // A segment that is full is closed behind our back; it is durable already.
-            Some(full) => drop(full),
-            None if self.current.is_some() => return self.write_frame(batch, None).await,
-            None => {}
-        }
-        let spare = self.preparer.spare().await;
-        let spare = spare.map_err(|err| AppendError::NoSegment { errno: err.into() })?;
-        let header = self.begin(spare, first_zxid).await?;
-        self.write_frame(batch, Some(header)).await?;
-        self.preparer.order(Order::Name { spare: spare.number, first_zxid });
-        if let Some(segment) = &mut self.current {
-            segment.name = FileName::Log(first_zxid);
-        }
-        assert_eq!(self.last_zxid, last_zxid);
-        Ok(())
-    }
-
-    async fn begin(
-        &mut self,
-        spare: Spare,
-        first_zxid: Zxid,
-    ) -> Result<SegmentHeader, AppendError> {
-        let name = FileName::Spare(spare.number);
-        let opened = async {
-            let id = random()?;
-            Ok::<_, io::Error>((
-                Sink::open(&self.dir.join(name.to_string()), &self.options).await?,
-                id,
-            ))
-        };
-        let (file, id) =
-            opened.await.map_err(|err| AppendError::Open { file: name, errno: err.into() })?;
-        self.current =
-            Some(Segment { name, file, id, len: spare.len, offset: FIRST_FRAME_AT as u64 });
-        Ok(SegmentHeader {
-            sequence: self.sequence + 1,
-            id,
-            first_zxid,
-            prev_zxid: self.last_zxid,
-            chain: self.chain,
-            begun_at_ms: (self.now_ms)(),
-        })
-    }
-
-    /// One write: the frame, behind the segment's header if it is the first.
-    async fn write_frame(
-        &mut self,
-        batch: &Batch,
-        begun: Option<SegmentHeader>,
-    ) -> Result<(), AppendError> {
-        let (Some(first_zxid), Some(last_zxid), Some(segment)) =
-            (batch.first_zxid(), batch.last_zxid(), self.current.as_mut())
-        else {
-            unreachable!("a segment is begun and the batch has records");
-        };
-        let payload = batch.payload();
-        let header_len = if begun.is_some() { BLOCK } else { 0 };
-        let mut chain = self.chain;
-        let mut next_chain = chain;
-        let len = header_len + frame_len(payload.len());
-        let fill = |out: &mut [u8]| {
-            let (block, frame) = out.split_at_mut(header_len);
-            if let Some(header) = &begun {
-                chain = header.encode(block);
-            }
-            let header = FrameHeader {
-                segment: segment.id,
-                first_zxid,
-                last_zxid,
-                count: batch.count(),
-                payload_len: payload.len() as u32,
-                payload_crc: crc32c::crc32c(payload),
-                chain,
-                offset: segment.offset,
-            };
-            let (bytes, own_chain) = header.encode();
-            frame[..HEADER_LEN].copy_from_slice(&bytes);
-            let (records, padding) = frame[HEADER_LEN..].split_at_mut(payload.len());
-            records.copy_from_slice(payload);
-            padding.fill(0);
-            next_chain = own_chain;
-        };
-        let offset = segment.offset - header_len as u64;
-        let file = segment.name;
-        let written = segment.file.write_at(len, offset, fill).await;
+        let begun = if self.appender.fits(batch) { None } else { Some(self.begin().await?) };
+        let Extent { offset, len } = self.appender.extent(batch);
+        let Some((file, sink)) = &self.file else { unreachable!("a segment is begun") };
+        let (file, mut chain) = (*file, Chain::default());
+        let fill = |out: &mut [u8]| chain = self.appender.encode(batch, out);
+        let written = sink.write_at(len, offset, fill).await;
         let written =
             written.map_err(|err| AppendError::Write { file, offset, len, errno: err.into() })?;
         if written != len {
             return Err(AppendError::Short { file, offset, len, written });
         }
-        segment.offset = offset + len as u64;
-        self.last_zxid = last_zxid;
-        self.chain = next_chain;
-        self.sequence += u64::from(begun.is_some());
+        self.appender.durable(batch, chain);
+        if let (Some(spare), Some(first_zxid)) = (begun, batch.first_zxid()) {
+            self.preparer.order(Order::Name { spare: spare.number, first_zxid });
+            self.file = self.file.take().map(|(_, sink)| (FileName::Log(first_zxid), sink));
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<Spare, AppendError> {
+        let spare = self.preparer.spare().await;
+        let spare = spare.map_err(|err| AppendError::NoSegment { errno: err.into() })?;
+        self.open(FileName::Spare(spare.number)).await?;
+        let id = random().map_err(|err| AppendError::NoSegment { errno: err.into() })?;
+        self.appender.begin(id, spare.len, (self.now_ms)());
+        Ok(spare)
+    }
+
+    /// Opens a segment's file in place of the one before, which is durable and is closed behind our back.
+    async fn open(&mut self, name: FileName) -> Result<(), AppendError> {
+        let sink = Sink::open(&self.dir.join(name.to_string()), &self.options).await;
+        let sink = sink.map_err(|err| AppendError::Open { file: name, errno: err.into() })?;
+        self.file = Some((name, sink));
         Ok(())
     }
 }

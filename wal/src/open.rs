@@ -73,8 +73,8 @@ pub struct ReplayReport {
     pub records: u64,
     /// The last zxid, of the log or of the image.
     pub last_zxid: Zxid,
-    /// A torn last write: file, byte, and how it showed.
-    pub cut: Option<(FileName, u64, Stop)>,
+    /// Bytes behind the last frame that are no frame: a torn write, or what one that was cut earlier left behind. File, byte.
+    pub cut: Option<(FileName, u64)>,
     /// A newest segment in which no frame was whole, set aside under this name.
     pub set_aside: Option<PathBuf>,
 }
@@ -125,6 +125,8 @@ pub struct LogTail {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     pub(crate) end: End,
+    /// Bytes of the newest segment.
+    pub(crate) newest_len: u64,
     pub(crate) preparer: Preparer,
 }
 
@@ -165,6 +167,7 @@ pub fn open<E>(
     let mut files = Files::find(dir, options)?;
     let mut replayer = Replayer::new(image_zxid);
     let mut report = ReplayReport::default();
+    let mut newest_len = 0;
     let first = purge::unneeded(&files.segments, image_zxid);
     for idx in first..files.segments.len() {
         let first_zxid = files.segments[idx];
@@ -180,8 +183,9 @@ pub fn open<E>(
         match verdict {
             Verdict::Next => {}
             Verdict::Tail => {
+                newest_len = bytes.bytes().len() as u64;
                 disk::sync_file(&path).map_err(at("syncing the newest log segment", &path))?;
-                report.cut = stop.filter(|&it| it == Stop::Bad).map(|it| (name, offset, it));
+                report.cut = stop.filter(|&it| it == Stop::Bad).map(|_| (name, offset));
             }
             Verdict::Discard => report.set_aside = Some(files.set_aside(&path)?),
             Verdict::Refuse(damage) => {
@@ -199,7 +203,7 @@ pub fn open<E>(
     report.last_zxid = end.last_zxid;
     let preparer = Preparer::start(dir, options, files.segments, files.spares)
         .map_err(at("starting the log's preparer", dir))?;
-    Ok((LogTail { dir: dir.to_path_buf(), options: *options, end, preparer }, report))
+    Ok((LogTail { dir: dir.to_path_buf(), options: *options, end, newest_len, preparer }, report))
 }
 
 /// The log's files, with begun spares given their names, and unfinished ones removed.

@@ -315,3 +315,6 @@ pub fn begun_spare(bytes: &[u8]) -> Option<FileName> {
     let begun = scan.next().is_some() || scan.live_behind().is_some();
     begun.then_some(FileName::Log(header.first_zxid))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Where the next frame goes, and its bytes.
+//!
+//! ZooKeeper: `FileTxnLog.append`. Pure: the driver ([`crate::Log`]) writes what this encodes, one write for each batch, and says when it is durable.
+//!
+//! Invariants: zxids strictly ascend; a frame is encoded only when the one before is durable; a segment's header goes out in one write with
+//! its first frame, so that a segment without a frame never exists.
+
+use jute::Zxid;
+
+use crate::batch::Batch;
+use crate::frame::{BLOCK, Chain, FrameHeader, HEADER_LEN, SegmentId, frame_len};
+use crate::replay::End;
+use crate::segment::{FIRST_FRAME_AT, SegmentHeader};
+
+/// The end of the log, as the writer knows it.
+#[derive(Clone, Debug)]
+pub struct Appender {
+    last_zxid: Zxid,
+    chain: Chain,
+    sequence: u64,
+    segment: Option<Segment>,
+}
+
+#[derive(Clone, Debug)]
+struct Segment {
+    id: SegmentId,
+    /// Bytes of the file.
+    len: u64,
+    /// Where the next frame goes, bytes.
+    offset: u64,
+    /// When it was begun, ms since 1970, as long as its header is not written.
+    begun_at_ms: Option<i64>,
+}
+
+/// One write: where, and how many bytes. Both multiples of [`BLOCK`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Byte in the segment's file.
+    pub offset: u64,
+    /// Bytes.
+    pub len: usize,
+}
+
+impl Appender {
+    /// Goes on where replay ended; `len` is the newest segment's, bytes.
+    pub fn new(end: &End, len: u64) -> Self {
+        let segment =
+            end.position.map(|it| Segment { id: it.id, len, offset: it.offset, begun_at_ms: None });
+        Self { last_zxid: end.last_zxid, chain: end.chain, sequence: end.sequence, segment }
+    }
+
+    /// The last zxid that is durable.
+    pub fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// Whether the batch has room in the segment; if not, [`Self::begin`] one.
+    pub fn fits(&self, batch: &Batch) -> bool {
+        let len = frame_len(batch.payload().len()) as u64;
+        self.segment.as_ref().is_some_and(|it| it.offset + len <= it.len)
+    }
+
+    /// Begins a segment of `len` bytes. A batch that is larger makes it grow.
+    pub fn begin(&mut self, id: SegmentId, len: u64, now_ms: i64) {
+        let offset = FIRST_FRAME_AT as u64;
+        self.segment = Some(Segment { id, len, offset, begun_at_ms: Some(now_ms) });
+    }
+
+    /// The write for this batch: its frame, behind the segment's header if it is the first.
+    pub fn extent(&self, batch: &Batch) -> Extent {
+        let segment = self.current();
+        let header_len = if segment.begun_at_ms.is_some() { BLOCK } else { 0 };
+        Extent {
+            offset: segment.offset - header_len as u64,
+            len: header_len + frame_len(batch.payload().len()),
+        }
+    }
+
+    /// Fills `out`, as long as the extent says, with the bytes of that write. The batch has records, and all are above what is durable.
+    /// Give what this returns to [`Self::durable`].
+    pub fn encode(&self, batch: &Batch, out: &mut [u8]) -> Chain {
+        let (Some(first_zxid), Some(last_zxid)) = (batch.first_zxid(), batch.last_zxid()) else {
+            unreachable!("an empty batch is never appended");
+        };
+        assert!(self.last_zxid < first_zxid);
+        let extent = self.extent(batch);
+        assert_eq!(out.len(), extent.len);
+        let segment = self.current();
+        let (block, frame) = out.split_at_mut((segment.offset - extent.offset) as usize);
+        let chain = match segment.begun_at_ms {
+            None => self.chain,
+            Some(begun_at_ms) => {
+                let header = SegmentHeader {
+                    sequence: self.sequence + 1,
+                    id: segment.id,
+                    first_zxid,
+                    prev_zxid: self.last_zxid,
+                    chain: self.chain,
+                    begun_at_ms,
+                };
+                header.encode(block)
+            }
+        };
+        let payload = batch.payload();
+        let header = FrameHeader {
+            segment: segment.id,
+            first_zxid,
+            last_zxid,
+            count: batch.count(),
+            payload_len: payload.len() as u32,
+            payload_crc: crc32c::crc32c(payload),
+            chain,
+            offset: segment.offset,
+        };
+        let (bytes, own_chain) = header.encode();
+        frame[..HEADER_LEN].copy_from_slice(&bytes);
+        let (records, padding) = frame[HEADER_LEN..].split_at_mut(payload.len());
+        records.copy_from_slice(payload);
+        padding.fill(0);
+        own_chain
+    }
+
+    /// The write of this batch is durable.
+    pub fn durable(&mut self, batch: &Batch, chain: Chain) {
+        let end = self.extent(batch);
+        let last_zxid = batch.last_zxid().unwrap_or_default();
+        assert!(self.last_zxid < last_zxid);
+        let Some(segment) = &mut self.segment else { unreachable!("a segment is begun") };
+        segment.offset = end.offset + end.len as u64;
+        self.sequence += u64::from(segment.begun_at_ms.take().is_some());
+        self.chain = chain;
+        self.last_zxid = last_zxid;
+    }
+
+    fn current(&self) -> &Segment {
+        self.segment.as_ref().unwrap_or_else(|| unreachable!("a segment is begun"))
+    }
+}

@@ -1,0 +1,205 @@
+//! Full disks and failing disks: nothing is acknowledged that is not there, the log takes no more, and it opens again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wal::{AppendError, Batch, Log, Options};
+
+use crate::rig::{assert_records, batch, open, run, small};
+
+/// A small file system of its own; gone with the value.
+struct Mount {
+    dir: tempfile::TempDir,
+}
+
+impl Mount {
+    /// `None` where this process may not mount: such tests then show nothing.
+    fn new(args: &[&str]) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let done = Command::new("mount").args(args).arg(dir.path()).output().ok()?;
+        if !done.status.success() {
+            println!("not run, no mount: {}", String::from_utf8_lossy(&done.stderr));
+            return None;
+        }
+        Some(Self { dir })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().to_path_buf()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.dir.path()).output().unwrap();
+    }
+}
+
+/// Appends batches of ten records until one fails; gives the last zxid acknowledged, the error, and that of the append after it.
+fn append_until_failure(
+    dir: &Path,
+    options: &Options,
+    body_len: usize,
+) -> (i64, AppendError, AppendError) {
+    let (_, tail, _) = open(dir, options, 0).unwrap();
+    run(move || async move {
+        let mut acked = tail.last_zxid().0;
+        let mut log = Log::start(tail, || 0).await.unwrap();
+        let err = loop {
+            match log.append(&batch(acked + 1..=acked + 10, body_len)).await {
+                Ok(()) => acked += 10,
+                Err(err) => break err,
+            }
+            assert!(acked < 1_000_000, "the disk does not fill");
+        };
+        let again = log.append(&batch(acked + 1..=acked + 1, 0)).await.unwrap_err();
+        log.close().await.unwrap();
+        (acked, err, again)
+    })
+}
+
+#[test]
+fn a_full_disk_stops_the_log_and_what_was_acknowledged_is_there() {
+    let Some(disk) = Mount::new(&["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
+    let (acked, err, again) = append_until_failure(&disk.path(), &small(128 << 10), 100);
+    assert!(matches!(err, AppendError::NoSegment { errno } if errno.0 == 28), "{err}");
+    assert_eq!(err, again);
+    let (got, _, _) = open(&disk.path(), &small(128 << 10), 0).unwrap();
+    assert_records(&got, 1..=acked, 100);
+}
+
+#[test]
+fn a_frame_that_outgrows_the_disk_fails_and_is_cut() {
+    let Some(disk) = Mount::new(&["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
+    let options = small(64 << 10);
+    let (_, tail, _) = open(&disk.path(), &options, 0).unwrap();
+    let err = run(move || async move {
+        let mut log = Log::start(tail, || 0).await.unwrap();
+        log.append(&batch(1..=10, 100)).await.unwrap();
+        let err = log.append(&batch(11..=20, 200_000)).await.unwrap_err();
+        assert_eq!(log.append(&batch(11..=11, 1)).await, Err(err));
+        err
+    });
+    assert!(matches!(err, AppendError::Write { .. } | AppendError::Short { .. }), "{err}");
+    let (got, _, _) = open(&disk.path(), &options, 0).unwrap();
+    assert_records(&got, 1..=10, 100);
+}
+
+#[test]
+fn a_disk_that_fails_stops_the_log_and_what_was_acknowledged_is_there() {
+    // A file system on a file with holes, in a memory disk too small for it: its device fails a write when a hole cannot
+    // be filled, whatever was allocated above it. Frames of one page, because of a larger write the loop device may lose half and say nothing.
+    let Some(under) = Mount::new(&["-t", "tmpfs", "-o", "size=8m", "none"]) else { return };
+    let image = under.path().join("disk");
+    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+    let made = Command::new("mkfs.ext4")
+        .args(["-q", "-b", "4096", "-O", "^has_journal"])
+        .arg(&image)
+        .output();
+    if !made.is_ok_and(|it| it.status.success()) {
+        println!("not run, no mkfs.ext4");
+        return;
+    }
+    let Some(disk) = Mount::new(&["-o", "loop", image.to_str().unwrap()]) else { return };
+    let (acked, err, again) = append_until_failure(&disk.path(), &small(512 << 10), 300);
+    assert!(matches!(err, AppendError::Write { .. } | AppendError::NoSegment { .. }), "{err}");
+    assert_eq!(err, again);
+    assert!(0 < acked);
+    // Room again under the disk, as if the cable were back.
+    Command::new("mount").args(["-o", "remount,size=128m"]).arg(under.path()).output().unwrap();
+    let (got, _, _) = open(&disk.path(), &small(512 << 10), 0).unwrap();
+    assert_records(&got[..acked as usize], 1..=acked, 300);
+}
+
+#[test]
+fn an_append_that_is_dropped_half_way_latches_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(64 << 10);
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    run(move || async move {
+        let mut log = Log::start(tail, || 0).await.unwrap();
+        let first = batch(1..=1, 10);
+        {
+            let mut append = std::pin::pin!(log.append(&first));
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(append.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(log.append(&batch(2..=2, 10)).await, Err(AppendError::Abandoned));
+        log.close().await.unwrap();
+    });
+    let (got, _, _) = open(dir.path(), &options, 0).unwrap();
+    assert!(got.is_empty(), "it was never written");
+}
+
+#[test]
+fn a_nearly_full_disk_is_known_before_it_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, tail, _) =
+        open(dir.path(), &Options { reserve_bytes: u64::MAX, ..small(64 << 10) }, 0).unwrap();
+    assert!(tail.space().nearly_full() && 0 < tail.space().free_bytes());
+    drop(tail);
+    let (_, tail, _) =
+        open(dir.path(), &Options { reserve_bytes: 1, ..small(64 << 10) }, 0).unwrap();
+    assert!(!tail.space().nearly_full());
+}
+
+#[test]
+fn the_directory_is_left_as_it_was_when_the_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(32 << 10);
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    run(move || async move {
+        let mut log = Log::start(tail, || 0).await.unwrap();
+        for zxid in 1..=20 {
+            log.append(&batch(zxid..=zxid, 1000)).await.unwrap();
+        }
+        log.close().await.unwrap();
+    });
+    let newest = newest_log(dir.path());
+    let mut bytes = fs::read(&newest).unwrap();
+    // The first of its frames, behind the header block.
+    bytes[4096 + 100] ^= 1;
+    fs::write(&newest, &bytes).unwrap();
+    for _ in 0..2 {
+        let refused = open(dir.path(), &options, 0).unwrap_err().to_string();
+        let name = newest.file_name().unwrap().to_str().unwrap();
+        assert!(
+            refused.contains(name) && refused.contains("byte 4096") && refused.contains("move"),
+            "{refused}"
+        );
+        assert_eq!(fs::read(&newest).unwrap(), bytes);
+    }
+    // What the message advises works.
+    fs::rename(&newest, dir.path().join("aside")).unwrap();
+    let (got, _, _) = open(dir.path(), &options, 0).unwrap();
+    assert!(!got.is_empty() && got.len() < 20);
+}
+
+fn newest_log(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir).unwrap().map(|it| it.unwrap().path());
+    let mut logs: Vec<_> =
+        files.filter(|it| it.file_name().unwrap().to_str().unwrap().starts_with("log.")).collect();
+    logs.sort();
+    assert!(1 < logs.len());
+    logs.pop().unwrap()
+}
+
+#[test]
+fn a_transaction_that_cannot_be_applied_stops_replay_with_its_zxid() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(32 << 10);
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    run(move || async move {
+        let mut log = Log::start(tail, || 0).await.unwrap();
+        let mut one: Batch = batch(1..=5, 10);
+        log.append(&one).await.unwrap();
+        one.clear();
+        log.close().await.unwrap();
+    });
+    let refused = wal::open(dir.path(), &options, jute::Zxid(0), |zxid, _| {
+        if zxid.0 == 3 { Err(std::fmt::Error) } else { Ok(()) }
+    });
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("0x3"), "{refused}");
+}
