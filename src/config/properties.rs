@@ -35,7 +35,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Entry>, BadEscape> {
         let (key, value) = split(&logical);
         let unescaped = |text| unescape(text).ok_or(BadEscape { line });
         let (key, value) = (unescaped(key)?, unescaped(value)?);
-        entries.push(Entry { line, key: key.trim().into(), value: value.trim().into() });
+        entries.push(Entry { line, key: trimmed(&key), value: trimmed(&value) });
     }
     Ok(entries)
 }
@@ -58,6 +58,10 @@ impl Lines<'_> {
             let mut logical = natural;
             while ends_in_continuation(&logical) {
                 logical.pop();
+                // Nothing to go on with: what follows begins anew, and may be a comment.
+                if logical.is_empty() {
+                    break;
+                }
                 let Some(next) = self.next_natural() else { break };
                 logical.push_str(&next);
                 if next.is_empty() {
@@ -86,6 +90,11 @@ impl Lines<'_> {
         };
         Some(text.trim_start_matches(is_blank).to_owned())
     }
+}
+
+/// Without what `String.trim` removes at both ends: blanks and control characters.
+fn trimmed(text: &str) -> String {
+    text.trim_matches(|it| it <= ' ').to_owned()
 }
 
 /// What separates words in a properties file. Other white space of Unicode is content.

@@ -1,5 +1,7 @@
 //! The rules of the file syntax, one by one, and random bytes.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn pairs(text: impl AsRef<[u8]>) -> Vec<(String, String)> {
@@ -102,6 +104,29 @@ fn a_line_that_is_not_utf_8_is_latin_1() {
 #[test]
 fn a_repeated_key_comes_out_each_time() {
     assert_eq!(pairs("a=1\na=2"), [pair("a", "1"), pair("a", "2")]);
+}
+
+/// `java.txt` holds what `java.util.Properties` made of random texts: the text, then keys and values, all as hexadecimal digits.
+/// Keys without a name are left out.
+#[test]
+fn java_reads_the_same_keys_and_values() {
+    let hex = |text: &str| text.bytes().map(|it| format!("{it:02x}")).collect::<Vec<_>>().concat();
+    let byte =
+        |digits: &[u8]| u8::from_str_radix(core::str::from_utf8(digits).unwrap(), 16).unwrap();
+    for line in include_str!("java.txt").lines() {
+        let (text, expected) = line.split_once(':').unwrap();
+        let text: Vec<u8> = text.as_bytes().chunks(2).map(byte).collect();
+        let found = match parse(&text) {
+            Err(BadEscape { .. }) => " refused".to_owned(),
+            Ok(entries) => {
+                let named = entries.iter().filter(|it| !it.key.is_empty());
+                let last: BTreeMap<_, _> = named.map(|it| (&it.key, &it.value)).collect();
+                let shown = last.iter().map(|(key, value)| format!(" {}={}", hex(key), hex(value)));
+                shown.collect::<Vec<_>>().concat()
+            }
+        };
+        assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(&text));
+    }
 }
 
 #[test]
