@@ -25,3 +25,5 @@ mod chance;
 mod index;
 mod list;
 mod stairs;
+#[cfg(all(test, not(loom)))]
+mod twin;
