@@ -26,7 +26,7 @@ static void outlives(const char *const *actions) {
     ok(zoo_exists(zh, "/s", 0, &before));
     watch_all(zh);
     for (; *actions; actions++) ask(*actions);
-    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE, 15);
+    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE, 40);
     ok(zoo_exists(zh, "/s", 0, &after));
     eq(same_stat(&before, &after), true, "the stat after the restart");
     eq(memcmp(&id, zoo_client_id(zh), sizeof id), 0, "the session's id and password");

@@ -148,7 +148,7 @@ static void finish(zhandle_t *root) {
         struct Stat stat;
         snprintf(held, sizeof held, "/stress/eph/c-%d-%d", getpid(), i);
         pthread_join(it->thread, NULL);
-        eventually(zoo_state(root) == ZOO_CONNECTED_STATE && zoo_state(it->zh) == ZOO_CONNECTED_STATE, 15);
+        eventually(zoo_state(root) == ZOO_CONNECTED_STATE && zoo_state(it->zh) == ZOO_CONNECTED_STATE, 40);
         eq(it->session.lost_count, 0, "sessions lost");
         read_own(it, root);
         ok(zoo_exists(root, held, 0, &stat));

@@ -112,7 +112,7 @@ class Client {
     }
 
     back() {
-        return eventually("a session", () => this.connected(), 15e3);
+        return eventually("a session", () => this.connected(), 40e3);
     }
 
     async cut() {

@@ -127,7 +127,7 @@ def tree_cache(hosts):
     eventually("a create is seen", lambda: cache.get_data("/tree/a/c"))
     ask("kill")
     ask("start")
-    eventually("both are back", lambda: zk.connected and other.connected, 15)
+    eventually("both are back", lambda: zk.connected and other.connected, 40)
     other.retry(other.delete, "/tree/a/c")
     other.create("/tree/d", b"new")
     eventually("a delete after the restart is seen", lambda: cache.get_data("/tree/a/c") is None)

@@ -4,7 +4,7 @@ import threading
 
 from kazoo.recipe.partitioner import PartitionState
 
-from harness import close_client, equal, eventually, judge, open_client, start_thread
+from harness import ask, close_client, equal, eventually, judge, start_thread
 from locks import clients, close_all
 
 
@@ -115,6 +115,47 @@ def partitioner(hosts):
     settle(parts, 2, items)
     for part in parts:
         part.finish()
+    close_all(zks)
+
+
+@judge
+def recipes_through_a_kill(hosts):
+    """Who leads goes on leading, who holds a lease or an item holds it, members stay, those that wait wait on, and all can go on."""
+    zks = clients(hosts, 3, timeout=20)
+    one, two, three = zks
+    leaders, resign = [], threading.Event()
+    elections = [zk.Election("/election", f"e{index}") for index, zk in enumerate((one, two))]
+    reigns = [start_thread(elections[0].run, lambda: (leaders.append("one"), resign.wait(30)))]
+    eventually("a leader", lambda: leaders == ["one"])
+    reigns.append(start_thread(elections[1].run, lambda: leaders.append("two")))
+    eventually("a contender", lambda: len(elections[0].contenders()) == 2)
+    lease = one.Semaphore("/sem", "s1", max_leases=1)
+    lease.acquire()
+    next_lease = start_thread(two.Semaphore("/sem", "s2", max_leases=1).acquire)
+    queue = one.LockingQueue("/items")
+    queue.put_all([b"held", b"next"])
+    equal(queue.get(), b"held", "an item")
+    party = two.Party("/party", "member")
+    party.join()
+    counter = three.Counter("/count")
+    counter += 41
+    ask("kill")
+    ask("start")
+    eventually("all are back", lambda: all(zk.connected for zk in zks), 40)
+    equal((leaders, three.retry(elections[0].contenders)), (["one"], ["e0", "e1"]), "leaders and contenders after the kill")
+    equal(lease.lease_holders(), ["s1"], "the lease's holder")
+    assert queue.holds_lock(), "the item is still held"
+    equal(three.LockingQueue("/items").get(1), b"next", "what another gets")
+    equal((queue.consume(), len(queue)), (True, 1), "consume after the kill")
+    equal(list(party), ["member"], "the party")
+    counter += 1
+    equal(counter.value, 42, "the counter")
+    lease.release()
+    equal(next_lease.finish(), True, "the next lease")
+    resign.set()
+    for reign in reigns:
+        reign.finish()
+    equal(leaders, ["one", "two"], "leaders, one after the other")
     close_all(zks)
 
 

@@ -65,7 +65,7 @@ def lock_survives_a_restart(hosts):
     eventually("a waiter", lambda: lock.contenders() == ["holder", "waiter"])
     ask("kill")
     ask("start")
-    eventually("both are back", lambda: holder.connected and waiter.connected, 15)
+    eventually("both are back", lambda: holder.connected and waiter.connected, 40)
     equal(lock.contenders(), ["holder", "waiter"], "contenders after the restart")
     assert waiting.is_alive(), "the waiter does not hold the lock"
     lock.release()

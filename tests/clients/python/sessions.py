@@ -46,7 +46,7 @@ def outlives(hosts, actions):
     eventually("the other client's ephemeral is gone", lambda: "theirs" not in children[-1])
     for action in actions:
         ask(action)
-    eventually("the client is connected again", lambda: zk.state == KazooState.CONNECTED and zk.connected, 15)
+    eventually("the client is connected again", lambda: zk.state == KazooState.CONNECTED and zk.connected, 40)
     equal(zk.retry(zk.get, "/s")[0], before[0], "the znode's data after the restart")
     equal(zk.get("/s")[1].mzxid, before[1].mzxid, "mzxid after the restart")
     equal(zk.client_id, session, "the session's id and password")
@@ -112,7 +112,7 @@ def hold_connection(zk):
 def release_connection(zk):
     host, port = zk.judge_hosts[0][:2]
     zk.set_hosts(f"{host}:{port}")
-    eventually("the client is back", lambda: zk.connected, 15)
+    eventually("the client is back", lambda: zk.connected, 40)
 
 
 @judge
@@ -209,7 +209,7 @@ def sessions_expire_while_the_server_is_down_only_after_their_timeout(hosts):
     holder.wait()
     ask("start")
     began = time.monotonic()
-    eventually("connected again", lambda: zk.connected, 15)
+    eventually("connected again", lambda: zk.connected, 40)
     assert zk.retry(zk.exists, "/orphan"), "the ephemeral is there right after the restart"
     eventually("the orphan's end", lambda: zk.exists("/orphan") is None, timeout + 3)
     say(f"gone {time.monotonic() - began:.2f} s after the start, timeout {timeout} s")
