@@ -1,6 +1,18 @@
 //! The program: command line, configuration, shards and their wiring, admin side.
 
 pub mod cli;
+mod clock;
 pub mod config;
+mod control;
 pub mod exit_code;
+mod images;
+pub mod pipeline;
+mod pipeline_shard;
+mod reader;
+mod report;
+pub mod server;
+mod settings;
+pub mod start;
+pub mod store;
 pub mod surroundings;
+mod words;

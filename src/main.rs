@@ -1,3 +1,17 @@
-//! The program: command line, configuration, shards and their wiring, admin side.
+//! `ringkeeper`: the command line, around the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use ringkeeper::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let command = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli.into_command(),
+        Err(error) => error.exit(),
+    };
+    let done = match command {
+        Command::Server(args) => ringkeeper::server::run(&args),
+        Command::Inspect(_) => ringkeeper::exit_code::ExitCode::UnexpectedError,
+    };
+    done.into()
+}

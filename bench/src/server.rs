@@ -120,7 +120,7 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
     match kind {
         Kind::Ringkeeper => {
             command.arg(&programs.ringkeeper).args(["server", "--cores"]);
-            command.arg(programs.core.to_string()).arg("--config").arg(config);
+            command.arg(format!("{0}-{0}", programs.core)).arg("--config").arg(config);
         }
         Kind::Reference => {
             // Sane options for one core and millions of znodes, and no artificial limits.

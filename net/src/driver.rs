@@ -88,7 +88,7 @@ pub struct Links {
     /// From the control thread.
     pub orders: Mailbox<Order>,
     /// To the control thread. Must not block.
-    pub words: Box<dyn Fn(WordAsked)>,
+    pub words: Box<dyn Fn(WordAsked) + Send>,
     /// The number of this shard.
     pub shard: usize,
     /// The monotonic clock, milliseconds: one for all shards and the pipeline.

@@ -1,0 +1,114 @@
+//! The control thread: signals, purge, and the end. It may block.
+//!
+//! ZooKeeper: `DatadirCleanupManager`, the shutdown handler of `ZooKeeperServerMain`.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use jute::Zxid;
+use net::driver::WordAsked;
+use net::ring::Letters;
+use snapshot::Purger;
+use wal::{AppendError, Releaser};
+
+use crate::config::Purge;
+use crate::pipeline_shard::Order;
+use crate::words::Words;
+
+/// What the control thread hears of.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// An image is on the disk.
+    ImageWritten(Zxid),
+    /// A four-letter word has come in.
+    Word(WordAsked),
+    /// The pipeline shard has ended, as told or because the log failed.
+    Ended(Result<(), AppendError>),
+}
+
+/// The control thread's belongings.
+pub(crate) struct Control {
+    pub(crate) events: Receiver<Event>,
+    pub(crate) pipeline: Letters<Order>,
+    pub(crate) words: Words,
+    pub(crate) purger: Purger,
+    pub(crate) releaser: Releaser,
+    pub(crate) purge: Purge,
+    pub(crate) retain: u32,
+}
+
+impl Control {
+    /// Runs until the server has ended.
+    ///
+    /// # Errors
+    /// The log failed.
+    pub(crate) fn run(mut self) -> Result<(), AppendError> {
+        if matches!(self.purge, Purge::Every { .. }) {
+            self.purge();
+        }
+        loop {
+            match self.next() {
+                None => self.purge(),
+                Some(Event::Signal) => {
+                    tracing::info!("stopping");
+                    // It may have ended already, and says so next.
+                    drop(self.pipeline.send(Order::Stop));
+                }
+                Some(Event::ImageWritten(zxid)) => {
+                    self.purger.seen_whole(zxid);
+                    if self.purge == Purge::AfterSnapshot {
+                        self.purge();
+                    }
+                }
+                Some(Event::Word(asked)) => self.words.answer(asked),
+                Some(Event::Ended(done)) => return done,
+            }
+        }
+    }
+
+    /// The next event; none if it is time to purge.
+    fn next(&self) -> Option<Event> {
+        let event = match self.purge {
+            Purge::Every { interval_ms } => {
+                self.events.recv_timeout(Duration::from_millis(interval_ms))
+            }
+            Purge::Off | Purge::AfterSnapshot => {
+                self.events.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            }
+        };
+        match event {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("this thread holds a sender's twin")
+            }
+        }
+    }
+
+    fn purge(&mut self) {
+        match self.purger.purge(self.retain as usize) {
+            Ok(Some(oldest)) => self.releaser.release(oldest),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "old snapshots could not be removed"),
+        }
+    }
+}
+
+/// Tells `events` of SIGTERM and SIGINT, from a thread of its own.
+///
+/// # Errors
+/// The system takes no handler.
+pub(crate) fn watch_signals(events: Sender<Event>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if events.send(Event::Signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! When an image of the tree is taken, and what the pipeline shard does for it meanwhile.
+//!
+//! ZooKeeper: the trigger in `SyncRequestProcessor`: after a number of transactions, or of log bytes, drawn anew each time
+//! between half of the configured one and all of it, so that the servers of an ensemble do not all do it at once.
+
+use std::sync::mpsc::Sender;
+
+use engine::state::State;
+use engine::tree::TreeView;
+use snapshot::{Imager, Label, Outcome};
+
+use crate::control::Event;
+use crate::pipeline::Moment;
+
+/// The transactions and log bytes after which an image is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    /// At least 2. Source: `snapCount`.
+    pub(crate) txns: u64,
+    /// 0 is no limit. Source: `snapSizeLimitInKb`.
+    pub(crate) bytes: u64,
+}
+
+/// Takes images.
+#[derive(Debug)]
+pub(crate) struct Images {
+    imager: Imager,
+    events: Sender<Event>,
+    limit: Due,
+    /// The draw for the next image.
+    next: Due,
+    /// What came since the last.
+    since: Due,
+    random: u64,
+}
+
+impl Images {
+    /// Takes none until the first is due. `seed` is chance.
+    pub(crate) fn new(imager: Imager, events: Sender<Event>, limit: Due, seed: u64) -> Self {
+        let since = Due { txns: 0, bytes: 0 };
+        let mut images = Self { imager, events, limit, next: limit, since, random: seed | 1 };
+        images.draw();
+        images
+    }
+
+    fn draw(&mut self) {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let between = |all: u64| all / 2 + self.random % (all / 2).max(1);
+        self.next = Due { txns: between(self.limit.txns), bytes: between(self.limit.bytes) };
+    }
+
+    /// Whether one is being written: [`Images::after_batch`] is to be called now and then.
+    pub(crate) fn busy(&self) -> bool {
+        self.imager.busy()
+    }
+
+    /// A batch of `txns` transactions and `bytes` was applied.
+    pub(crate) fn after_batch(&mut self, state: &mut State, moment: Moment, batch: Due) {
+        self.since.txns += batch.txns;
+        self.since.bytes += batch.bytes;
+        let arena = state.tree_mut().arena();
+        if self.imager.busy() {
+            for aside in arena.asides() {
+                self.imager.aside(aside);
+            }
+            while let Some(page) = self.imager.spare_page() {
+                arena.recycle(page);
+            }
+            if let Some(outcome) = self.imager.poll() {
+                arena.end_image();
+                self.ended(outcome);
+            }
+            return;
+        }
+        let full = self.limit.bytes != 0 && self.next.bytes <= self.since.bytes;
+        if full || self.next.txns <= self.since.txns {
+            self.begin(state, moment);
+        }
+    }
+
+    /// Takes an image of the tree as it is, unless one is being taken.
+    pub(crate) fn begin(&mut self, state: &mut State, moment: Moment) {
+        if self.imager.busy() {
+            return;
+        }
+        self.since = Due { txns: 0, bytes: 0 };
+        self.draw();
+        let tree_digest = state.tree().look(TreeView::digest);
+        let source = state.tree_mut().begin_image();
+        self.imager.begin(source, Label { tree_digest, begun_at_ms: moment.wall_ms });
+    }
+
+    fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Written { zxid, len, took } => {
+                tracing::info!(%zxid, bytes = len, ms = took.as_millis(), "snapshot written");
+                // The control thread ends last.
+                drop(self.events.send(Event::ImageWritten(zxid)));
+            }
+            Outcome::Cancelled => tracing::info!("snapshot given up"),
+            Outcome::Failed(error) => {
+                tracing::error!(%error, "the snapshot was not written; the one before stays, and the log with it");
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A session shard's reads of the tree, under the version word.
+
+use engine::arena::Reader;
+use engine::read::{self, ReadRequest};
+use engine::rules::Rules;
+use engine::tree::TreeView;
+use jute::{Code, Zxid};
+use net::shard::{Read, Stamps, Tree};
+
+/// Reads the arena from a session shard's thread.
+#[derive(Clone, Debug)]
+pub(crate) struct ArenaReader {
+    reader: Reader,
+    rules: Rules,
+}
+
+impl ArenaReader {
+    pub(crate) fn new(reader: Reader, rules: Rules) -> Self {
+        Self { reader, rules }
+    }
+}
+
+impl Tree for ArenaReader {
+    fn zxid(&self) -> Option<Zxid> {
+        self.reader.read(|_| Ok(())).map(|((), zxid)| zxid)
+    }
+
+    fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)> {
+        let Read { session, auth, op, body } = read;
+        let request = ReadRequest { op, body, session, auth };
+        let start = out.len();
+        let served = self.reader.read(|view| {
+            out.truncate(start);
+            read::serve(TreeView::new(view), &self.rules, &request, out)
+        });
+        served.map(|(served, zxid)| (zxid, served.code))
+    }
+
+    fn stamps(&self, path: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
+        let changed = self.reader.read(|view| read::changed(TreeView::new(view), path));
+        changed.map(|(changed, zxid)| {
+            (zxid, changed.map(|it| Stamps { mzxid: it.mzxid, pzxid: it.pzxid }))
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! The server: from its configuration to running shards, and to its end.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use engine::arena::Reader;
+use engine::map::MapSeed;
+use engine::session::SessionTracker;
+use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use jute::SessionId;
+use net::admission::Admission;
+use net::driver::{KeepAlive, Links, ListenError, ListenSettings, Sharing};
+use net::ring::{Letters, Mailbox, lane, mailbox};
+use net::shard::Shard;
+use snapshot::{Imager, ImagerOptions, Purger};
+use wal::Log;
+
+use crate::cli::ServerArgs;
+use crate::clock::{self, wall_ms};
+use crate::config::{Config, ConfigError, Cores, Level};
+use crate::control::{Control, Event, watch_signals};
+use crate::exit_code::ExitCode;
+use crate::images::{Due, Images};
+use crate::pipeline::Pipeline;
+use crate::pipeline_shard::{Lane, Order, PipelineShard};
+use crate::reader::ArenaReader;
+use crate::settings;
+use crate::start::{self, Data, DataError};
+use crate::store::Store;
+use crate::words::Words;
+
+/// Messages on their way between two shards, in each direction.
+const LANE_LEN: usize = 64;
+
+/// The server does not start, or has ended badly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The client port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A core that is not there, or not ours.
+    #[error(
+        "core {core} is not among those that this process may use ({allowed}); give others by --cores"
+    )]
+    Core {
+        /// Which was asked for.
+        core: u32,
+        /// Which there are.
+        allowed: String,
+    },
+    /// io_uring is not to be had.
+    #[error(
+        "io_uring cannot be used: {why}; it needs Linux 5.11, kernel.io_uring_disabled=0 and 512 KiB of memlock for each core (ulimit -l)"
+    )]
+    Ring {
+        /// What the system said.
+        why: String,
+    },
+    /// The system gives no thread, or takes no signal handler.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The log failed. Nothing that was in flight was acknowledged.
+    #[error("the log failed, and nothing that was in flight was acknowledged: {0}")]
+    Log(#[from] wal::AppendError),
+}
+
+impl ServerError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Core { .. } => ExitCode::InvalidInvocation,
+            Self::Data(_) => ExitCode::UnableToAccessDatadir,
+            _ => ExitCode::UnexpectedError,
+        }
+    }
+}
+
+/// Runs a server until it is told to stop.
+pub fn run(args: &ServerArgs) -> ExitCode {
+    start_log();
+    match configure_and_serve(args) {
+        Ok(()) => ExitCode::Finished,
+        Err(error) => {
+            tracing::error!("{error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn configure_and_serve(args: &ServerArgs) -> Result<(), ServerError> {
+    let (config, warnings) = Config::load(args.config.as_deref(), &args.overrides())?;
+    for warning in &warnings {
+        match warning.level() {
+            Level::Notice => tracing::info!("{warning}"),
+            Level::Warning => tracing::warn!("{warning}"),
+        }
+    }
+    serve(&config)
+}
+
+fn serve(config: &Config) -> Result<(), ServerError> {
+    let cores = cores(config)?;
+    let (events, heard) = channel();
+    watch_signals(events.clone()).map_err(system("cannot watch signals"))?;
+    let data = start::open(config, [chance(), chance()])?;
+    let (image, replayed) = (data.image, data.replayed);
+    // A server of one core has its sessions there too; of more, it leaves the pipeline a core of its own.
+    let session_cores = if cores.len() == 1 { &cores[..] } else { &cores[1..] };
+    let listeners = listen(config, session_cores.len())?;
+    let address = listeners[0].local_addr().map_err(system("cannot read the client port"))?;
+    let Wiring { lanes, sessions, mouths } =
+        wire(config, data.state.tree().reader(), listeners, &events);
+    let (pipeline, orders) = mailbox();
+    let parts = Parts { lanes, sessions, orders };
+    let releaser = data.tail.releaser();
+    let mut purger = Purger::new(&data.store.images);
+    if let Some(zxid) = image {
+        purger.seen_whole(zxid);
+    }
+    let zxid = data.state.tree().zxid();
+    let store = launch(config, &cores, data, parts, &events)?;
+    tracing::info!(
+        "listening on {address}, data in {}, on cores {cores:?}; at zxid {zxid}{}, {replayed} transactions replayed",
+        config.storage.data_dir.display(),
+        image.map(|it| format!(", image of {it}")).unwrap_or_default(),
+    );
+    let control = Control {
+        events: heard,
+        pipeline: pipeline.clone(),
+        words: Words {
+            config: config.clone(),
+            client_port: address.port(),
+            shards: mouths,
+            pipeline,
+            dirs: [store.images.clone(), store.log.clone()],
+            trace_mask: net::words::TRACE_MASK,
+        },
+        purger,
+        releaser,
+        purge: config.storage.purge,
+        retain: config.storage.snap_retain_count,
+    };
+    let done = control.run();
+    drop(store);
+    Ok(done?)
+}
+
+/// A session shard that has not started.
+struct SessionShard {
+    shard: Shard<ArenaReader>,
+    listener: TcpListener,
+    links: Links,
+}
+
+impl SessionShard {
+    async fn run(self) {
+        net::driver::serve(self.shard, vec![self.listener], self.links).await;
+    }
+}
+
+struct Wiring {
+    /// The pipeline's ends.
+    lanes: Vec<Lane>,
+    sessions: Vec<SessionShard>,
+    /// The control thread's ends.
+    mouths: Vec<Letters<net::driver::Order>>,
+}
+
+/// Ties session shards, pipeline and control thread to each other.
+fn wire(
+    config: &Config,
+    reader: Reader,
+    listeners: Vec<TcpListener>,
+    events: &Sender<Event>,
+) -> Wiring {
+    let count = listeners.len();
+    let admission = settings::admission(config);
+    let admission = Arc::new(Admission::new(admission, clock::now_ms(), chance()));
+    let reader = ArenaReader::new(reader, settings::rules(config));
+    let mut wiring = Wiring { lanes: Vec::new(), sessions: Vec::new(), mouths: Vec::new() };
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let (forward, forwards) = lane(LANE_LEN);
+        let (delivers, deliver) = lane(LANE_LEN);
+        let (mouth, orders) = mailbox();
+        let words = events.clone();
+        let links = Links {
+            forward,
+            deliver,
+            orders,
+            // The control thread ends last, and does not miss a word then.
+            words: Box::new(move |asked| drop(words.send(Event::Word(asked)))),
+            shard: number,
+            clock: clock::now_ms,
+        };
+        let settings = settings::shard(config, count);
+        let seed = MapSeed { low: chance(), high: chance() };
+        let shard = Shard::new(settings, reader.clone(), Arc::clone(&admission), seed);
+        wiring.lanes.push(Lane { forwards, delivers });
+        wiring.sessions.push(SessionShard { shard, listener, links });
+        wiring.mouths.push(mouth);
+    }
+    wiring
+}
+
+/// What the shards start with.
+struct Parts {
+    lanes: Vec<Lane>,
+    sessions: Vec<SessionShard>,
+    /// From the control thread to the pipeline.
+    orders: Mailbox<Order>,
+}
+
+/// Starts the shards, each on its core. Gives back the locked directories.
+fn launch(
+    config: &Config,
+    cores: &[usize],
+    data: Data,
+    parts: Parts,
+    events: &Sender<Event>,
+) -> Result<Store, ServerError> {
+    let Data { store, state, tail, .. } = data;
+    let Parts { lanes, mut sessions, orders } = parts;
+    let imager = Imager::start(ImagerOptions::new(&store.images));
+    let imager = imager.map_err(system("cannot start the snapshot thread"))?;
+    let storage = &config.storage;
+    let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };
+    let images = Images::new(imager, events.clone(), due, chance());
+    let first = SessionId::first(STANDALONE_ID, wall_ms());
+    let seed = MapSeed { low: chance(), high: chance() };
+    let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);
+    let rules = settings::rules(config);
+    let pipeline = Pipeline::new(
+        state,
+        rules,
+        tracker,
+        settings::reaping(config),
+        lanes.len(),
+        clock::now_ms(),
+    );
+    let here = if cores.len() == 1 { sessions.pop() } else { None };
+    for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
+        spawn(core, "session", move || session.run())?;
+    }
+    let ended = events.clone();
+    spawn(cores[0], "pipeline", move || async move {
+        if let Some(session) = here {
+            glommio::spawn_local(session.run()).detach();
+        }
+        let done = match Log::start(tail, wall_ms).await {
+            Ok(log) => {
+                Box::new(PipelineShard::new(pipeline, log, lanes, orders, images)).run().await
+            }
+            Err(error) => Err(error),
+        };
+        // The control thread ends last.
+        drop(ended.send(Event::Ended(done)));
+    })?;
+    Ok(store)
+}
+
+/// Runs what `make` gives on an executor of its own, pinned to `core`.
+fn spawn<F: Future<Output = ()> + 'static>(
+    core: usize,
+    name: &str,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> Result<(), ServerError> {
+    let builder = LocalExecutorBuilder::new(Placement::Fixed(core)).name(name);
+    let run = move || async move {
+        // A queue that other cores wake must matter, or it is looked at every 100 ms only.
+        let matters = Latency::Matters(LATENCY);
+        let queue = glommio::executor().create_task_queue(Shares::default(), matters, "shard");
+        match glommio::spawn_local_into(make(), queue) {
+            Ok(task) => task.await,
+            Err(error) => unreachable!("the queue was made a line ago: {error}"),
+        }
+    };
+    builder.spawn(run).map(drop).map_err(|error| ServerError::Ring { why: error.to_string() })
+}
+
+/// How late a task of a shard may be.
+const LATENCY: Duration = Duration::from_millis(10);
+
+/// The server id that a standalone server puts into its session ids. Source: `ZooKeeperServer.createSessionTracker`.
+const STANDALONE_ID: u8 = 1;
+
+/// Opens the client port once for each of `count` shards.
+fn listen(config: &Config, count: usize) -> Result<Vec<TcpListener>, ServerError> {
+    let network = &config.network;
+    let keep_alive = if network.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
+    let backlog = network.listen_backlog.map_or(BACKLOG, |it| it as i32);
+    let alone = ListenSettings { backlog, keep_alive, sharing: Sharing::Alone };
+    let shared = ListenSettings { sharing: Sharing::Shared, ..alone };
+    let resolved = network.client_address.resolve(network.client_port);
+    let mut failure = None;
+    for address in resolved.map_err(system("cannot resolve clientPortAddress"))? {
+        // Alone first: a second server on the port must fail.
+        match net::driver::listen(address, alone) {
+            Ok(only) if count == 1 => return Ok(vec![only]),
+            Ok(first) => {
+                let address = first.local_addr().map_err(system("cannot read the client port"))?;
+                drop(first);
+                let opened = (0..count).map(|_| net::driver::listen(address, shared));
+                return Ok(opened.collect::<Result<_, _>>()?);
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) => Err(error.into()),
+        None => unreachable!("a name resolves to an address or to an error"),
+    }
+}
+
+/// Connections that wait for an accept if nothing is configured. The reference has 50: too few when thousands come back.
+const BACKLOG: i32 = 4096;
+
+/// The cores to run on, ascending.
+fn cores(config: &Config) -> Result<Vec<usize>, ServerError> {
+    let set = rustix::thread::sched_getaffinity(None)
+        .map_err(|errno| system("cannot read the cores of this process")(errno.into()))?;
+    let allowed: Vec<usize> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect();
+    let chosen = match &config.own.cores {
+        Cores::All => allowed,
+        Cores::Count(count) => allowed.into_iter().take(*count as usize).collect(),
+        Cores::Ids(ids) => {
+            for &core in ids {
+                if !allowed.contains(&(core as usize)) {
+                    return Err(ServerError::Core { core, allowed: format!("{allowed:?}") });
+                }
+            }
+            ids.iter().map(|&core| core as usize).collect()
+        }
+    };
+    assert!(!chosen.is_empty(), "a process runs somewhere");
+    Ok(chosen)
+}
+
+/// Chance, for hash keys and jitter. Nobody can guess it, and nothing depends on it.
+fn chance() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> ServerError {
+    move |source| ServerError::System { what, source }
+}
+
+/// Log lines go to standard error, coloured for a terminal. `RUST_LOG` chooses; info by default.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,126 @@
+//! The configuration, in the words of each room.
+
+use engine::auth::{AclCheck, AuthConfig, DigestAlg};
+use engine::reaper::ReaperConfig;
+use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules};
+use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
+use net::shard::ShardSettings;
+use net::words::Whitelist;
+use wal::{Direct, ForceSync};
+
+use crate::config::{Config, DigestAlgorithm, WordList};
+use crate::pipeline::Reaping;
+
+const MIB: usize = 1 << 20;
+
+/// What transactions and reads go by.
+pub(crate) fn rules(config: &Config) -> Rules {
+    let tree = config.tree;
+    Rules {
+        auth: auth(config),
+        extended_types: if tree.extended_types { ExtendedTypes::On } else { ExtendedTypes::Off },
+        digest: if tree.digest { Digest::On } else { Digest::Off },
+        quota: if tree.enforce_quota { QuotaCheck::On } else { QuotaCheck::Off },
+        reconfig: if config.reconfig_enabled { Reconfig::Standalone } else { Reconfig::Off },
+    }
+}
+
+fn auth(config: &Config) -> AuthConfig {
+    let access = &config.access;
+    let digest = match access.digest_algorithm {
+        DigestAlgorithm::Sha1 => DigestAlg::Sha1,
+        DigestAlgorithm::Sha256 => DigestAlg::Sha256,
+        DigestAlgorithm::Sha512 => DigestAlg::Sha512,
+    };
+    AuthConfig {
+        acl: if access.skip_acl { AclCheck::Skip } else { AclCheck::On },
+        digest: access.digest_enabled.then_some(digest),
+        super_digest: access.super_digest.as_ref().map(|it| it.expose().as_bytes().to_vec()),
+        ensemble: None,
+        enforced: access.enforced_schemes.iter().map(|it| it.as_bytes().to_vec()).collect(),
+    }
+}
+
+/// What one of `shards` session shards goes by: limits of the whole server are shared out.
+pub(crate) fn shard(config: &Config, shards: usize) -> ShardSettings {
+    let defaults = ShardSettings::default();
+    let sessions = config.sessions;
+    let outstanding_max = config.requests.global_outstanding_limit as usize / shards;
+    let watches = config.own.watches_per_session as usize;
+    let request_len_max = config.network.frame_len_max as usize;
+    ShardSettings {
+        tick_ms: u64::from(sessions.tick_ms),
+        timeout_ms_min: sessions.timeout_ms_min as i32,
+        timeout_ms_max: sessions.timeout_ms_max as i32,
+        sessionless_ms: u64::from(config.network.sessionless_timeout_ms),
+        request_len_max,
+        skip_len_max: request_len_max.saturating_mul(16).max(defaults.skip_len_max),
+        set_watches_len_max: request_len_max.max(defaults.set_watches_len_max),
+        outstanding_max: outstanding_max.max(1),
+        in_flight_bytes_max: (defaults.in_flight_bytes_max / shards).max(MIB),
+        unsent_len_high: config.own.send_buffer_len_max as usize,
+        watches_max: if watches == 0 { u32::MAX as usize } else { watches },
+        words: whitelist(config),
+        auth: auth(config),
+        ..defaults
+    }
+}
+
+fn whitelist(config: &Config) -> Whitelist {
+    match &config.words {
+        WordList::All => Whitelist::all(),
+        WordList::Named(names) => Whitelist::named(names.iter().map(String::as_str)),
+    }
+}
+
+/// Who may come in.
+pub(crate) fn admission(config: &Config) -> AdmissionSettings {
+    let throttle = config.connection_throttle;
+    let weights = if throttle.weight_enabled {
+        ThrottleWeights {
+            new: throttle.global_session_weight,
+            renewed: throttle.renew_session_weight,
+        }
+    } else {
+        ThrottleWeights { new: 1, renewed: 1 }
+    };
+    AdmissionSettings {
+        cnxns_per_address_max: config.network.max_client_cnxns,
+        cnxns_max: config.network.max_cnxns,
+        throttle: ThrottleSettings {
+            tokens: throttle.tokens,
+            fill_time_ms: u64::from(throttle.fill_time_ms),
+            fill_count: throttle.fill_count,
+            freeze_time_ms: throttle.freeze_time_ms.map(u64::from),
+            drop_increase: throttle.drop_increase,
+            drop_decrease: throttle.drop_decrease,
+            decrease_ratio: throttle.decrease_ratio,
+            weights,
+        },
+    }
+}
+
+/// When containers and TTL znodes go.
+pub(crate) fn reaping(config: &Config) -> Reaping {
+    let tree = config.tree;
+    Reaping {
+        interval_ms: u64::from(tree.container_check_interval_ms).max(1),
+        per_minute_max: u64::from(tree.container_max_per_minute).max(1),
+        config: ReaperConfig { never_used_ms_max: tree.container_never_used_ms as i64 },
+    }
+}
+
+/// How the log is kept.
+pub(crate) fn log(config: &Config) -> wal::Options {
+    let storage = &config.storage;
+    let whole_kb = storage
+        .txn_log_size_limit_kb
+        .map_or(storage.pre_alloc_kb, |limit| limit.min(storage.pre_alloc_kb));
+    let block = wal::frame::BLOCK as u64;
+    wal::Options {
+        segment_bytes: (whole_kb << 10).next_multiple_of(block).max(2 * block),
+        force_sync: if storage.force_sync { ForceSync::On } else { ForceSync::Off },
+        direct: Direct::IfPossible,
+        reserve_bytes: u64::from(config.own.disk_reserve_mib) << 20,
+    }
+}

@@ -1,0 +1,115 @@
+//! From the data directories to a tree: lock, load the newest image, replay the log behind it.
+//!
+//! ZooKeeper: `ZooKeeperServer.loadData`, `ZKDatabase.loadDataBase`.
+
+use engine::apply::{ApplyError, Replay};
+use engine::arena::{Memory, OpenError, VersionWord};
+use engine::state::State;
+use engine::tree::Tree;
+use jute::Zxid;
+use snapshot::{LoadError, Region};
+use wal::LogTail;
+
+use crate::config::Config;
+use crate::settings;
+use crate::store::{Missing, Store, StoreError};
+
+/// The data cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The directories.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The images.
+    #[error(transparent)]
+    Image(#[from] LoadError),
+    /// What an image holds.
+    #[error("the image at zxid {zxid} cannot be used: {source}")]
+    Open {
+        /// Which image.
+        zxid: Zxid,
+        /// Why.
+        source: OpenError,
+    },
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] wal::OpenError<ApplyError>),
+    /// Nothing is there, and nothing is to be made.
+    #[error("{path}: no data here, and zookeeper.db.autocreate is false; restore a copy or set the key", path = .path.display())]
+    Empty {
+        /// Where.
+        path: std::path::PathBuf,
+    },
+}
+
+/// What a server starts from.
+#[derive(Debug)]
+pub(crate) struct Data {
+    /// The directories, locked.
+    pub(crate) store: Store,
+    /// The tree after the last transaction of the log.
+    pub(crate) state: State,
+    /// Where the log goes on.
+    pub(crate) tail: LogTail,
+    /// The image that was loaded.
+    pub(crate) image: Option<Zxid>,
+    /// Transactions that were replayed.
+    pub(crate) replayed: u64,
+}
+
+/// Opens the data directories that `config` names. `seed` is chance, for the hash of a new tree.
+///
+/// # Errors
+/// [`DataError`]; nothing was changed then but what is missing made.
+pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
+    let storage = &config.storage;
+    let missing = if storage.autocreate_dirs { Missing::Create } else { Missing::Refuse };
+    let store = Store::open(&storage.data_dir, &storage.data_log_dir, missing)?;
+    let region_len = (config.own.arena_reserve_mib as usize) << 20;
+    let start = snapshot::load(&store.images, region_len)?;
+    let image = start.loaded.as_ref().map(|it| it.zxid);
+    let newest = start.newest_zxid;
+    let mut state = tree(start.region, image, seed)?;
+    let from = state.tree().zxid();
+    state.begin();
+    let mut last = from;
+    let options = settings::log(config);
+    let opened = wal::open(&store.log, &options, from, |zxid, entry| {
+        last = zxid;
+        state.apply(entry, &mut Replay).map(drop)
+    });
+    let (tail, report) = opened?;
+    state.commit(last);
+    if last < newest {
+        return Err(LoadError::LogTooShort { newest_zxid: newest, last_zxid: last }.into());
+    }
+    if image.is_none() && last == Zxid::ZERO && !storage.autocreate_db {
+        return Err(DataError::Empty { path: storage.data_dir.clone() });
+    }
+    if let Some((file, offset)) = &report.cut {
+        tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
+    }
+    Ok(Data { store, state, tail, image, replayed: report.records })
+}
+
+fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<State, DataError> {
+    let bytes = region.len();
+    let open = |source| DataError::Open { zxid: image.unwrap_or_default(), source };
+    let states = Region::reserve((bytes / snapshot::format::PAGE_LEN).max(1));
+    let states = states.map_err(|source| StoreError::Io {
+        what: "reserving memory for page states",
+        path: std::path::PathBuf::new(),
+        source,
+    })?;
+    let memory = Memory {
+        words: region.share_words(),
+        version: Box::leak(Box::new(VersionWord::new())),
+        page_states: states.share_bytes(),
+    };
+    let tree = match image {
+        Some(_) => Tree::open(memory),
+        None => Tree::format(memory, seed),
+    };
+    Ok(State::new(tree.map_err(open)?))
+}

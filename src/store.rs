@@ -1,0 +1,123 @@
+//! The data directories: locked, and read into the arena at start.
+//!
+//! ZooKeeper: `FileTxnSnapLog.restore`. What each file holds is in `docs/disk.md`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// A directory under the configured one, so that ZooKeeper's `version-2` stays alone.
+const DIR: &str = "ringkeeper-1";
+
+/// The data cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The system refused a file or directory.
+    #[error("{path}: {what}: {source}", path = .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another server has the directory.
+    #[error("{path}: another server uses this data directory; stop it, or choose another by dataDir or --data-dir", path = .path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The directory is not there, and is not to be made.
+    #[error("{path}: no such directory, and zookeeper.datadir.autocreate is false; make it or set the key", path = .path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A ZooKeeper server has kept its data here.
+    #[error("{path}: this is the data of a ZooKeeper server, which cannot be taken over yet; choose an empty directory by dataDir or --data-dir", path = .path.display())]
+    Foreign {
+        /// A file of that server.
+        path: PathBuf,
+    },
+}
+
+/// The directories of one server, held until dropped.
+#[derive(Debug)]
+pub(crate) struct Store {
+    /// Where images are.
+    pub(crate) images: PathBuf,
+    /// Where log segments are.
+    pub(crate) log: PathBuf,
+    /// The locks live as long as the files are open.
+    _locks: Vec<File>,
+}
+
+/// Whether missing directories are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// They are made.
+    Create,
+    /// They are an error.
+    Refuse,
+}
+
+impl Store {
+    /// Locks the directories, which are made if they are missing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn open(data: &Path, log: &Path, missing: Missing) -> Result<Self, StoreError> {
+        let mut locks = Vec::new();
+        for dir in [data, log] {
+            if missing == Missing::Refuse && !dir.is_dir() {
+                return Err(StoreError::Missing { path: dir.to_owned() });
+            }
+            refuse_foreign(dir)?;
+            let ours = dir.join(DIR);
+            fs::create_dir_all(&ours).map_err(at("cannot make the directory", &ours))?;
+        }
+        let mut locked = vec![data];
+        if data != log {
+            locked.push(log);
+        }
+        for dir in locked {
+            locks.push(lock(&dir.join(DIR).join("lock"))?);
+        }
+        Ok(Self { images: data.join(DIR), log: log.join(DIR), _locks: locks })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(at("cannot open the lock", path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(errno) => Err(at("cannot lock", path)(errno.into())),
+    }
+}
+
+/// An empty `version-2` is what tools leave behind; one with files in it is somebody's data.
+fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
+    let Ok(entries) = fs::read_dir(dir.join("version-2")) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("log.") || name.starts_with("snapshot.") {
+            return Err(StoreError::Foreign { path: entry.path() });
+        }
+    }
+    Ok(())
+}
+
+fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { what, path: path.to_owned(), source }
+}

@@ -1,0 +1,236 @@
+//! The four-letter words, gathered from every shard and answered.
+//!
+//! ZooKeeper: `org.apache.zookeeper.server.command`. The shapes are `net::words`'. On the control thread: a shard that
+//! is busy delays the word, never the other way round.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use jute::SessionId;
+use net::driver::{Order as ShardOrder, WordAsked};
+use net::ring::Letters;
+use net::shard::{ShardGauges, ShardReport, WatchRows};
+use net::words::{self, Dump, Gauges, ServerRow, Serving, Word};
+
+use crate::clock;
+use crate::config::{ConfFigures, Config};
+use crate::pipeline::Pipeline;
+use crate::pipeline_shard::Order;
+use crate::report::{PipelineReport, SessionRows};
+use crate::surroundings::{
+    Surroundings, bytes_below, max_file_descriptor_count, open_file_descriptor_count,
+};
+
+/// The ZooKeeper release that clients take this server for, and this one's own version behind it.
+pub(crate) const VERSION: &str =
+    concat!("3.9.5-ringkeeper-", env!("CARGO_PKG_VERSION"), ", built on 2026-11-21 00:00 UTC");
+
+/// How long a shard may take to report.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What it takes to answer.
+pub(crate) struct Words {
+    pub(crate) config: Config,
+    /// The port that clients connect to.
+    pub(crate) client_port: u16,
+    pub(crate) shards: Vec<Letters<ShardOrder>>,
+    pub(crate) pipeline: Letters<Order>,
+    /// Directories with what lies in them: images, then log.
+    pub(crate) dirs: [PathBuf; 2],
+    /// What `stmk` has set.
+    pub(crate) trace_mask: i64,
+}
+
+impl Words {
+    /// Answers one word.
+    pub(crate) fn answer(&mut self, asked: WordAsked) {
+        let text = self.text(asked).into_bytes();
+        // The shard ends with the process.
+        drop(self.shards[asked.shard].send(ShardOrder::Answer { conn: asked.conn, text }));
+    }
+
+    fn text(&mut self, asked: WordAsked) -> String {
+        match asked.word {
+            Word::Ruok => words::RUOK.to_owned(),
+            Word::Isro => words::isro(Serving::ReadWrite).to_owned(),
+            Word::Gtmk => words::gtmk(self.trace_mask),
+            Word::Stmk => {
+                self.trace_mask = words::trace_mask(asked.argument);
+                words::gtmk(self.trace_mask)
+            }
+            Word::Conf => self.conf(),
+            Word::Envi => words::envi(&Surroundings::look().environment(VERSION)),
+            Word::Dirs => {
+                let [images, log] = self.dirs.each_ref().map(|it| bytes_below(it));
+                words::dirs(images, log)
+            }
+            Word::Srvr | Word::Stat => self.server(asked.word),
+            Word::Cons => {
+                let reports = self.reports();
+                words::cons(reports.iter().flat_map(|it| &it.rows))
+            }
+            Word::Mntr => self.mntr(),
+            Word::Dump => self.dump(),
+            Word::Wchs => self.wchs(),
+            Word::Wchc => words::wchc(self.watch_rows().iter().flat_map(|it| &it.by_session)),
+            Word::Wchp => words::wchp(&by_path(self.watch_rows())),
+            Word::Hash => words::hash(&self.pipeline(PipelineReport::of).digests),
+            Word::Srst => {
+                self.tell(|| ShardOrder::ResetFigures);
+                words::SRST.to_owned()
+            }
+            Word::Crst => {
+                self.tell(|| ShardOrder::ResetConnections);
+                words::CRST.to_owned()
+            }
+        }
+    }
+
+    fn conf(&self) -> String {
+        let [images, log] = &self.dirs;
+        self.config.conf(ConfFigures {
+            client_port: self.client_port,
+            data_dir: images,
+            data_dir_size: bytes_below(images),
+            data_log_dir: log,
+            data_log_size: bytes_below(log),
+        })
+    }
+
+    fn server(&self, word: Word) -> String {
+        let reports = self.reports();
+        let pipeline = self.pipeline(PipelineReport::of);
+        let all = merged(&reports);
+        let row = ServerRow {
+            version: VERSION,
+            latency: &all.figures.latency,
+            received: all.figures.packets_received,
+            sent: all.figures.packets_sent,
+            connections: all.gauges.connections as u64,
+            outstanding: all.gauges.outstanding as u64,
+            zxid: pipeline.zxid,
+            mode: MODE,
+            znode_count: pipeline.znodes,
+        };
+        match word {
+            Word::Stat => words::stat(&row, reports.iter().flat_map(|it| &it.rows)),
+            _ => words::srvr(&row),
+        }
+    }
+
+    fn mntr(&self) -> String {
+        let all = merged(&self.reports());
+        let pipeline = self.pipeline(PipelineReport::of);
+        let gauges = Gauges {
+            version: VERSION,
+            server_state: MODE,
+            ephemerals_count: pipeline.ephemerals,
+            num_alive_connections: all.gauges.connections as u64,
+            outstanding_requests: all.gauges.outstanding as u64,
+            znode_count: pipeline.znodes,
+            global_sessions: pipeline.sessions,
+            connection_drop_probability: 0.0,
+            watch_count: all.gauges.watches as u64,
+            max_file_descriptor_count: max_file_descriptor_count(),
+            open_file_descriptor_count: open_file_descriptor_count(),
+            approximate_data_size: pipeline.data_bytes,
+            uptime_ms: clock::now_ms(),
+            quotas: &[],
+        };
+        words::mntr(&gauges, &all.figures, &pipeline.figures)
+    }
+
+    fn dump(&self) -> String {
+        let rows = self.pipeline(SessionRows::of);
+        let offset_ms = wall_offset_ms();
+        let sessions: Vec<_> = rows
+            .expiry
+            .into_iter()
+            .map(|row| (row.expires_at as i64 + offset_ms, row.sessions))
+            .collect();
+        let mut connections: Vec<_> =
+            self.reports().into_iter().flat_map(|it| it.closing).collect();
+        connections.sort_by_key(|row| row.0);
+        words::dump(&Dump {
+            sessions: &sessions,
+            ephemerals: &rows.ephemerals,
+            connections: &connections,
+        })
+    }
+
+    fn wchs(&self) -> String {
+        let (mut connections, mut paths, mut watches) = (0, 0, 0);
+        for report in self.reports() {
+            let summary = report.gauges.watch_summary;
+            connections += summary.watchers as u64;
+            paths += summary.paths as u64;
+            watches += summary.watches as u64;
+        }
+        words::wchs(connections, paths, watches)
+    }
+
+    fn watch_rows(&self) -> Vec<WatchRows> {
+        self.ask(|to| ShardOrder::WatchRows { to })
+    }
+
+    fn reports(&self) -> Vec<ShardReport> {
+        let wall_offset_ms = wall_offset_ms();
+        self.ask(|to| ShardOrder::Report { wall_offset_ms, to })
+    }
+
+    /// Asks every shard; one that does not answer in time is left out.
+    fn ask<T>(&self, order: impl Fn(std::sync::mpsc::Sender<T>) -> ShardOrder) -> Vec<T> {
+        let ask = |shard: &Letters<ShardOrder>| {
+            let (to, answer): (_, Receiver<T>) = channel();
+            drop(shard.send(order(to)));
+            answer
+        };
+        let answers: Vec<_> = self.shards.iter().map(ask).collect();
+        answers.into_iter().filter_map(|answer| answer.recv_timeout(PATIENCE).ok()).collect()
+    }
+
+    fn tell(&self, order: impl Fn() -> ShardOrder) {
+        for shard in &self.shards {
+            drop(shard.send(order()));
+        }
+    }
+
+    /// Asks the pipeline; nothing but defaults if it does not answer in time.
+    fn pipeline<T: Default + Send + 'static>(&self, look: fn(&Pipeline) -> T) -> T {
+        let (to, answer) = channel();
+        let look = Box::new(move |pipeline: &Pipeline| drop(to.send(look(pipeline))));
+        drop(self.pipeline.send(Order::Look(look)));
+        answer.recv_timeout(PATIENCE).unwrap_or_default()
+    }
+}
+
+const MODE: &str = "standalone";
+
+fn merged(reports: &[ShardReport]) -> ShardReport {
+    let mut all = ShardReport::default();
+    for ShardReport { figures, gauges, .. } in reports {
+        all.figures.merge(figures);
+        all.gauges = ShardGauges {
+            connections: all.gauges.connections + gauges.connections,
+            outstanding: all.gauges.outstanding + gauges.outstanding,
+            watches: all.gauges.watches + gauges.watches,
+            ..all.gauges
+        };
+    }
+    all
+}
+
+/// One row for each path, whichever shards its watchers are on.
+fn by_path(rows: Vec<WatchRows>) -> Vec<(Vec<u8>, Vec<SessionId>)> {
+    let mut paths = BTreeMap::<_, Vec<_>>::new();
+    for (path, sessions) in rows.into_iter().flat_map(|it| it.by_path) {
+        paths.entry(path).or_default().extend(sessions);
+    }
+    paths.into_iter().collect()
+}
+
+fn wall_offset_ms() -> i64 {
+    clock::wall_ms() - clock::now_ms() as i64
+}
