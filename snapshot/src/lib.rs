@@ -3,7 +3,7 @@
 //! ZooKeeper: `FileSnap`, `SnapStream`, `SnapshotGenerator`, `PurgeTxnLog`. **Differs:** an image is one exact state, not a fuzzy one, and it
 //! is the arena's pages as they lie in memory, so that writing copies and loading reads. What each byte means is in `docs/disk.md`.
 //!
-//! Pure: [`format`], [`retain`]. The order of writes is in [`mod@write`], over a file that may be a real or a failing one. Drivers:
+//! Pure: [`mod@format`], [`retain`]. The order of writes is in [`mod@write`], over a file that may be a real or a failing one. Drivers:
 //! [`Region`] (memory), [`load`], [`Imager`] (the writing thread), [`Purger`], [`inspect`].
 //!
 //! Invariants: an image has its name only when all of it is durable; loading never deletes. Absent here: znodes. To this crate the arena is
