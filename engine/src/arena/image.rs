@@ -68,25 +68,36 @@ impl ImageSource {
     /// Words keep their values: what goes to a disk is up to the caller.
     pub fn page(&self, number: u64, out: &mut Page) -> PageState {
         let number = number as usize;
-        let state = &self.states[number];
-        if state.load(Ordering::Relaxed) == ASIDE {
-            return PageState::Aside;
-        }
-        copy(self.words, number, out);
-        // Release: the loads above are over before the writer can see `DONE` and change a word.
-        match state.compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => PageState::Copied,
-            Err(found) => {
-                assert!(found == ASIDE, "page {number} was asked for twice");
-                PageState::Aside
-            }
+        let words = &self.words[number * PAGE_WORDS..][..PAGE_WORDS];
+        take(&self.states[number], words, out)
+    }
+}
+
+/// The copying thread's half of the protocol for one page.
+pub(super) fn take(state: &AtomicU8, words: &[AtomicU64], out: &mut [u64]) -> PageState {
+    if state.load(Ordering::Relaxed) == ASIDE {
+        return PageState::Aside;
+    }
+    copy(words, out);
+    // Release: the loads above are over before the writer can see `DONE` and change a word.
+    match state.compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed) {
+        Ok(_) => PageState::Copied,
+        Err(found) => {
+            assert!(found == ASIDE, "a page was asked for twice");
+            PageState::Aside
         }
     }
 }
 
-fn copy(words: &[AtomicU64], number: usize, out: &mut Page) {
-    let from = &words[number * PAGE_WORDS..(number + 1) * PAGE_WORDS];
-    for (to, from) in out.iter_mut().zip(from) {
+/// The writer's half: whether it is the writer who must copy the page before it changes it.
+pub(super) fn claim(state: &AtomicU8) -> bool {
+    // Acquire: having seen `DONE`, our stores come after the other thread's loads.
+    state.load(Ordering::Acquire) == PENDING
+        && state.compare_exchange(PENDING, ASIDE, Ordering::Acquire, Ordering::Acquire).is_ok()
+}
+
+fn copy(words: &[AtomicU64], out: &mut [u64]) {
+    for (to, from) in out.iter_mut().zip(words) {
         *to = from.load(Ordering::Relaxed);
     }
 }
@@ -135,15 +146,10 @@ impl Arena {
     }
 
     fn keep_page(&mut self, number: usize) {
-        let state = &self.memory.page_states[number];
-        // Acquire: having seen `DONE`, our stores come after the other thread's loads.
-        if state.load(Ordering::Acquire) != PENDING
-            || state.compare_exchange(PENDING, ASIDE, Ordering::Acquire, Ordering::Acquire).is_err()
-        {
-            return;
+        if claim(&self.memory.page_states[number]) {
+            let mut words = self.spares.pop().unwrap_or_else(|| Box::new([0; PAGE_WORDS]));
+            copy(&self.memory.words[number * PAGE_WORDS..][..PAGE_WORDS], &mut words[..]);
+            self.asides.push(Aside { number: number as u64, words });
         }
-        let mut words = self.spares.pop().unwrap_or_else(|| Box::new([0; PAGE_WORDS]));
-        copy(self.memory.words, number, &mut words);
-        self.asides.push(Aside { number: number as u64, words });
     }
 }

@@ -18,6 +18,8 @@ mod image;
 pub(crate) mod layout;
 mod view;
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
