@@ -94,9 +94,6 @@ impl Default for Requests {
         Self {
             global_outstanding_limit: 1_000,
             throttle_max_requests: 0,
-            throttle_stall_ms: 100,
-            throttle_drop_stale: true,
-            stale_connection_check: true,
             stale_latency_check: false,
             throttled_op_wait_ms: 0,
             large_request_max_bytes: 100 * 1024 * 1024,
@@ -118,7 +115,6 @@ impl Default for ConnectionThrottle {
             weight_enabled: false,
             global_session_weight: 3,
             renew_session_weight: 2,
-            local_session_weight: 1,
         }
     }
 }
@@ -140,7 +136,6 @@ impl Default for Tree {
         Self {
             enforce_quota: false,
             extended_types: false,
-            emulate_353_ttl: false,
             digest: true,
             container_check_interval_ms: 60_000,
             container_max_per_minute: 10_000,

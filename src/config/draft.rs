@@ -11,7 +11,7 @@ use super::settings::Config;
 pub(super) struct Bad;
 
 /// What the rows of the key table write to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Draft {
     /// What is decided by one key alone.
     pub(super) config: Config,
@@ -23,12 +23,34 @@ pub(super) struct Draft {
     pub(super) timeout_ms_min: Option<u32>,
     /// Milliseconds; `None` follows the tick.
     pub(super) timeout_ms_max: Option<u32>,
+    /// Tokens of a local session, of which there are none yet; the least that others cost.
+    pub(super) local_session_weight: u32,
     pub(super) enforce_auth: bool,
     pub(super) schemes: Vec<String>,
     pub(super) require_sasl: bool,
     pub(super) dynamic_file: Option<PathBuf>,
     /// The key just set and what counts instead of its value, which was too small.
     pub(super) raised: Option<(&'static str, u32)>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            client_address: None,
+            client_port: None,
+            data_dir: None,
+            data_log_dir: None,
+            timeout_ms_min: None,
+            timeout_ms_max: None,
+            local_session_weight: 1,
+            enforce_auth: false,
+            schemes: Vec::new(),
+            require_sasl: false,
+            dynamic_file: None,
+            raised: None,
+        }
+    }
 }
 
 impl Draft {

@@ -356,31 +356,10 @@ pub static KEYS: &[Key] = &[
         },
     },
     Key {
-        name: "request_throttle_stall_time",
-        default: "100",
-        allowed: MILLIS_POSITIVE,
-        effect: "how long a waiting request waits before the limit is looked at again",
-        set: |d, v| decoded(v, 1..=I32).map(|it| d.config.requests.throttle_stall_ms = it as u32),
-    },
-    Key {
-        name: "request_throttle_drop_stale",
-        default: "true",
-        allowed: BOOL,
-        effect: "a stale request is dropped",
-        set: |d, v| switch(v).map(|it| d.config.requests.throttle_drop_stale = it),
-    },
-    Key {
-        name: "request_stale_connection_check",
-        default: "true",
-        allowed: BOOL,
-        effect: "a request is stale once its connection is gone",
-        set: |d, v| switch(v).map(|it| d.config.requests.stale_connection_check = it),
-    },
-    Key {
         name: "request_stale_latency_check",
         default: "false",
         allowed: BOOL,
-        effect: "a request is stale once it is older than its session's timeout",
+        effect: "a request that waited longer than its session's timeout ends its connection",
         set: |d, v| switch(v).map(|it| d.config.requests.stale_latency_check = it),
     },
     Key {
@@ -505,10 +484,7 @@ pub static KEYS: &[Key] = &[
         default: "1",
         allowed: POSITIVE,
         effect: "tokens of a local session; the others cost at least as many",
-        set: |d, v| {
-            decoded(v, 1..=I32)
-                .map(|it| d.config.connection_throttle.local_session_weight = it as u32)
-        },
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.local_session_weight = it as u32),
     },
     // Access.
     Key {
@@ -591,13 +567,6 @@ pub static KEYS: &[Key] = &[
         allowed: BOOL,
         effect: "TTL znodes can be created",
         set: |d, v| switch(v).map(|it| d.config.tree.extended_types = it),
-    },
-    Key {
-        name: "emulate353TTLNodes",
-        default: "false",
-        allowed: BOOL,
-        effect: "ephemeral owners are read as release 3.5.3 wrote TTLs",
-        set: |d, v| switch(v).map(|it| d.config.tree.emulate_353_ttl = it),
     },
     Key {
         name: "digest.enabled",

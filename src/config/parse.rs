@@ -324,8 +324,8 @@ impl Reading<'_> {
 
     /// Settles what the kinds of session cost, as `BlueThrottle` does.
     fn weights(&mut self) {
+        let local = self.draft.local_session_weight;
         let throttle = &mut self.draft.config.connection_throttle;
-        let local = throttle.local_session_weight;
         throttle.global_session_weight = throttle.global_session_weight.max(local);
         throttle.renew_session_weight = throttle.renew_session_weight.max(local);
         if throttle.weight_enabled {

@@ -147,15 +147,7 @@ pub struct Requests {
     ///
     /// Source: `request_throttle_max_requests`.
     pub throttle_max_requests: u32,
-    /// How long a waiting request waits before the limit is looked at again. Milliseconds, default 100.
-    ///
-    /// Source: `request_throttle_stall_time`.
-    pub throttle_stall_ms: u32,
-    /// Whether a stale request is dropped instead of carried out. Default true. Source: `request_throttle_drop_stale`.
-    pub throttle_drop_stale: bool,
-    /// Whether a request is stale once its connection is gone. Default true. Source: `request_stale_connection_check`.
-    pub stale_connection_check: bool,
-    /// Whether a request is stale once it is older than its session's timeout. Default false.
+    /// Whether a request that waited longer than its session's timeout ends its connection. Default false.
     ///
     /// Source: `request_stale_latency_check`.
     pub stale_latency_check: bool,
@@ -198,8 +190,6 @@ pub struct ConnectionThrottle {
     pub global_session_weight: u32,
     /// Tokens of a session that comes back. Default 2; never less than a local one.
     pub renew_session_weight: u32,
-    /// Tokens of a local session. At least 1, default 1.
-    pub local_session_weight: u32,
 }
 
 /// Who may do what.
@@ -234,14 +224,11 @@ pub enum DigestAlgorithm {
 
 /// What the tree may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct Tree {
     /// Whether a create that exceeds a hard quota is refused. Default false. Source: `enforceQuota`.
     pub enforce_quota: bool,
     /// Whether TTL znodes may be created. Default false. Source: `extendedTypesEnabled`.
     pub extended_types: bool,
-    /// Whether ephemeral owners of release 3.5.3 are read as TTLs. Default false. Source: `emulate353TTLNodes`.
-    pub emulate_353_ttl: bool,
     /// Whether the tree's digest is kept. Default true. Source: `digest.enabled`.
     pub digest: bool,
     /// How often empty containers and old TTL znodes are looked for. Milliseconds, default 60,000.
