@@ -21,6 +21,8 @@ const TRAILER_MAGIC: u32 = 0x524b_4945;
 const VERSION: u32 = 1;
 const CRC_AT: usize = PAGE_LEN - 4;
 
+/// Pages go to the disk as they lie in memory: little-endian words. Another machine would have to turn them.
+const _: () = assert!(cfg!(target_endian = "little"));
 const _: () = assert!(PAGE_LEN == engine::arena::PAGE_WORDS * 8);
 
 /// What the writer says about the state in an image.
@@ -58,7 +60,7 @@ pub enum Damage {
     /// The header block is not whole.
     #[error("the header is damaged")]
     Header,
-    /// Written by something newer, or on a machine of the other byte order.
+    /// Written by something newer.
     #[error("format version {found}, this program reads {VERSION}")]
     Version {
         /// The file's.

@@ -150,3 +150,6 @@ impl<T: Target> Writing<T> {
 
 /// Bytes after which what was written is made durable, so that no single flush has much to do while the log waits for its own.
 const SYNC_EVERY: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests;

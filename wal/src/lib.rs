@@ -16,6 +16,7 @@ pub mod append;
 pub mod batch;
 mod disk;
 pub mod frame;
+pub mod inspect;
 mod log;
 mod open;
 mod preparer;

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells clippy that these are tests; cargo builds nothing else here.
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod round_trip;

@@ -6,6 +6,8 @@ mod crash;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod inspects;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod round_trip;
