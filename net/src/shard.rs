@@ -111,7 +111,7 @@ pub struct Shard<T> {
     /// Connections whose unread bytes are to be looked at again.
     resume: VecDeque<ConnId>,
     /// Connections that wait until the pipeline has answered others.
-    stalled: Vec<ConnId>,
+    stalled: VecDeque<ConnId>,
     idle: IdleQueue,
     /// Connections heard of since their session was last reported.
     touched: Vec<ConnId>,
@@ -140,7 +140,7 @@ impl<T: Tree> Shard<T> {
             outbound: Outbound::default(),
             outputs: VecDeque::new(),
             resume: VecDeque::new(),
-            stalled: Vec::new(),
+            stalled: VecDeque::new(),
             idle,
             touched: Vec::new(),
             touch_at_ms: None,
@@ -179,9 +179,13 @@ impl<T: Tree> Shard<T> {
     /// Walks everything that the pipeline has for this shard, and reads on where that was waited for.
     pub fn drain(&mut self, now_ms: u64, inbox: &mut dyn Inbox) {
         self.walk_all(now_ms, inbox);
-        if !self.stalled.is_empty() && self.load.have_room(&self.settings, &self.outbound) {
-            for conn in std::mem::take(&mut self.stalled) {
-                self.wake(conn);
+        if self.load.have_room(&self.settings, &self.outbound) {
+            // Each of them may take a request; those behind keep their place.
+            let room = self.settings.outstanding_max - self.load.outstanding;
+            for _ in 0..room.min(self.stalled.len()) {
+                if let Some(conn) = self.stalled.pop_front() {
+                    self.wake(conn);
+                }
             }
         }
         self.resume_all(now_ms, inbox);
@@ -381,7 +385,10 @@ impl<T: Tree> Shard<T> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         if !connection.stalled {
             connection.stalled = true;
-            self.stalled.push(conn);
+            // One that holds nothing waits for its own session, or its end.
+            if connection.holds() {
+                self.stalled.push_back(conn);
+            }
         }
     }
 

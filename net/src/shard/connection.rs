@@ -165,6 +165,11 @@ impl Connection {
         }
     }
 
+    /// Whether it has something under way: then it waits for others under load.
+    pub(crate) fn holds(&self) -> bool {
+        0 < self.outstanding || !self.out.is_empty()
+    }
+
     /// Bytes that it holds in buffers.
     pub(crate) fn buffered(&self) -> usize {
         self.unread.len() + self.out.bytes.len()

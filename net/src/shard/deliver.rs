@@ -6,11 +6,10 @@ use std::ops::Range;
 
 use engine::auth::check_acl;
 use engine::watch::{Firing, Subject};
-use jute::{
-    AclList, Code, EventType, KeeperState, Op, Perms, ReplyHeader, WatcherEvent, Xid, Zxid,
-};
+use jute::{AclList, Code, EventType, KeeperState, Op, Perms, ReplyHeader, WatcherEvent, Zxid};
 
 use super::connection::{Pending, Stage, Work};
+use super::report::PENDING_MAX;
 use super::request::Request;
 use super::{Inbox, Notice, Output, Shard, Tree};
 use crate::message::{ConnId, Deliver, DeliverItem};
@@ -57,6 +56,7 @@ impl<T: Tree> Shard<T> {
     fn event(&mut self, zxid: Zxid, kind: EventType, path: &[u8], acls: [&[u8]; 2]) {
         let Self { watches, table, outbound, outputs, load, figures, settings, .. } = self;
         let mut deaf = Vec::new();
+        let mut fired = [0_u64; 2];
         watches.trigger(kind, path, |firing| {
             let Some(conn) = table.at(firing.watcher.0) else { return };
             let Some(connection) = table.get_mut(conn) else { return };
@@ -77,6 +77,8 @@ impl<T: Tree> Shard<T> {
             connection.counts.sent += 1;
             figures.packets_sent += 1;
             load.events += 1;
+            figures.watch_bytes += outbound.last_len as u64;
+            fired[usize::from(subject == Subject::Parent)] += 1;
             if settings.unsent_len_max < connection.out.len() {
                 let (peer, session) = (connection.peer, connection.session);
                 let len = connection.out.len();
@@ -84,6 +86,15 @@ impl<T: Tree> Shard<T> {
                 deaf.push(conn);
             }
         });
+        match kind {
+            EventType::NodeCreated => figures.node_created_watch_count.add(fired[0]),
+            EventType::NodeDeleted => figures.node_deleted_watch_count.add(fired[0]),
+            EventType::NodeDataChanged => figures.node_changed_watch_count.add(fired[0]),
+            EventType::None | EventType::NodeChildrenChanged => {}
+        }
+        if matches!(kind, EventType::NodeCreated | EventType::NodeDeleted) {
+            figures.node_children_watch_count.add(fired[1]);
+        }
         for conn in deaf {
             self.finish(conn);
         }
@@ -123,7 +134,7 @@ impl<T: Tree> Shard<T> {
         }
         self.run_waiting(now_ms, conn);
         if let Some(connection) = self.table.get(conn)
-            && connection.outstanding == 0
+            && (connection.outstanding == 0 || connection.pending.len() == PENDING_MAX / 2)
         {
             self.wake(conn);
         }
@@ -186,6 +197,3 @@ impl<T: Tree> Shard<T> {
         }
     }
 }
-
-/// A reply's xid is never that of an event.
-const _: () = assert!(Xid::NOTIFICATION.0 != Xid::PING.0);

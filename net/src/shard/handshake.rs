@@ -5,7 +5,6 @@
 use jute::{ConnectRequest, ConnectResponse, Field as _, Record as _, SessionId};
 
 use super::connection::Stage;
-use super::frame::Frame;
 use super::{Notice, Output, Shard, Tree};
 use crate::admission::Handshake;
 use crate::message::{ConnId, ForwardItem};
@@ -14,7 +13,7 @@ use crate::words::{Opening, TRACE_MASK_LEN, Word, opening, refusal};
 /// The longest handshake, bytes: nobody who has not shaken hands makes us keep more.
 ///
 /// Differs: the reference has `jute.maxbuffer` here; the longest that clients send are 45 bytes.
-const HANDSHAKE_LEN_MAX: usize = 4 << 10;
+const HANDSHAKE_LEN_MAX: i64 = 4 << 10;
 
 impl<T: Tree> Shard<T> {
     /// Takes what a fresh connection sends first; how many bytes that was. 0: more is needed, or nothing is left of it.
@@ -34,15 +33,15 @@ impl<T: Tree> Shard<T> {
                 }
             }
         }
-        match Frame::parse(input, HANDSHAKE_LEN_MAX) {
-            Frame::Part => 0,
-            Frame::Whole(body) => {
-                self.shake_hands(now_ms, conn, body);
-                4 + body.len()
-            }
-            Frame::Oversize { len, .. } => self.refuse_length(conn, len as i64),
-            Frame::Negative(len) => self.refuse_length(conn, i64::from(len)),
+        // Any length is told at once: who sends such a one is no client, and may send no more.
+        let Some(length) = input.first_chunk::<4>() else { return 0 };
+        let len = i64::from(i32::from_be_bytes(*length));
+        if !(0..=HANDSHAKE_LEN_MAX).contains(&len) {
+            return self.refuse_length(conn, len);
         }
+        let Some(body) = input.get(4..4 + len as usize) else { return 0 };
+        self.shake_hands(now_ms, conn, body);
+        4 + body.len()
     }
 
     /// Closes over a length; 0 bytes are taken.

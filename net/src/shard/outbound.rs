@@ -15,6 +15,8 @@ pub(crate) struct Outbound {
     pool: Vec<Vec<u8>>,
     /// Unsent bytes of all connections and bytes of their unfinished requests.
     pub(crate) buffered: usize,
+    /// Bytes of the frame written last.
+    pub(crate) last_len: usize,
 }
 
 /// Where a frame began.
@@ -153,6 +155,7 @@ impl Outbound {
 
     fn added(&mut self, conn: ConnId, connection: &mut Connection, len: usize) {
         self.buffered += len;
+        self.last_len = len;
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push(conn);

@@ -49,14 +49,13 @@ impl Load {
         if settings.unsent_len_high < connection.out.len() {
             return false;
         }
-        let holds = 0 < connection.outstanding || !connection.out.is_empty();
-        (!holds || self.have_room(settings, outbound))
-            && connection.pending.len() < PENDING_MAX.max(settings.outstanding_max)
+        (!connection.holds() || self.have_room(settings, outbound))
+            && connection.pending.len() < PENDING_MAX
     }
 }
 
-/// Requests of one connection that wait for their answers, at least so many before it is not read.
-const PENDING_MAX: usize = 1_000;
+/// Requests of one connection that wait for their answers; with so many it is not read.
+pub(crate) const PENDING_MAX: usize = 4_096;
 
 /// What a shard holds now, and what it has counted besides the figures of `mntr`.
 #[derive(Clone, Copy, Debug, Default)]

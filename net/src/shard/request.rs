@@ -352,6 +352,9 @@ impl<T: Tree> Shard<T> {
         counts.last_zxid = zxid.0;
         counts.last_response_ms = now_ms;
         counts.last_latency_ms = ms;
+        let len = self.outbound.last_len as u64;
+        self.figures.response_bytes += len;
+        self.figures.client_response_size.add(len);
         self.figures.latency.add(ms);
         match request.op {
             Op::Exists | Op::GetData | Op::GetAcl | Op::GetChildren | Op::GetChildren2 => {
