@@ -9,8 +9,6 @@
 //! Invariants: entries of a chain are packed, without a gap; an entry is in the bucket that its low
 //! hash bits name. Absent: shrinking, the buckets of a smaller table stay.
 
-use core::hash::Hasher as _;
-
 use siphasher::sip::SipHasher13;
 
 use crate::{
@@ -40,9 +38,7 @@ const ROW: u64 = 2;
 /// The hash of `key` under the region's seed.
 pub(crate) fn hash(view: View<'_>, key: &[u8]) -> Result<u64, Torn> {
     let [k0, k1] = view.words(Word::Seed0.at())?;
-    let mut hasher = SipHasher13::new_with_keys(k0, k1);
-    hasher.write(key);
-    Ok(hasher.finish())
+    Ok(SipHasher13::new_with_keys(k0, k1).hash(key))
 }
 
 /// An index whose counters and row lie at `root`.

@@ -115,13 +115,13 @@ impl Overlay {
     /// The znode at `path`, as it will be; `None` if it will not be there.
     pub(super) fn look(&self, tree: &Tree, path: &[u8]) -> Option<Known> {
         let path = canonical(path);
-        if !self.table.is_empty() {
-            let hash = tree.look(|it| it.hash(path));
-            if let Some(slot) = self.slot(hash, path) {
-                return self.slots[slot as usize].known.clone();
-            }
+        let hash = tree.look(|it| it.hash(path));
+        if !self.table.is_empty()
+            && let Some(slot) = self.slot(hash, path)
+        {
+            return self.slots[slot as usize].known.clone();
         }
-        let znode = tree.look(|it| it.find(path))?;
+        let znode = tree.look(|it| it.find_hashed(path, hash))?;
         Some(Known::of(&tree.look(|it| it.facts(znode))))
     }
 

@@ -90,7 +90,8 @@ pub(crate) fn next(view: View<'_>, after: u32) -> Result<Option<AclId>, Torn> {
 /// Makes the table, with world:anyone ALL as id 1, which is never freed.
 pub(crate) fn format(arena: &mut Arena) -> Result<(), Full> {
     ACLS.format(arena)?;
-    let open = intern(arena, Some(OPEN_ACL))?;
+    let hash = sure(index::hash(arena.view(), OPEN_ACL));
+    let open = insert(arena, OPEN_ACL, hash)?;
     assert!(open == AclId::OPEN, "the first list has id 1");
     Ok(())
 }
@@ -100,9 +101,14 @@ pub(crate) fn format(arena: &mut Arena) -> Result<(), Full> {
 /// # Errors
 /// [`Full`]: nothing is changed.
 pub(crate) fn intern(arena: &mut Arena, acl: Option<&[u8]>) -> Result<AclId, Full> {
-    let Some(acl) = acl else { return Ok(AclId::NULL) };
-    let hash = sure(index::hash(arena.view(), acl));
+    let acl = match acl {
+        None => return Ok(AclId::NULL),
+        // The usual list is told at once, and its users are not counted.
+        Some(OPEN_ACL) => return Ok(AclId::OPEN),
+        Some(acl) => acl,
+    };
     let view = arena.view();
+    let hash = sure(index::hash(view, acl));
     let found = ACLS.find(view, hash, |at| {
         Ok(view.word(at.plus(1))? == acl.len() as u64 && view.bytes_are(at.plus(HEAD), acl)?)
     });
@@ -112,6 +118,11 @@ pub(crate) fn intern(arena: &mut Arena, acl: Option<&[u8]>) -> Result<AclId, Ful
         arena.set(at, word + (1 << 32));
         return Ok(AclId(word as u32));
     }
+    insert(arena, acl, hash)
+}
+
+/// Adds a list that is not there, with one user.
+fn insert(arena: &mut Arena, acl: &[u8], hash: u64) -> Result<AclId, Full> {
     let words = HEAD + words_for(acl.len()) as u64;
     let at = arena.alloc(words)?;
     let id = ACLS
@@ -142,7 +153,7 @@ fn assign(arena: &mut Arena, at: Offset) -> Result<AclId, Full> {
 
 /// One user more for a list that has some.
 pub(crate) fn release(arena: &mut Arena, id: AclId) {
-    if id == AclId::NULL {
+    if id.is_open() {
         return;
     }
     let at = sure(record(arena.view(), id));

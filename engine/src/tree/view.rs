@@ -11,7 +11,7 @@ use super::acl::{self, AclId};
 use super::session::{self, Session};
 use super::{
     stat::StatPersisted,
-    znode::{ACL, Record, Znode},
+    znode::{ACL, Name, Record, Znode},
 };
 use crate::{
     arena::{Offset, Torn, View, layout::Word},
@@ -129,11 +129,19 @@ impl<'a> TreeView<'a> {
     /// [`Torn`].
     #[inline]
     pub fn find(self, path: &[u8]) -> Result<Option<Znode>, Torn> {
-        if path.len() <= 1 {
-            return if matches!(path, b"" | b"/") { self.root().map(Some) } else { Ok(None) };
-        }
-        let hash = index::hash(self.view, path)?;
+        self.find_hashed(path, index::hash(self.view, path)?)
+    }
+
+    /// The same, for whoever knows what [`TreeView::hash`] gives for the path.
+    ///
+    /// # Errors
+    /// [`Torn`].
+    #[inline]
+    pub fn find_hashed(self, path: &[u8], hash: u64) -> Result<Option<Znode>, Torn> {
         let root = self.root()?;
+        if path.len() <= 1 {
+            return Ok(matches!(path, b"" | b"/").then_some(root));
+        }
         let found = ZNODES.find(self.view, hash, |at| self.has_path(Znode(at), root, path))?;
         Ok(found.map(Znode))
     }
@@ -143,15 +151,13 @@ impl<'a> TreeView<'a> {
     fn has_path(self, znode: Znode, root: Znode, path: &[u8]) -> Result<bool, Torn> {
         let (mut path, mut znode) = (path, znode);
         while znode != root {
-            let record = Record::load(self.view, znode)?;
-            let Some(slash) = path.len().checked_sub(record.name_len() + 1) else {
-                return Ok(false);
-            };
+            let found = Name::load(self.view, znode)?;
+            let Some(slash) = path.len().checked_sub(found.len() + 1) else { return Ok(false) };
             let (rest, name) = path.split_at(slash);
-            if name[0] != b'/' || !self.view.bytes_are(record.name_at(), &name[1..])? {
+            if name[0] != b'/' || !self.view.bytes_are(found.at, &name[1..])? {
                 return Ok(false);
             }
-            (path, znode) = (rest, Znode(record.parent()));
+            (path, znode) = (rest, Znode(found.parent()));
         }
         Ok(path.is_empty())
     }
@@ -161,7 +167,7 @@ impl<'a> TreeView<'a> {
     /// # Errors
     /// [`Torn`].
     pub fn parent(self, znode: Znode) -> Result<Option<Znode>, Torn> {
-        let parent = Record::load(self.view, znode)?.parent();
+        let parent = Name::load(self.view, znode)?.parent();
         Ok((!parent.is_none()).then_some(Znode(parent)))
     }
 
@@ -170,8 +176,8 @@ impl<'a> TreeView<'a> {
     /// # Errors
     /// [`Torn`].
     pub fn name(self, znode: Znode, out: &mut Vec<u8>) -> Result<(), Torn> {
-        let record = Record::load(self.view, znode)?;
-        self.view.bytes(record.name_at(), record.name_len(), out)
+        let name = Name::load(self.view, znode)?;
+        self.view.bytes(name.at, name.len(), out)
     }
 
     /// Appends the whole path.
@@ -202,9 +208,9 @@ impl<'a> TreeView<'a> {
             if depth % 64 == 63 {
                 self.view.check()?;
             }
-            let record = Record::load(self.view, at)?;
-            len += record.name_len() + 1;
-            at = Znode(record.parent());
+            let name = Name::load(self.view, at)?;
+            len += name.len() + 1;
+            at = Znode(name.parent());
         }
         if 4096 < len {
             self.view.check()?;
@@ -212,12 +218,12 @@ impl<'a> TreeView<'a> {
         out.resize(start + len, 0);
         let (mut at, mut end) = (znode, out.len());
         while at != root {
-            let record = Record::load(self.view, at)?;
-            let slash = end.checked_sub(record.name_len() + 1);
+            let name = Name::load(self.view, at)?;
+            let slash = end.checked_sub(name.len() + 1);
             let slash = slash.filter(|&it| start <= it).ok_or(Torn)?;
             out[slash] = b'/';
-            self.view.bytes_into(record.name_at(), &mut out[slash + 1..end])?;
-            (at, end) = (Znode(record.parent()), slash);
+            self.view.bytes_into(name.at, &mut out[slash + 1..end])?;
+            (at, end) = (Znode(name.parent()), slash);
         }
         if end == start { Ok(()) } else { Err(Torn) }
     }
@@ -244,8 +250,12 @@ impl<'a> TreeView<'a> {
         })
     }
 
-    /// The hash that the index knows a path by.
-    pub(crate) fn hash(self, path: &[u8]) -> Result<u64, Torn> {
+    /// The hash that the index knows a path by, under the region's seed.
+    ///
+    /// # Errors
+    /// [`Torn`].
+    #[inline]
+    pub fn hash(self, path: &[u8]) -> Result<u64, Torn> {
         index::hash(self.view, path)
     }
 
@@ -348,9 +358,9 @@ impl<'a> TreeView<'a> {
                 self.view.check()?;
             }
             let child = Znode(Offset::new(children.at(self.view, i)?));
-            let record = Record::load(self.view, child)?;
-            out.extend_from_slice(&(record.name_len() as i32).to_be_bytes());
-            self.view.bytes(record.name_at(), record.name_len(), out)?;
+            let name = Name::load(self.view, child)?;
+            out.extend_from_slice(&(name.len() as i32).to_be_bytes());
+            self.view.bytes(name.at, name.len(), out)?;
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use super::{
     Tree, digest,
     stat::{Owner, StatPersisted},
     znode::{
-        ACL, CHILDREN, COUNTS, CZXID, DATA, FIXED, Kind, LEN_MAX, MTIME, MZXID, NULL, PLACE, PZXID,
-        Record, UNDIGESTED, VERSIONS, Znode, kind_bits, pair, span, with_children,
+        ACL, CHILDREN, COUNTS, CZXID, DATA, Kind, LEN_MAX, MTIME, MZXID, NAME, NULL, PARENT, PLACE,
+        PZXID, Record, UNDIGESTED, VERSIONS, Znode, kind_bits, pair, span, with_children,
     },
 };
 use crate::{
@@ -51,9 +51,10 @@ impl Tree {
         let parent = Znode(record.parent());
         assert!(!parent.0.is_none(), "removing the root");
         if let Owner::Session(id) = sure(record.owner(self.arena.view())) {
-            let place = self.arena.word(znode.0.plus(FIXED + 1)) as u32;
+            let place = self.arena.word(record.extra_at().plus(1)) as u32;
             if let Some(moved) = session::disown(&mut self.arena, id, place) {
-                self.arena.set(moved.plus(FIXED + 1), u64::from(place));
+                let moved = self.load(Znode(moved)).extra_at();
+                self.arena.set(moved.plus(1), u64::from(place));
             }
         }
         let (list, moved) =
@@ -81,12 +82,13 @@ impl Tree {
         mzxid: Zxid,
         mtime: i64,
     ) -> Result<(), Full> {
-        self.replace_data(znode, data)?;
-        let cversion = self.arena.word(znode.0.plus(VERSIONS)) as u32;
-        self.arena.set(znode.0.plus(VERSIONS), pair(version as u32, cversion));
-        self.arena.set(znode.0.plus(MZXID), mzxid.0 as u64);
-        self.arena.set(znode.0.plus(MTIME), mtime as u64);
-        self.refresh_digest(znode);
+        let mut record = self.load(znode);
+        self.replace_data(&mut record, data)?;
+        let cversion = record.word(VERSIONS) as u32;
+        record.set(VERSIONS, pair(version as u32, cversion));
+        record.set(MZXID, mzxid.0 as u64);
+        record.set(MTIME, mtime as u64);
+        self.store(record);
         Ok(())
     }
 
@@ -95,8 +97,9 @@ impl Tree {
     /// # Errors
     /// [`Full`]: nothing is changed.
     pub fn set_data_only(&mut self, znode: Znode, data: Option<&[u8]>) -> Result<(), Full> {
-        self.replace_data(znode, data)?;
-        self.refresh_digest(znode);
+        let mut record = self.load(znode);
+        self.replace_data(&mut record, data)?;
+        self.store(record);
         Ok(())
     }
 
@@ -106,28 +109,30 @@ impl Tree {
     /// [`Full`]: nothing is changed.
     pub fn set_acl(&mut self, znode: Znode, acl: Option<&[u8]>, aversion: i32) -> Result<(), Full> {
         let new = acl::intern(&mut self.arena, acl)?;
-        let old = AclId::of(self.load(znode).acl());
-        self.arena.set(znode.0.plus(ACL), pair(aversion as u32, new.bits()));
-        acl::release(&mut self.arena, old);
-        self.refresh_digest(znode);
+        let mut record = self.load(znode);
+        acl::release(&mut self.arena, AclId::of(record.acl()));
+        record.set(ACL, pair(aversion as u32, new.bits()));
+        self.store(record);
         Ok(())
     }
 
     /// Sets what a child's coming and going changes in the header of its parent.
     pub fn set_children_stat(&mut self, znode: Znode, cversion: i32, pzxid: Zxid) {
-        let version = self.arena.word(znode.0.plus(VERSIONS)) >> 32;
-        self.arena.set(znode.0.plus(VERSIONS), pair(version as u32, cversion as u32));
-        self.arena.set(znode.0.plus(PZXID), pzxid.0 as u64);
-        self.refresh_digest(znode);
+        let mut record = self.load(znode);
+        let version = record.word(VERSIONS) >> 32;
+        record.set(VERSIONS, pair(version as u32, cversion as u32));
+        record.set(PZXID, pzxid.0 as u64);
+        self.store(record);
     }
 
     /// Replaces the whole header, as loading a snapshot of another kind does; the owner must be as it was.
     pub fn set_stat(&mut self, znode: Znode, stat: &StatPersisted) {
-        let owner = sure(self.load(znode).owner(self.arena.view()));
+        let mut record = self.load(znode);
+        let owner = sure(record.owner(self.arena.view()));
         assert!(owner == stat.owner, "an owner changes from {owner:?} to {:?}", stat.owner);
-        let acl = self.load(znode).acl();
-        self.arena.write(znode.0.plus(CZXID), &header(stat, acl));
-        self.refresh_digest(znode);
+        let header = header(stat, record.acl());
+        record.words[CZXID as usize..][..header.len()].copy_from_slice(&header);
+        self.store(record);
     }
 
     /// Makes a record with its data and ACL, in no list and no index yet.
@@ -160,8 +165,7 @@ impl Tree {
         let digest = if digested { digest::of(prefix, stat) } else { 0 };
         let [czxid, mzxid, pzxid, ctime, mtime, versions, acl] = header(stat, acl.bits());
         let parent = parent.map_or(Offset::NONE, |it| it.0);
-        let fixed = [
-            span(name.len() as u64, parent),
+        let words = [
             czxid,
             mzxid,
             pzxid,
@@ -173,11 +177,13 @@ impl Tree {
             pair(0, prefix),
             kind_bits(kind) | if digested { 0 } else { UNDIGESTED },
             pair(0, digest),
+            span(name.len() as u64, parent),
         ];
-        self.arena.write(at, &fixed);
+        let record = Record { at, words };
+        self.arena.write(at, &words);
+        self.arena.write_bytes(record.name().at, name);
         let extra = [stat.owner.raw() as u64, 0];
-        self.arena.write(at.plus(FIXED), &extra[..kind.extra() as usize]);
-        self.arena.write_bytes(at.plus(FIXED + kind.extra()), name);
+        self.arena.write(record.extra_at(), &extra[..kind.extra() as usize]);
         for counter in counters(kind) {
             self.arena.add(counter, 1);
         }
@@ -199,7 +205,7 @@ impl Tree {
         if data_len != 0 {
             self.arena.free(record.data_at(), words_for(data_len) as u64);
         }
-        self.arena.free(znode.0, record_words(record.kind(), record.name_len()));
+        self.arena.free(znode.0, record_words(record.kind(), record.name().len()));
     }
 
     /// Puts a record into the index, its parent's list and its session's.
@@ -213,7 +219,8 @@ impl Tree {
             let Owner::Session(id) = owner else { return Ok(()) };
             let place = session::own(&mut self.arena, id, znode.0)
                 .inspect_err(|_| ZNODES.remove(&mut self.arena, hash, znode.0))?;
-            self.arena.set(znode.0.plus(FIXED + 1), u64::from(place));
+            let place_at = self.load(znode).extra_at().plus(1);
+            self.arena.set(place_at, u64::from(place));
             Ok(())
         });
         linked.inspect_err(|_| {
@@ -223,25 +230,23 @@ impl Tree {
     }
 
     /// Puts data into the block that is there, if that has the right size, or into a new one.
-    fn replace_data(&mut self, znode: Znode, data: Option<&[u8]>) -> Result<(), Full> {
-        let record = self.load(znode);
+    fn replace_data(&mut self, record: &mut Record, data: Option<&[u8]>) -> Result<(), Full> {
         let (old, new) = (record.data_len().unwrap_or(0), data.map_or(0, <[u8]>::len));
         if old != 0 && new != 0 && block(old) == block(new) {
             self.arena.write_bytes(record.data_at(), data.unwrap_or_default());
-            self.arena.set(znode.0.plus(DATA), span(new as u64, record.data_at()));
+            record.set(DATA, span(new as u64, record.data_at()));
         } else {
             let span = self.store_data(data)?;
-            self.arena.set(znode.0.plus(DATA), span);
             if old != 0 {
                 self.arena.free(record.data_at(), words_for(old) as u64);
             }
+            record.set(DATA, span);
         }
         self.arena.add(Word::DataBytes, new as u64);
         self.arena.sub(Word::DataBytes, old as u64);
-        let path = self.rebuilt_path(znode);
-        let prefix = digest::prefix(&path, data);
+        let path = self.rebuilt_path(Znode(record.at));
+        record.set(PLACE, pair(record.place(), digest::prefix(&path, data)));
         self.path = path;
-        self.arena.set(znode.0.plus(PLACE), pair(record.place(), prefix));
         Ok(())
     }
 
@@ -279,15 +284,15 @@ impl Tree {
         self.load(parent).is_digested() && self.arena.word(Word::Zookeeper.at()) != parent.0.get()
     }
 
-    fn refresh_digest(&mut self, znode: Znode) {
-        let record = self.load(znode);
-        if !record.is_digested() {
-            return;
+    /// Writes a changed record back, with its digest as it is then.
+    fn store(&mut self, mut record: Record) {
+        if record.is_digested() {
+            let stat = sure(record.stat(self.arena.view()));
+            let digest = digest::of(record.prefix_crc(), &stat);
+            self.add_digest(record.digest(), digest);
+            record.set(COUNTS, pair(record.child_count(), digest));
         }
-        let stat = sure(record.stat(self.arena.view()));
-        let digest = digest::of(record.prefix_crc(), &stat);
-        self.arena.set(znode.0.plus(COUNTS), pair(record.child_count(), digest));
-        self.add_digest(record.digest(), digest);
+        self.arena.write(record.at, &record.words[..PARENT as usize]);
     }
 
     fn add_digest(&mut self, old: u32, new: u32) {
@@ -337,7 +342,7 @@ fn last_component(path: &[u8]) -> &[u8] {
 }
 
 fn record_words(kind: Kind, name_len: usize) -> u64 {
-    FIXED + kind.extra() + words_for(name_len) as u64
+    NAME + kind.extra() + words_for(name_len) as u64
 }
 
 fn block(len: usize) -> u64 {

@@ -1,23 +1,25 @@
-//! A znode's record: twelve words, one or two more for TTLs and ephemerals, and the name.
+//! A znode's record: twelve words, the name, and one or two words more for TTLs and ephemerals.
 //!
 //! | word | high bits | low bits |
 //! |---|---|---|
-//! | 0 | 28: length of the name | 36: parent |
-//! | 1-5 | czxid, mzxid, pzxid, ctime, mtime | |
-//! | 6 | 32: version | 32: cversion, creations only |
-//! | 7 | 32: aversion | 32: ACL id |
-//! | 8 | 28: length of the data | 36: data |
-//! | 9 | 32: place in the parent's list | 32: CRC32 of path and data |
-//! | 10 | 1: outside the digest; 2: kind | 41: list of children |
-//! | 11 | 32: count of children | 32: digest |
-//! | 12 | owner: of an ephemeral the session id, of a TTL `ephemeralOwner` | |
-//! | 13 | | 32: place in the session's list, of an ephemeral |
+//! | 0-4 | czxid, mzxid, pzxid, ctime, mtime | |
+//! | 5 | 32: version | 32: cversion, creations only |
+//! | 6 | 32: aversion | 32: ACL id |
+//! | 7 | 28: length of the data | 36: data |
+//! | 8 | 32: place in the parent's list | 32: CRC32 of path and data |
+//! | 9 | 1: outside the digest; 2: kind | 41: list of children |
+//! | 10 | 32: count of children | 32: digest |
+//! | 11 | 28: length of the name | 36: parent |
+//! | 12- | the name | |
+//! | then | owner: of an ephemeral the session id, of a TTL `ephemeralOwner` | |
+//! | then | | 32: place in the session's list, of an ephemeral |
 //!
-//! The name is the last component of the path; that of the root is empty. Data is a block of its own: a
-//! length of all ones is null data, and neither that nor a length of 0 has a block.
+//! The name is the last component of the path; that of the root is empty. It stands beside the parent because
+//! who looks for a path reads just these two of every ancestor. Data is a block of its own: a length of all
+//! ones is null data, and neither that nor a length of 0 has a block.
 
 use crate::{
-    arena::{Offset, Torn, View},
+    arena::{Offset, Torn, View, words_for},
     list::List,
     tree::stat::{Owner, StatPersisted},
 };
@@ -28,18 +30,18 @@ use jute::SessionId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Znode(pub(crate) Offset);
 
-pub(crate) const PARENT: u64 = 0;
-pub(crate) const CZXID: u64 = 1;
-pub(crate) const MZXID: u64 = 2;
-pub(crate) const PZXID: u64 = 3;
-pub(crate) const MTIME: u64 = 5;
-pub(crate) const VERSIONS: u64 = 6;
-pub(crate) const ACL: u64 = 7;
-pub(crate) const DATA: u64 = 8;
-pub(crate) const PLACE: u64 = 9;
-pub(crate) const CHILDREN: u64 = 10;
-pub(crate) const COUNTS: u64 = 11;
-pub(crate) const FIXED: u64 = 12;
+pub(crate) const CZXID: u64 = 0;
+pub(crate) const MZXID: u64 = 1;
+pub(crate) const PZXID: u64 = 2;
+pub(crate) const MTIME: u64 = 4;
+pub(crate) const VERSIONS: u64 = 5;
+pub(crate) const ACL: u64 = 6;
+pub(crate) const DATA: u64 = 7;
+pub(crate) const PLACE: u64 = 8;
+pub(crate) const CHILDREN: u64 = 9;
+pub(crate) const COUNTS: u64 = 10;
+pub(crate) const PARENT: u64 = 11;
+pub(crate) const NAME: u64 = 12;
 
 /// Lengths of names and data are below this.
 pub(crate) const LEN_MAX: usize = (1 << 28) - 1;
@@ -70,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// Words between the fixed ones and the name.
+    /// Words behind the name.
     pub(crate) const fn extra(self) -> u64 {
         match self {
             Self::Persistent | Self::Container => 0,
@@ -89,11 +91,34 @@ impl Kind {
     }
 }
 
-/// A record's fixed words, all of them.
+/// What a record says of its path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name {
+    /// Where the name begins.
+    pub(crate) at: Offset,
+    word: u64,
+}
+
+impl Name {
+    #[inline]
+    pub(crate) fn load(view: View<'_>, znode: Znode) -> Result<Self, Torn> {
+        Ok(Self { at: znode.0.plus(NAME), word: view.word(znode.0.plus(PARENT))? })
+    }
+
+    pub(crate) const fn len(self) -> usize {
+        (self.word >> Offset::BITS) as usize
+    }
+
+    pub(crate) const fn parent(self) -> Offset {
+        Offset::new(self.word)
+    }
+}
+
+/// A record's words before the name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) at: Offset,
-    pub(crate) words: [u64; FIXED as usize],
+    pub(crate) words: [u64; NAME as usize],
 }
 
 impl Record {
@@ -106,12 +131,16 @@ impl Record {
         self.words[i as usize]
     }
 
-    pub(crate) const fn parent(&self) -> Offset {
-        Offset::new(self.word(PARENT))
+    pub(crate) const fn set(&mut self, i: u64, word: u64) {
+        self.words[i as usize] = word;
     }
 
-    pub(crate) const fn name_len(&self) -> usize {
-        (self.word(PARENT) >> Offset::BITS) as usize
+    pub(crate) const fn name(&self) -> Name {
+        Name { at: self.at.plus(NAME), word: self.word(PARENT) }
+    }
+
+    pub(crate) const fn parent(&self) -> Offset {
+        self.name().parent()
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -122,8 +151,9 @@ impl Record {
         self.word(CHILDREN) & UNDIGESTED == 0
     }
 
-    pub(crate) const fn name_at(&self) -> Offset {
-        self.at.plus(FIXED + self.kind().extra())
+    /// Where the words behind the name begin.
+    pub(crate) const fn extra_at(&self) -> Offset {
+        self.at.plus(NAME + words_for(self.name().len()) as u64)
     }
 
     pub(crate) const fn children(&self) -> List {
@@ -163,14 +193,14 @@ impl Record {
     pub(crate) fn owner(&self, view: View<'_>) -> Result<Owner, Torn> {
         Ok(match self.kind() {
             Kind::Persistent => Owner::Nobody,
-            Kind::Ephemeral => Owner::Session(SessionId(view.word(self.at.plus(FIXED))? as i64)),
+            Kind::Ephemeral => Owner::Session(SessionId(view.word(self.extra_at())? as i64)),
             Kind::Container => Owner::Container,
-            Kind::Ttl => Owner::Ttl(view.word(self.at.plus(FIXED))? as i64),
+            Kind::Ttl => Owner::Ttl(view.word(self.extra_at())? as i64),
         })
     }
 
     pub(crate) fn stat(&self, view: View<'_>) -> Result<StatPersisted, Torn> {
-        let [_, czxid, mzxid, pzxid, ctime, mtime, versions, ..] = self.words;
+        let [czxid, mzxid, pzxid, ctime, mtime, versions, ..] = self.words;
         Ok(StatPersisted {
             czxid: czxid as i64,
             mzxid: mzxid as i64,
