@@ -1,0 +1,3 @@
+//! ACLs: read, checked, fixed, masked.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::acl));

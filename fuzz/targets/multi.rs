@@ -1,0 +1,3 @@
+//! multi and multiRead.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::multi));

@@ -1,0 +1,3 @@
+//! The records of replies and events.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::reply));

@@ -1,0 +1,3 @@
+//! Requests through prep and apply.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::txn));

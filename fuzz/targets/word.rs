@@ -1,0 +1,3 @@
+//! Four-letter words.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::word));

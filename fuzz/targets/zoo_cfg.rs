@@ -1,0 +1,3 @@
+//! zoo.cfg.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::bounded(bytes, fuzz::zoo_cfg));
