@@ -11,6 +11,7 @@ use net::ring::Letters;
 use snapshot::Purger;
 use wal::{AppendError, Releaser};
 
+use crate::clock;
 use crate::config::Purge;
 use crate::pipeline_shard::Order;
 use crate::words::Words;
@@ -37,6 +38,8 @@ pub(crate) struct Control {
     pub(crate) releaser: Releaser,
     pub(crate) purge: Purge,
     pub(crate) retain: u32,
+    /// When to purge next if that goes by the clock, monotonic milliseconds. 0: at once.
+    pub(crate) purge_at_ms: u64,
 }
 
 impl Control {
@@ -45,9 +48,6 @@ impl Control {
     /// # Errors
     /// The log failed.
     pub(crate) fn run(mut self) -> Result<(), AppendError> {
-        if matches!(self.purge, Purge::Every { .. }) {
-            self.purge();
-        }
         loop {
             match self.next() {
                 None => self.purge(),
@@ -69,10 +69,15 @@ impl Control {
     }
 
     /// The next event; none if it is time to purge.
-    fn next(&self) -> Option<Event> {
+    fn next(&mut self) -> Option<Event> {
         let event = match self.purge {
             Purge::Every { interval_ms } => {
-                self.events.recv_timeout(Duration::from_millis(interval_ms))
+                let now_ms = clock::now_ms();
+                if self.purge_at_ms <= now_ms {
+                    self.purge_at_ms = now_ms + interval_ms;
+                    return None;
+                }
+                self.events.recv_timeout(Duration::from_millis(self.purge_at_ms - now_ms))
             }
             Purge::Off | Purge::AfterSnapshot => {
                 self.events.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -80,7 +85,10 @@ impl Control {
         };
         match event {
             Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                self.purge_at_ms = 0;
+                self.next()
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 unreachable!("this thread holds a sender's twin")
             }

@@ -56,8 +56,13 @@ impl Images {
         self.imager.busy()
     }
 
-    /// A batch of `txns` transactions and `bytes` was applied.
-    pub(crate) fn after_batch(&mut self, state: &mut State, moment: Moment, batch: Due) {
+    /// A batch of `txns` transactions and `bytes` was applied. What became of an image, if one has ended.
+    pub(crate) fn after_batch(
+        &mut self,
+        state: &mut State,
+        moment: Moment,
+        batch: Due,
+    ) -> Option<Outcome> {
         self.since.txns += batch.txns;
         self.since.bytes += batch.bytes;
         let arena = state.tree_mut().arena();
@@ -68,16 +73,16 @@ impl Images {
             while let Some(page) = self.imager.spare_page() {
                 arena.recycle(page);
             }
-            if let Some(outcome) = self.imager.poll() {
-                arena.end_image();
-                self.ended(outcome);
-            }
-            return;
+            let outcome = self.imager.poll()?;
+            arena.end_image();
+            self.ended(&outcome);
+            return Some(outcome);
         }
         let full = self.limit.bytes != 0 && self.next.bytes <= self.since.bytes;
         if full || self.next.txns <= self.since.txns {
             self.begin(state, moment);
         }
+        None
     }
 
     /// Takes an image of the tree as it is, unless one is being taken.
@@ -92,12 +97,12 @@ impl Images {
         self.imager.begin(source, Label { tree_digest, begun_at_ms: moment.wall_ms });
     }
 
-    fn ended(&self, outcome: Outcome) {
+    fn ended(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Written { zxid, len, took } => {
                 tracing::info!(%zxid, bytes = len, ms = took.as_millis(), "snapshot written");
                 // The control thread ends last.
-                drop(self.events.send(Event::ImageWritten(zxid)));
+                drop(self.events.send(Event::ImageWritten(*zxid)));
             }
             Outcome::Cancelled => tracing::info!("snapshot given up"),
             Outcome::Failed(error) => {

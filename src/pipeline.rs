@@ -143,6 +143,11 @@ impl Pipeline {
         &self.figures
     }
 
+    /// The same, for what the driver measures, and to forget it.
+    pub fn figures_mut(&mut self) -> &mut PipelineFigures {
+        &mut self.figures
+    }
+
     /// The tree's digests after some of the last transactions. Source: `ZooKeeperServer.getDigestLog`.
     pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
         self.digests.iter().copied()
@@ -164,6 +169,8 @@ impl Pipeline {
             self.sessions.touch_again(seen_ms, session);
         }
         let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
+        self.figures.prep_processor_request_queued += forward.items.len() as u64;
+        self.figures.prep_processor_queue_size.add(forward.items.len() as u64);
         for item in &forward.items {
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
@@ -270,7 +277,10 @@ impl Pipeline {
         let out = self.filling.batch.begin();
         let prepared = self.prep.prepare(&self.state, moment.wall_ms, request, out);
         match prepared {
-            Prepared::Txn(zxid) => drop(self.filling.batch.finish(zxid)),
+            Prepared::Txn(zxid) => {
+                self.filling.batch.finish(zxid);
+                self.figures.outstanding_changes_queued += 1;
+            }
             Prepared::Refused(_) => self.filling.batch.cancel(),
         }
         prepared
@@ -355,6 +365,8 @@ impl Pipeline {
             let count = u64::from(batch.count());
             self.figures.sync_processor_request_queued += count;
             self.figures.sync_processor_batch_size.add(count);
+            self.figures.sync_processor_queue_size.add(u64::from(self.filling.batch.count()));
+            self.figures.outstanding_changes_removed += count;
         }
         stage.batch = batch;
         stage.clear();
@@ -391,9 +403,9 @@ impl Pipeline {
         applied: &mut Zxid,
     ) {
         match step {
-            Step::Txn { asker } => self.apply(asker, entries, applied),
+            Step::Txn { asker } => self.apply(moment, asker, entries, applied),
             Step::Open { owner, session, timeout_ms } => {
-                self.apply(None, entries, applied);
+                self.apply(moment, None, entries, applied);
                 self.sessions.open(moment.now_ms, session, timeout_ms);
                 // A connection that has gone meanwhile leaves its session to expire.
                 if self.shards[owner.shard].find(owner.conn).is_some() {
@@ -424,7 +436,13 @@ impl Pipeline {
         }
     }
 
-    fn apply(&mut self, asker: Option<Asker>, entries: &mut Records<'_>, applied: &mut Zxid) {
+    fn apply(
+        &mut self,
+        moment: Moment,
+        asker: Option<Asker>,
+        entries: &mut Records<'_>,
+        applied: &mut Zxid,
+    ) {
         let Some((_, entry)) = entries.next() else {
             unreachable!("every step has its transaction")
         };
@@ -435,6 +453,8 @@ impl Pipeline {
             Err(error) => panic!("a transaction that was prepared here cannot be applied: {error}"),
         };
         *applied = done.header.zxid;
+        let latency_ms = moment.wall_ms.saturating_sub(done.header.time_ms).max(0);
+        self.figures.propagation_latency.add(latency_ms as u64);
         if applied.0 % DIGEST_EVERY == 0 {
             if self.digests.len() == DIGESTS_MAX {
                 self.digests.pop_front();

@@ -12,6 +12,7 @@ use engine::prep::Room;
 use glommio::timer::Timer;
 use net::message::{Deliver, Forward};
 use net::ring::{Mailbox, Receiver, Sender};
+use snapshot::Outcome;
 use wal::{AppendError, Batch, DiskSpace, Log};
 
 use crate::clock;
@@ -30,7 +31,7 @@ pub(crate) struct Lane {
 /// What the control thread wants of the pipeline.
 pub(crate) enum Order {
     /// Look at the machine.
-    Look(Box<dyn FnOnce(&Pipeline) + Send>),
+    Look(Box<dyn FnOnce(&mut Pipeline) + Send>),
     /// End after the batch that is being written.
     Stop,
 }
@@ -47,6 +48,10 @@ pub(crate) struct PipelineShard {
     /// The log while nothing is being written.
     log: Option<Log>,
     append: Option<Append>,
+    /// When it was begun, monotonic milliseconds.
+    append_began_ms: u64,
+    /// A write to the log that takes longer is reported, milliseconds.
+    slow_append_ms: u64,
     /// A batch that is durable and waits for room in the rings.
     durable: Option<Batch>,
     timer: Option<(u64, Timer)>,
@@ -70,6 +75,7 @@ impl PipelineShard {
         lanes: Vec<Lane>,
         orders: Mailbox<Order>,
         images: Images,
+        slow_append_ms: u64,
     ) -> Self {
         Self {
             pipeline,
@@ -79,6 +85,8 @@ impl PipelineShard {
             space: log.space(),
             log: Some(log),
             append: None,
+            append_began_ms: 0,
+            slow_append_ms,
             durable: None,
             timer: None,
             looked_ms: 0,
@@ -122,7 +130,7 @@ impl PipelineShard {
         while let Poll::Ready(order) = self.orders.poll_next(cx) {
             any = true;
             match order {
-                Order::Look(look) => look(&self.pipeline),
+                Order::Look(look) => look(&mut self.pipeline),
                 Order::Stop => self.stopping = true,
             }
         }
@@ -174,7 +182,7 @@ impl PipelineShard {
     fn look_around(&mut self, moment: Moment) {
         let nothing = Due { txns: 0, bytes: 0 };
         if self.append.is_none() && self.durable.is_none() {
-            self.images.after_batch(self.pipeline.state_mut(), moment, nothing);
+            self.see_to_images(moment, nothing);
         }
         let headroom = self.pipeline.state().tree().headroom();
         let memory_tight = headroom.fresh < MEMORY_RESERVE_WORDS;
@@ -202,6 +210,7 @@ impl PipelineShard {
             self.append = None;
             self.log = Some(log);
             done?;
+            self.measure_append(&batch);
             self.durable = Some(batch);
         }
         if self.durable.is_none()
@@ -230,7 +239,36 @@ impl PipelineShard {
             drop(lane.delivers.push(deliver));
         }
         self.pipeline.publish();
-        self.images.after_batch(self.pipeline.state_mut(), moment, grown);
+        self.see_to_images(moment, grown);
+    }
+
+    /// How long the write took that is done.
+    fn measure_append(&mut self, batch: &Batch) {
+        let took_ms = clock::now_ms().saturating_sub(self.append_began_ms);
+        let figures = self.pipeline.figures_mut();
+        figures.fsynctime.add(took_ms);
+        figures.sync_processor_queue_flush_time_ms.add(took_ms);
+        if self.slow_append_ms < took_ms {
+            tracing::warn!(
+                ms = took_ms,
+                transactions = batch.count(),
+                bytes = batch.len_bytes(),
+                "a write to the log was slow; the disk is busy or failing (fsync.warningthresholdms={})",
+                self.slow_append_ms
+            );
+        }
+    }
+
+    fn see_to_images(&mut self, moment: Moment, grown: Due) {
+        let ended = self.images.after_batch(self.pipeline.state_mut(), moment, grown);
+        let figures = self.pipeline.figures_mut();
+        match ended {
+            Some(Outcome::Written { took, .. }) => {
+                figures.snapshottime.add(took.as_millis() as u64);
+            }
+            Some(Outcome::Failed(_)) => figures.snapshot_error_count += 1,
+            Some(Outcome::Cancelled) | None => {}
+        }
     }
 
     fn begin_append(&mut self) -> bool {
@@ -243,6 +281,7 @@ impl PipelineShard {
             return true;
         }
         let Some(mut log) = self.log.take() else { unreachable!("the log is here between writes") };
+        self.append_began_ms = clock::now_ms();
         self.append = Some(Box::pin(async move {
             let done = log.append(&batch).await;
             (log, batch, done)

@@ -1,9 +1,11 @@
 //! What the pipeline has to say for the four-letter words. Asked by the control thread, between two batches.
 
+use engine::quota::QuotaUse;
 use engine::session::ExpiryRow;
 use engine::tree::TreeView;
 use jute::{SessionId, Zxid};
 use net::figures::PipelineFigures;
+use net::words::QuotaRow;
 
 use crate::pipeline::Pipeline;
 
@@ -16,6 +18,8 @@ pub(crate) struct PipelineReport {
     pub(crate) ephemerals: u64,
     pub(crate) sessions: u64,
     pub(crate) data_bytes: u64,
+    /// Top-level znodes with a quota on them or below them.
+    pub(crate) quotas: Vec<QuotaRow>,
     /// Some of the tree's digests, with their zxids.
     pub(crate) digests: Vec<(Zxid, u64)>,
 }
@@ -31,9 +35,37 @@ impl PipelineReport {
             ephemerals: counters.ephemerals,
             sessions: pipeline.sessions().len() as u64,
             data_bytes: counters.data_bytes,
+            quotas: by_namespace(&pipeline.state().quotas().uses(tree)),
             digests: pipeline.digests().collect(),
         }
     }
+}
+
+/// Quotas summed by top-level znode. Source: `QuotaMetricsUtils`.
+fn by_namespace(uses: &[QuotaUse]) -> Vec<QuotaRow> {
+    let mut rows: Vec<QuotaRow> = Vec::new();
+    for it in uses {
+        let name = it.root.split(|&byte| byte == b'/').find(|name| !name.is_empty());
+        let namespace = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
+        let sum = QuotaRow {
+            namespace,
+            count_limit: it.count_limit,
+            bytes_limit: it.bytes_limit,
+            count_usage: it.count,
+            bytes_usage: it.bytes,
+        };
+        // By path, so those of one top-level znode follow each other.
+        match rows.last_mut().filter(|row| row.namespace == sum.namespace) {
+            Some(row) => {
+                row.count_limit = row.count_limit.saturating_add(sum.count_limit);
+                row.bytes_limit = row.bytes_limit.saturating_add(sum.bytes_limit);
+                row.count_usage = row.count_usage.saturating_add(sum.count_usage);
+                row.bytes_usage = row.bytes_usage.saturating_add(sum.bytes_usage);
+            }
+            None => rows.push(sum),
+        }
+    }
+    rows
 }
 
 /// The rows of `dump`. Cost as much as there are sessions and ephemerals.
@@ -63,5 +95,28 @@ impl SessionRows {
             ephemerals.push((session.id, (0..session.ephemeral_count).map(path).collect()));
         }
         Self { expiry: pipeline.sessions().expiry_rows(), ephemerals }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_below_one_top_level_znode_are_summed() {
+        let quota = |root: &str, count_limit, count| QuotaUse {
+            root: root.into(),
+            count_limit,
+            bytes_limit: -1,
+            count,
+            bytes: 10,
+        };
+        let rows = by_namespace(&[quota("/a", 5, 2), quota("/a/b", 7, 1), quota("/ab", -1, 4)]);
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|it| (it.namespace.as_str(), it.count_limit, it.count_usage, it.bytes_usage))
+            .collect();
+        assert_eq!(shown, [("a", 12, 3, 20), ("ab", -1, 4, 10)]);
+        assert_eq!(by_namespace(&[]), []);
     }
 }

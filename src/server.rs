@@ -123,7 +123,7 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let session_cores = if cores.len() == 1 { &cores[..] } else { &cores[1..] };
     let listeners = listen(config, session_cores.len())?;
     let address = listeners[0].local_addr().map_err(system("cannot read the client port"))?;
-    let Wiring { lanes, sessions, mouths } =
+    let Wiring { lanes, sessions, mouths, admission } =
         wire(config, data.state.tree().reader(), listeners, &events);
     let (pipeline, orders) = mailbox();
     let parts = Parts { lanes, sessions, orders };
@@ -148,12 +148,14 @@ fn serve(config: &Config) -> Result<(), ServerError> {
             shards: mouths,
             pipeline,
             dirs: [store.images.clone(), store.log.clone()],
+            admission,
             trace_mask: net::words::TRACE_MASK,
         },
         purger,
         releaser,
         purge: config.storage.purge,
         retain: config.storage.snap_retain_count,
+        purge_at_ms: 0,
     };
     let done = control.run();
     drop(store);
@@ -179,6 +181,7 @@ struct Wiring {
     sessions: Vec<SessionShard>,
     /// The control thread's ends.
     mouths: Vec<Letters<net::driver::Order>>,
+    admission: Arc<Admission>,
 }
 
 /// Ties session shards, pipeline and control thread to each other.
@@ -192,7 +195,8 @@ fn wire(
     let admission = settings::admission(config);
     let admission = Arc::new(Admission::new(admission, clock::now_ms(), chance()));
     let reader = ArenaReader::new(reader, settings::rules(config));
-    let mut wiring = Wiring { lanes: Vec::new(), sessions: Vec::new(), mouths: Vec::new() };
+    let mut wiring =
+        Wiring { lanes: Vec::new(), sessions: Vec::new(), mouths: Vec::new(), admission };
     for (number, listener) in listeners.into_iter().enumerate() {
         let (forward, forwards) = lane(LANE_LEN);
         let (delivers, deliver) = lane(LANE_LEN);
@@ -209,7 +213,7 @@ fn wire(
         };
         let settings = settings::shard(config, count);
         let seed = MapSeed { low: chance(), high: chance() };
-        let shard = Shard::new(settings, reader.clone(), Arc::clone(&admission), seed);
+        let shard = Shard::new(settings, reader.clone(), Arc::clone(&wiring.admission), seed);
         wiring.lanes.push(Lane { forwards, delivers });
         wiring.sessions.push(SessionShard { shard, listener, links });
         wiring.mouths.push(mouth);
@@ -233,7 +237,7 @@ fn launch(
     parts: Parts,
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
-    let Data { store, state, tail, .. } = data;
+    let Data { store, state, tail, took_ms, replayed, .. } = data;
     let Parts { lanes, mut sessions, orders } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images));
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
@@ -244,7 +248,7 @@ fn launch(
     let seed = MapSeed { low: chance(), high: chance() };
     let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);
     let rules = settings::rules(config);
-    let pipeline = Pipeline::new(
+    let mut pipeline = Pipeline::new(
         state,
         rules,
         tracker,
@@ -252,6 +256,12 @@ fn launch(
         lanes.len(),
         clock::now_ms(),
     );
+    let figures = pipeline.figures_mut();
+    figures.startup_snap_load_time.add(took_ms[0]);
+    figures.startup_txns_load_time.add(took_ms[1]);
+    figures.startup_txns_loaded.add(replayed);
+    figures.dbinittime.add(took_ms[0] + took_ms[1]);
+    let slow_append_ms = storage.fsync_warning_ms;
     let here = if cores.len() == 1 { sessions.pop() } else { None };
     for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
         spawn(core, "session", move || session.run())?;
@@ -263,7 +273,9 @@ fn launch(
         }
         let done = match Log::start(tail, wall_ms).await {
             Ok(log) => {
-                Box::new(PipelineShard::new(pipeline, log, lanes, orders, images)).run().await
+                let shard =
+                    PipelineShard::new(pipeline, log, lanes, orders, images, slow_append_ms);
+                Box::new(shard).run().await
             }
             Err(error) => Err(error),
         };

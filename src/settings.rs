@@ -5,10 +5,9 @@ use engine::reaper::ReaperConfig;
 use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules};
 use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
 use net::shard::ShardSettings;
-use net::words::Whitelist;
 use wal::{Direct, ForceSync};
 
-use crate::config::{Config, DigestAlgorithm, WordList};
+use crate::config::{Config, DigestAlgorithm};
 use crate::pipeline::Reaping;
 
 const MIB: usize = 1 << 20;
@@ -60,16 +59,9 @@ pub(crate) fn shard(config: &Config, shards: usize) -> ShardSettings {
         in_flight_bytes_max: (defaults.in_flight_bytes_max / shards).max(MIB),
         unsent_len_high: config.own.send_buffer_len_max as usize,
         watches_max: if watches == 0 { u32::MAX as usize } else { watches },
-        words: whitelist(config),
+        words: config.whitelist(),
         auth: auth(config),
         ..defaults
-    }
-}
-
-fn whitelist(config: &Config) -> Whitelist {
-    match &config.words {
-        WordList::All => Whitelist::all(),
-        WordList::Named(names) => Whitelist::named(names.iter().map(String::as_str)),
     }
 }
 

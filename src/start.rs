@@ -10,6 +10,7 @@ use jute::Zxid;
 use snapshot::{LoadError, Region};
 use wal::LogTail;
 
+use crate::clock;
 use crate::config::Config;
 use crate::settings;
 use crate::store::{Missing, Store, StoreError};
@@ -56,6 +57,8 @@ pub(crate) struct Data {
     pub(crate) image: Option<Zxid>,
     /// Transactions that were replayed.
     pub(crate) replayed: u64,
+    /// How long loading the image took, and replaying the log behind it. Milliseconds.
+    pub(crate) took_ms: [u64; 2],
 }
 
 /// Opens the data directories that `config` names. `seed` is chance, for the hash of a new tree.
@@ -67,11 +70,13 @@ pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
     let missing = if storage.autocreate_dirs { Missing::Create } else { Missing::Refuse };
     let store = Store::open(&storage.data_dir, &storage.data_log_dir, missing)?;
     let region_len = (config.own.arena_reserve_mib as usize) << 20;
+    let begun_ms = clock::now_ms();
     let start = snapshot::load(&store.images, region_len)?;
     let image = start.loaded.as_ref().map(|it| it.zxid);
     let newest = start.newest_zxid;
     let mut state = tree(start.region, image, seed)?;
     let from = state.tree().zxid();
+    let loaded_ms = clock::now_ms();
     state.begin();
     let mut last = from;
     let options = settings::log(config);
@@ -81,6 +86,7 @@ pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
     });
     let (tail, report) = opened?;
     state.commit(last);
+    let took_ms = [loaded_ms - begun_ms, clock::now_ms() - loaded_ms];
     if last < newest {
         return Err(LoadError::LogTooShort { newest_zxid: newest, last_zxid: last }.into());
     }
@@ -90,7 +96,7 @@ pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
     if let Some((file, offset)) = &report.cut {
         tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
     }
-    Ok(Data { store, state, tail, image, replayed: report.records })
+    Ok(Data { store, state, tail, image, replayed: report.records, took_ms })
 }
 
 fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<State, DataError> {

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use jute::SessionId;
+use net::admission::Admission;
 use net::driver::{Order as ShardOrder, WordAsked};
+use net::figures::PipelineFigures;
 use net::ring::Letters;
 use net::shard::{ShardGauges, ShardReport, WatchRows};
 use net::words::{self, Dump, Gauges, ServerRow, Serving, Word};
@@ -37,6 +40,7 @@ pub(crate) struct Words {
     pub(crate) client_port: u16,
     pub(crate) shards: Vec<Letters<ShardOrder>>,
     pub(crate) pipeline: Letters<Order>,
+    pub(crate) admission: Arc<Admission>,
     /// Directories with what lies in them: images, then log.
     pub(crate) dirs: [PathBuf; 2],
     /// What `stmk` has set.
@@ -76,9 +80,10 @@ impl Words {
             Word::Wchs => self.wchs(),
             Word::Wchc => words::wchc(self.watch_rows().iter().flat_map(|it| &it.by_session)),
             Word::Wchp => words::wchp(&by_path(self.watch_rows())),
-            Word::Hash => words::hash(&self.pipeline(PipelineReport::of).digests),
+            Word::Hash => words::hash(&self.pipeline(|it| PipelineReport::of(it)).digests),
             Word::Srst => {
                 self.tell(|| ShardOrder::ResetFigures);
+                self.pipeline(|it| *it.figures_mut() = PipelineFigures::default());
                 words::SRST.to_owned()
             }
             Word::Crst => {
@@ -101,7 +106,7 @@ impl Words {
 
     fn server(&self, word: Word) -> String {
         let reports = self.reports();
-        let pipeline = self.pipeline(PipelineReport::of);
+        let pipeline = self.pipeline(|it| PipelineReport::of(it));
         let all = merged(&reports);
         let row = ServerRow {
             version: VERSION,
@@ -122,7 +127,7 @@ impl Words {
 
     fn mntr(&self) -> String {
         let all = merged(&self.reports());
-        let pipeline = self.pipeline(PipelineReport::of);
+        let pipeline = self.pipeline(|it| PipelineReport::of(it));
         let gauges = Gauges {
             version: VERSION,
             server_state: MODE,
@@ -131,19 +136,19 @@ impl Words {
             outstanding_requests: all.gauges.outstanding as u64,
             znode_count: pipeline.znodes,
             global_sessions: pipeline.sessions,
-            connection_drop_probability: 0.0,
+            connection_drop_probability: self.admission.drop_chance(),
             watch_count: all.gauges.watches as u64,
             max_file_descriptor_count: max_file_descriptor_count(),
             open_file_descriptor_count: open_file_descriptor_count(),
             approximate_data_size: pipeline.data_bytes,
             uptime_ms: clock::now_ms(),
-            quotas: &[],
+            quotas: &pipeline.quotas,
         };
         words::mntr(&gauges, &all.figures, &pipeline.figures)
     }
 
     fn dump(&self) -> String {
-        let rows = self.pipeline(SessionRows::of);
+        let rows = self.pipeline(|it| SessionRows::of(it));
         let offset_ms = wall_offset_ms();
         let sessions: Vec<_> = rows
             .expiry
@@ -198,9 +203,9 @@ impl Words {
     }
 
     /// Asks the pipeline; nothing but defaults if it does not answer in time.
-    fn pipeline<T: Default + Send + 'static>(&self, look: fn(&Pipeline) -> T) -> T {
+    fn pipeline<T: Default + Send + 'static>(&self, look: fn(&mut Pipeline) -> T) -> T {
         let (to, answer) = channel();
-        let look = Box::new(move |pipeline: &Pipeline| drop(to.send(look(pipeline))));
+        let look = Box::new(move |pipeline: &mut Pipeline| drop(to.send(look(pipeline))));
         drop(self.pipeline.send(Order::Look(look)));
         answer.recv_timeout(PATIENCE).unwrap_or_default()
     }

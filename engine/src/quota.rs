@@ -58,6 +58,21 @@ pub enum Hardness {
     Hard,
 }
 
+/// What a subtree may hold and what it holds. A limit of −1 is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// The subtree.
+    pub root: Vec<u8>,
+    /// Znodes that it may hold; the hard limit, if there is one.
+    pub count_limit: i64,
+    /// Bytes of data that it may hold; the hard limit, if there is one.
+    pub bytes_limit: i64,
+    /// Znodes that it holds.
+    pub count: i64,
+    /// Bytes of data that it holds.
+    pub bytes: i64,
+}
+
 /// What a request adds to a subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Growth {
@@ -96,6 +111,22 @@ impl Quotas {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.roots.is_empty()
+    }
+
+    /// What each of them allows and holds, by path. Those without usage are left out, as they are not enforced either.
+    pub fn uses(&self, tree: &Tree) -> Vec<QuotaUse> {
+        let usage = |root: &Vec<u8>| {
+            let find = |name| tree.look(|it| it.find(&znode_path(root, name)));
+            let (limits, usage) = (stats_of(tree, find(LIMITS)?), stats_of(tree, find(STATS)?));
+            Some(QuotaUse {
+                root: root.clone(),
+                count_limit: limits.count_limit().0,
+                bytes_limit: limits.bytes_limit().0,
+                count: usage.count,
+                bytes: usage.bytes,
+            })
+        };
+        self.roots.iter().filter_map(usage).collect()
     }
 
     /// The subtree whose quota counts for `path`. Source: `DataTree.getMaxPrefixWithQuota`.

@@ -215,8 +215,6 @@ figures! {
         connection_drop_count: u64,
         /// Connections that were quiet too long without a session.
         sessionless_connections_expired: u64,
-        /// Connections that came before the server served.
-        cnxn_closed_without_zk_server_running: u64,
         /// Tokens missing from the bucket at each handshake.
         connection_token_deficit: Summary,
         /// Refused authentications.
@@ -253,11 +251,7 @@ figures! {
         prep_processor_request_queued: u64,
         /// Requests taken from the rings per turn.
         prep_processor_queue_size: Summary,
-        /// Milliseconds per turn spent preparing.
-        prep_process_time: Summary,
-        /// Milliseconds to prepare the end of a session.
-        close_session_prep_time: Percentiles,
-        /// Changes prepared and not yet applied: so many were added.
+        /// Transactions prepared and not yet applied: so many were added.
         outstanding_changes_queued: u64,
         /// So many were taken away.
         outstanding_changes_removed: u64,
@@ -267,17 +261,11 @@ figures! {
         sync_processor_queue_size: Summary,
         /// Transactions per batch.
         sync_processor_batch_size: Summary,
-        /// Milliseconds that a transaction waited for its batch to be written.
-        sync_processor_queue_time_ms: Percentiles,
-        /// Milliseconds that writing a batch took, until it was on the disk.
+        /// Milliseconds that writing a batch took, until it was on the disk. The same as `fsynctime`, with its middle.
         sync_processor_queue_flush_time_ms: Percentiles,
-        /// Both together, per transaction.
-        sync_processor_queue_and_flush_time_ms: Percentiles,
-        /// Milliseconds per batch spent handing it to the disk.
-        sync_process_time: Summary,
         /// Milliseconds per write to the log.
         fsynctime: Summary,
-        /// Milliseconds from preparing a transaction to applying it.
+        /// Milliseconds from preparing a transaction to applying it, the wait for the disk included.
         propagation_latency: Percentiles,
         /// Milliseconds per snapshot.
         snapshottime: Summary,
@@ -293,10 +281,6 @@ figures! {
         dbinittime: Summary,
         /// Sessions that expired.
         stale_sessions_expired: u64,
-        /// Transactions after which the tree was not what was expected.
-        digest_mismatches_count: u64,
-        /// Failures that end the server.
-        unrecoverable_error_count: u64,
     }
 }
 

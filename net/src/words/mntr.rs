@@ -55,8 +55,6 @@ pub struct QuotaRow {
     pub count_usage: i64,
     /// Bytes that they hold.
     pub bytes_usage: i64,
-    /// Requests that the quota refused.
-    pub exceeded: u64,
 }
 
 /// Why a line of `mntr` is always 0 here.
@@ -80,6 +78,10 @@ pub enum Absence {
     Jvm,
     /// It would cost a look at the clock for each request.
     NotMeasured,
+    /// What it counts ends the server.
+    EndsServer,
+    /// The port is opened when the server serves, not before.
+    Serving,
 }
 
 impl Absence {
@@ -97,6 +99,8 @@ impl Absence {
             Self::CommitProcessor => "there is no commit processor: a batch is applied in one go",
             Self::Jvm => "no virtual machine pauses",
             Self::NotMeasured => "it would cost a look at the clock for each request",
+            Self::EndsServer => "what it counts ends the server",
+            Self::Serving => "the port is opened when the server serves, not before",
         }
     }
 }
@@ -174,10 +178,6 @@ pub fn mntr(gauges: &Gauges<'_>, shards: &ShardFigures, pipeline: &PipelineFigur
         push_quota(&mut out, quota);
     }
     show(&mut out, COUNTER_ROWS, &figures);
-    for quota in gauges.quotas.iter().filter(|it| 0 < it.exceeded) {
-        let (name, count) = (&quota.namespace, quota.exceeded);
-        push(&mut out, format_args!("zk_{name}_quota_exceeded_error_per_namespace\t{count}\n"));
-    }
     show(&mut out, SUMMARY_ROWS, &figures);
     out
 }

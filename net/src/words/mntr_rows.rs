@@ -68,7 +68,7 @@ pub(super) static COUNTER_ROWS: &[MntrRow] = &[
     MntrRow::NoCounter("diff_count", Absence::Ensemble),
     MntrRow::Counter("connection_revalidate_count", |it| it.shards.connection_revalidate_count),
     MntrRow::NoCounter("quit_leading_due_to_disloyal_voter", Absence::Ensemble),
-    MntrRow::Counter("unrecoverable_error_count", |it| it.pipeline.unrecoverable_error_count),
+    MntrRow::NoCounter("unrecoverable_error_count", Absence::EndsServer),
     MntrRow::NoCounter("unsuccessful_handshake", Absence::Tls),
     MntrRow::NoCounter("commit_count", Absence::Ensemble),
     MntrRow::Counter("outstanding_changes_queued", |it| it.pipeline.outstanding_changes_queued),
@@ -79,13 +79,11 @@ pub(super) static COUNTER_ROWS: &[MntrRow] = &[
     MntrRow::Counter("large_requests_rejected", |it| it.shards.large_requests_rejected),
     MntrRow::Counter("outstanding_changes_removed", |it| it.pipeline.outstanding_changes_removed),
     MntrRow::NoCounter("restore_error_count", Absence::Admin),
-    MntrRow::Counter("cnxn_closed_without_zk_server_running", |it| {
-        it.shards.cnxn_closed_without_zk_server_running
-    }),
+    MntrRow::NoCounter("cnxn_closed_without_zk_server_running", Absence::Serving),
     MntrRow::NoCounter("looking_count", Absence::Ensemble),
     MntrRow::NoCounter("snapshot_rate_limited_count", Absence::Admin),
     MntrRow::NoCounter("learner_proposal_received_count", Absence::Ensemble),
-    MntrRow::Counter("digest_mismatches_count", |it| it.pipeline.digest_mismatches_count),
+    MntrRow::NoCounter("digest_mismatches_count", Absence::EndsServer),
     MntrRow::NoCounter("dead_watchers_cleared", Absence::DeadWatchers),
     MntrRow::NoCounter("ensemble_auth_success", Absence::Ensemble),
     MntrRow::NoCounter("learner_commit_received_count", Absence::Ensemble),
@@ -129,7 +127,7 @@ pub(super) static SUMMARY_ROWS: &[MntrRow] = &[
     MntrRow::NoBasic("reads_after_write_in_session_queue", Absence::CommitProcessor),
     MntrRow::NoBasic("requests_in_session_queue", Absence::CommitProcessor),
     MntrRow::NoBasic("write_commit_proc_issued", Absence::CommitProcessor),
-    MntrRow::Basic("prep_process_time", |it| &it.pipeline.prep_process_time),
+    MntrRow::NoBasic("prep_process_time", Absence::NotMeasured),
     MntrRow::NoBasic("pending_session_queue_size", Absence::CommitProcessor),
     MntrRow::NoBasic(
         "time_waiting_empty_pool_in_commit_processor_read_ms",
@@ -148,11 +146,11 @@ pub(super) static SUMMARY_ROWS: &[MntrRow] = &[
     MntrRow::NoBasic("concurrent_request_processing_in_commit_processor", Absence::CommitProcessor),
     MntrRow::NoBasic("observer_sync_time", Absence::Ensemble),
     MntrRow::Basic("node_changed_watch_count", |it| &it.shards.node_changed_watch_count),
-    MntrRow::Basic("sync_process_time", |it| &it.pipeline.sync_process_time),
+    MntrRow::NoBasic("sync_process_time", Absence::NotMeasured),
     MntrRow::Basic("startup_snap_load_time", |it| &it.pipeline.startup_snap_load_time),
     MntrRow::NoAdvanced("prep_processor_queue_time_ms", Absence::NotMeasured),
     MntrRow::NoAdvanced("jvm_pause_time_ms", Absence::Jvm),
-    MntrRow::Advanced("close_session_prep_time", |it| &it.pipeline.close_session_prep_time),
+    MntrRow::NoAdvanced("close_session_prep_time", Absence::NotMeasured),
     MntrRow::NoAdvanced("read_commitproc_time_ms", Absence::CommitProcessor),
     MntrRow::Advanced("updatelatency", |it| &it.shards.updatelatency),
     MntrRow::NoAdvanced("local_write_committed_time_ms", Absence::CommitProcessor),
@@ -169,14 +167,13 @@ pub(super) static SUMMARY_ROWS: &[MntrRow] = &[
     MntrRow::NoAdvanced("proposal_ack_creation_latency", Absence::Ensemble),
     MntrRow::NoAdvanced("proposal_latency", Absence::Ensemble),
     MntrRow::NoAdvanced("om_proposal_process_time_ms", Absence::Ensemble),
+    // A transaction is in the log's queue from its preparation on, and applied when it is on the disk.
     MntrRow::Advanced("sync_processor_queue_and_flush_time_ms", |it| {
-        &it.pipeline.sync_processor_queue_and_flush_time_ms
+        &it.pipeline.propagation_latency
     }),
     MntrRow::Advanced("propagation_latency", |it| &it.pipeline.propagation_latency),
     MntrRow::NoAdvanced("server_write_committed_time_ms", Absence::CommitProcessor),
-    MntrRow::Advanced("sync_processor_queue_time_ms", |it| {
-        &it.pipeline.sync_processor_queue_time_ms
-    }),
+    MntrRow::NoAdvanced("sync_processor_queue_time_ms", Absence::NotMeasured),
     MntrRow::Advanced("sync_processor_queue_flush_time_ms", |it| {
         &it.pipeline.sync_processor_queue_flush_time_ms
     }),

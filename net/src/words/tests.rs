@@ -227,7 +227,6 @@ fn mntr_shows_what_was_counted() {
         bytes_limit: -1,
         count_usage: 2,
         bytes_usage: 6,
-        exceeded: 4,
     }];
     let gauges = Gauges { version: VERSION, znode_count: 11, quotas: &quotas, ..Gauges::default() };
     let mut shards = ShardFigures { packets_sent: 17, ..ShardFigures::default() };
@@ -245,7 +244,6 @@ fn mntr_shows_what_was_counted() {
         "zk_last_client_response_size\t54",
         "zk_b_quota_bytes_limit_per_namespace\t-1",
         "zk_b_quota_count_usage_per_namespace\t2",
-        "zk_b_quota_exceeded_error_per_namespace\t4",
         "zk_avg_readlatency\t1.75",
         "zk_min_readlatency\t1",
         "zk_max_readlatency\t2",
