@@ -1,8 +1,8 @@
 //! The server: from its configuration to running shards, and to its end.
 
 use std::future::Future;
-use std::io::IsTerminal;
-use std::net::TcpListener;
+use std::io::{ErrorKind, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -321,7 +321,7 @@ fn listen(config: &Config, count: usize) -> Result<Vec<TcpListener>, ServerError
     let mut failure = None;
     for address in resolved.map_err(system("cannot resolve clientPortAddress"))? {
         // Alone first: a second server on the port must fail.
-        match net::driver::listen(address, alone) {
+        match listen_alone(address, alone) {
             Ok(only) if count == 1 => return Ok(vec![only]),
             Ok(first) => {
                 let address = first.local_addr().map_err(system("cannot read the client port"))?;
@@ -337,6 +337,24 @@ fn listen(config: &Config, count: usize) -> Result<Vec<TcpListener>, ServerError
         None => unreachable!("a name resolves to an address or to an error"),
     }
 }
+
+/// Tries a port in use again for a while: the kernel ends the rings of a killed server after the process is gone, and its
+/// listening sockets with them (seen: 14 ms, once in 30 kills).
+#[expect(clippy::disallowed_methods, reason = "no shard runs yet that could be blocked")]
+fn listen_alone(address: SocketAddr, settings: ListenSettings) -> Result<TcpListener, ListenError> {
+    let end_ms = clock::now_ms() + PORT_PATIENCE_MS;
+    loop {
+        match net::driver::listen(address, settings) {
+            Err(refused)
+                if refused.error.kind() == ErrorKind::AddrInUse && clock::now_ms() < end_ms => {}
+            done => return done,
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How long a port in use is tried. Milliseconds.
+const PORT_PATIENCE_MS: u64 = 1_000;
 
 /// Connections that wait for an accept if nothing is configured. The reference has 50: too few when thousands come back.
 const BACKLOG: i32 = 4096;

@@ -241,8 +241,14 @@ final class Sessions {
             Client ghost = Client.resume(server, Client.TIMEOUT, 0x1234567890L, new byte[16]);
             ghost.events.await(KeeperState.Expired);
             ghost.close();
-            client.events.await(KeeperState.SyncConnected);
-            Check.equal(client.zk.getSessionId(), client.stat("/mine").getEphemeralOwner(), "the owner still");
+            // The reference cuts the owner off before it looks at the password; a server may spare it that.
+            Check.soon("the owner is served", () -> {
+                try {
+                    return client.stat("/mine").getEphemeralOwner() == client.zk.getSessionId();
+                } catch (KeeperException.ConnectionLossException cut) {
+                    return false;
+                }
+            });
         }
     }
 
