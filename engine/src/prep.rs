@@ -32,6 +32,7 @@ use crate::state::State;
 use crate::tree::TreeView;
 use change::Change;
 use overlay::{Guard, Known, Overlay};
+use sessions::OpenSessions;
 
 /// A request that would change something.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,7 @@ pub struct Prep {
     /// The tree's digest after that.
     digest: u64,
     overlay: Overlay,
+    open: OpenSessions,
     room: Room,
     exceeded: Option<Exceeded>,
     /// A path that is being made.
@@ -93,6 +95,7 @@ impl Prep {
             last: state.tree.zxid(),
             digest: state.tree.look(TreeView::digest),
             overlay: Overlay::default(),
+            open: OpenSessions::default(),
             room: Room::Ample,
             exceeded: None,
             path: Vec::new(),
@@ -184,13 +187,20 @@ impl Prep {
     }
 
     /// Source: `SessionTrackerImpl.checkSession`. Differs: a session that is not known is answered as an expired one.
-    fn check_session(&self, ask: &Ask<'_>) -> Result<(), Code> {
+    fn check_session(&mut self, ask: &Ask<'_>) -> Result<(), Code> {
         let session = ask.request.session;
+        if self.open.holds(session) {
+            return Ok(());
+        }
         let open = self.overlay.session_is_open(session).unwrap_or_else(|| {
             let known = ask.state.tree.look(|it| it.session(session));
             known.is_some_and(|it| it.timeout_ms != 0)
         });
-        if open { Ok(()) } else { Err(Code::SessionExpired) }
+        if !open {
+            return Err(Code::SessionExpired);
+        }
+        self.open.add(session);
+        Ok(())
     }
 
     /// Whether the asking connection has any of `perms` on a znode.
@@ -214,7 +224,7 @@ impl Prep {
 
     /// The znode at `path`, as it will be.
     fn find(&self, ask: &Ask<'_>, path: &[u8]) -> Result<Known, Code> {
-        self.overlay.look(&ask.state.tree, path).ok_or(Code::NoNode)
+        self.overlay.look(&ask.state.tree, path).map_err(|_| Code::NoNode)
     }
 
     /// The znode at `path` will be so.
@@ -225,7 +235,7 @@ impl Prep {
             let after = u64::from(known.digest);
             self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
         }
-        self.overlay.put(&ask.state.tree, path, ask.zxid, Some(known));
+        self.overlay.put(known.key, path, ask.zxid, Some(known));
     }
 
     /// The znode at `path`, which is `known`, will not be there.
@@ -233,7 +243,7 @@ impl Prep {
         if self.rules.digest == Digest::On {
             self.digest = self.digest.wrapping_sub(u64::from(known.digest));
         }
-        self.overlay.put(&ask.state.tree, path, ask.zxid, None);
+        self.overlay.put(known.key, path, ask.zxid, None);
     }
 }
 

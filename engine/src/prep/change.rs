@@ -211,7 +211,7 @@ impl Prep {
         Ok(())
     }
 
-    fn reconfig(&self, ask: &Ask<'_>) -> Code {
+    fn reconfig(&mut self, ask: &Ask<'_>) -> Code {
         match self.rules.reconfig {
             Reconfig::Off => Code::ReconfigDisabled,
             Reconfig::Standalone => self.check_session(ask).err().unwrap_or(Code::Unimplemented),

@@ -67,9 +67,9 @@ impl Prep {
             write_counter(parent.stat.cversion, path);
         }
         Path::parse(path)?;
-        if self.overlay.look(&ask.state.tree, path).is_some() {
+        let Err(key) = self.overlay.look(&ask.state.tree, path) else {
             return Err(Code::NodeExists);
-        }
+        };
         if let Owner::Session(_) = parent.stat.owner {
             return Err(Code::NoChildrenForEphemerals);
         }
@@ -81,7 +81,7 @@ impl Prep {
         let prefix = digest_prefix(path, creation.data);
         let share = if path.starts_with(b"/zookeeper/") { Share::None } else { Share::Some };
         let stat = StatPersisted::created(ask.zxid, ask.now_wall_ms, owner);
-        let known = Known { stat, child_count: 0, acl, data_len, prefix, digest: 0, share };
+        let known = Known { key, stat, child_count: 0, acl, data_len, prefix, digest: 0, share };
         self.put_parent(ask, above, parent, cversion);
         self.put(ask, path, known);
         Ok(())

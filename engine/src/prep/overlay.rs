@@ -14,9 +14,17 @@ use jute::{SessionId, Zxid};
 
 use crate::tree::{AclId, Facts, Owner, StatPersisted, Tree, digest_of};
 
+/// Where a znode that is there, or is not, has its place in the overlay. Good until something else is put there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    hash: u64,
+    slot: Option<u32>,
+}
+
 /// A znode as it will be.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
+    pub(super) key: Key,
     pub(super) stat: StatPersisted,
     pub(super) child_count: u32,
     pub(super) acl: Guard,
@@ -47,8 +55,9 @@ pub(super) enum Guard {
 }
 
 impl Known {
-    fn of(facts: &Facts) -> Self {
+    fn of(key: Key, facts: &Facts) -> Self {
         Self {
+            key,
             stat: facts.stat,
             child_count: facts.child_count,
             acl: Guard::Kept(facts.acl),
@@ -112,25 +121,24 @@ impl Overlay {
         self.table.len()
     }
 
-    /// The znode at `path`, as it will be; `None` if it will not be there.
-    pub(super) fn look(&self, tree: &Tree, path: &[u8]) -> Option<Known> {
+    /// The znode at `path`, as it will be; its key, if it will not be there.
+    pub(super) fn look(&self, tree: &Tree, path: &[u8]) -> Result<Known, Key> {
         let path = canonical(path);
         let hash = tree.look(|it| it.hash(path));
-        if !self.table.is_empty()
-            && let Some(slot) = self.slot(hash, path)
-        {
-            return self.slots[slot as usize].known.clone();
+        if let Some(slot) = self.slot(hash, path) {
+            let key = Key { hash, slot: Some(slot) };
+            let known = self.slots[slot as usize].known.clone().ok_or(key)?;
+            return Ok(Known { key, ..known });
         }
-        let znode = tree.look(|it| it.find_hashed(path, hash))?;
-        Some(Known::of(&tree.look(|it| it.facts(znode))))
+        let key = Key { hash, slot: None };
+        let znode = tree.look(|it| it.find_hashed(path, hash)).ok_or(key)?;
+        Ok(Known::of(key, &tree.look(|it| it.facts(znode))))
     }
 
-    /// The znode at `path` will be so after `zxid`.
-    pub(super) fn put(&mut self, tree: &Tree, path: &[u8], zxid: Zxid, known: Option<Known>) {
-        let path = canonical(path);
-        let hash = tree.look(|it| it.hash(path));
-        let found = self.slot(hash, path);
-        let slot = found.unwrap_or_else(|| self.take_slot(hash, path));
+    /// The znode at `path`, which has this key, will be so after `zxid`.
+    pub(super) fn put(&mut self, key: Key, path: &[u8], zxid: Zxid, known: Option<Known>) {
+        let Key { hash, slot: found } = key;
+        let slot = found.unwrap_or_else(|| self.take_slot(hash, canonical(path)));
         let there = &mut self.slots[slot as usize];
         let before = (there.zxid, core::mem::replace(&mut there.known, known));
         there.zxid = zxid;

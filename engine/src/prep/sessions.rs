@@ -2,10 +2,47 @@
 
 use alloc::vec::Vec;
 
-use jute::{Code, CreateSessionTxn, Field as _, Op, Record as _, parent};
+use jute::{Code, CreateSessionTxn, Field as _, Op, Record as _, SessionId, parent};
 
 use super::overlay::SessionState;
 use super::{Ask, Prep, marshalling};
+
+/// Sessions that were found open lately, and not closed since.
+///
+/// A session is closed by a transaction only, and all of those are made here.
+#[derive(Debug)]
+pub(super) struct OpenSessions {
+    slots: [SessionId; OpenSessions::LEN],
+}
+
+impl Default for OpenSessions {
+    fn default() -> Self {
+        Self { slots: [SessionId::NONE; Self::LEN] }
+    }
+}
+
+impl OpenSessions {
+    /// How many are remembered at most; each has one place that it can have.
+    const LEN: usize = 256;
+
+    fn slot(session: SessionId) -> usize {
+        session.0 as usize % Self::LEN
+    }
+
+    pub(super) fn holds(&self, session: SessionId) -> bool {
+        session != SessionId::NONE && self.slots[Self::slot(session)] == session
+    }
+
+    pub(super) fn add(&mut self, session: SessionId) {
+        self.slots[Self::slot(session)] = session;
+    }
+
+    fn remove(&mut self, session: SessionId) {
+        if self.holds(session) {
+            self.slots[Self::slot(session)] = SessionId::NONE;
+        }
+    }
+}
 
 impl Prep {
     /// # Errors
@@ -34,6 +71,7 @@ impl Prep {
             let parent = self.find(ask, above).expect("the parent of what will be there");
             self.remove(ask, path, &known, above, parent);
         }
+        self.open.remove(session);
         self.overlay.put_session(session, ask.zxid, SessionState::Closed);
         self.write_digest(out);
         Ok(())
