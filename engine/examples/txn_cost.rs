@@ -1,6 +1,7 @@
 //! What a transaction costs: nanoseconds to prepare and to apply, one thread, no disk.
 //!
 //! `cargo run --release -p engine --example txn_cost [znodes]`
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::time::Instant;
 

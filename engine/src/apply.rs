@@ -7,7 +7,7 @@
 //! has that digest.
 
 mod sessions;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 mod znodes;
 
@@ -195,6 +195,10 @@ impl<'a, E: Effects> Apply<'a, E> {
         let header = TxnHeader::read(&mut reader);
         let header = header.map_err(|error| ApplyError::Decode { zxid: Zxid::ZERO, error })?;
         let zxid = header.zxid;
+        let last = core::mem::replace(&mut state.last, zxid);
+        if zxid <= last {
+            return Err(ApplyError::Order { zxid, last });
+        }
         let mut apply = Self { state, effects, header };
         let code = match apply.record(&mut reader) {
             Ok(()) => Code::Ok,

@@ -17,6 +17,8 @@ mod create;
 mod multi;
 mod overlay;
 mod sessions;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use alloc::vec::Vec;
 

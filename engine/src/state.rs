@@ -20,6 +20,8 @@ pub struct State {
     pub(crate) quotas: Quotas,
     pub(crate) perishables: Perishables,
     pub(crate) scratch: Scratch,
+    /// The last transaction applied, in an open batch too.
+    pub(crate) last: Zxid,
 }
 
 /// Buffers that are used again.
@@ -34,7 +36,8 @@ impl State {
     pub fn new(tree: Tree) -> Self {
         let quotas = Quotas::of(&tree);
         let perishables = Perishables::of(&tree);
-        Self { tree, quotas, perishables, scratch: Scratch::default() }
+        let last = tree.zxid();
+        Self { tree, quotas, perishables, scratch: Scratch::default(), last }
     }
 
     /// The tree.
@@ -65,6 +68,7 @@ impl State {
     /// Closes a batch that ends with `zxid`. See [`Tree::commit`].
     pub fn commit(&mut self, zxid: Zxid) {
         self.tree.commit(zxid);
+        self.last = self.last.max(zxid);
     }
 
     /// Applies one entry of the log, between [`State::begin`] and [`State::commit`].

@@ -3,6 +3,7 @@
 
 mod generate;
 mod model;
+mod order;
 mod reads;
 
 use alloc::collections::BTreeMap;

@@ -22,12 +22,12 @@ impl Effects for Body {
 }
 
 fn state() -> State {
-    State::new(Tree::format(Memory::leaked(1 << 18), [1, 2]).unwrap())
+    State::new(Tree::format(Memory::leaked(1 << 18), [1, 2]).expect("as the test has it"))
 }
 
 fn apply(state: &mut State, entry: &[u8], effects: &mut impl Effects) -> Applied {
     state.begin();
-    let applied = state.apply(entry, effects).unwrap();
+    let applied = state.apply(entry, effects).expect("as the test has it");
     state.commit(applied.header.zxid);
     applied
 }

@@ -12,7 +12,7 @@ use super::{Ask, Prep, marshalling};
 /// A session is closed by a transaction only, and all of those are made here.
 #[derive(Debug)]
 pub(super) struct OpenSessions {
-    slots: [SessionId; OpenSessions::LEN],
+    slots: [SessionId; Self::LEN],
 }
 
 impl Default for OpenSessions {
@@ -46,9 +46,12 @@ impl OpenSessions {
 
 impl Prep {
     /// # Errors
-    /// The body is none.
+    /// The body is none, or the session has no id or no time.
     pub(super) fn create_session(&mut self, ask: &Ask<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
         let txn = CreateSessionTxn::decode(ask.request.body).map_err(marshalling)?;
+        if txn.timeout_ms <= 0 || ask.request.session == SessionId::NONE {
+            return Err(Code::BadArguments);
+        }
         ask.header(Op::CreateSession).write(out);
         txn.write(out);
         self.overlay.put_session(ask.request.session, ask.zxid, SessionState::Open);

@@ -1,0 +1,300 @@
+//! What becomes a transaction, and with what numbers.
+
+use alloc::vec::Vec;
+
+use jute::{
+    AclList, Code, CreateRequest, CreateSessionTxn, CreateTtlRequest, ErrorTxn, Field as _,
+    MultiHeader, Op, PathWatchRequest, Reader, Record as _, SessionId, SetDataRequest, TxnHeader,
+    Xid, Zxid,
+};
+
+use super::{Prep, Prepared, Request, Room};
+use crate::apply::{Effects, Replay};
+use crate::arena::Memory;
+use crate::auth::AuthIds;
+use crate::rules::{Digest, ExtendedTypes, Rules};
+use crate::state::State;
+use crate::tree::{Tree, TreeView};
+
+const SESSION: SessionId = SessionId(7);
+
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Effects for Body {
+    fn reply(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.0)
+    }
+}
+
+struct Server {
+    state: State,
+    prep: Prep,
+}
+
+impl Server {
+    /// With a session.
+    fn new(rules: Rules) -> Self {
+        let state =
+            State::new(Tree::format(Memory::leaked(1 << 18), [1, 2]).expect("as the test has it"));
+        let prep = Prep::new(rules, &state);
+        let mut server = Self { state, prep };
+        let open = encoded(|out| CreateSessionTxn { timeout_ms: 4000 }.encode(out));
+        assert_eq!(server.ask(Op::CreateSession, &open).0, Ok(Code::Ok));
+        server
+    }
+
+    fn prepare(&mut self, op: Op, body: &[u8], out: &mut Vec<u8>) -> Prepared {
+        let auth = AuthIds::default();
+        let request = Request { session: SESSION, cxid: Xid(3), op, body, auth: &auth };
+        self.prep.prepare(&self.state, 9, &request, out)
+    }
+
+    /// Prepares and applies: the outcome, and the reply's body.
+    fn ask(&mut self, op: Op, body: &[u8]) -> (Result<Code, Code>, Vec<u8>) {
+        let mut entry = Vec::new();
+        let zxid = match self.prepare(op, body, &mut entry) {
+            Prepared::Txn(zxid) => zxid,
+            Prepared::Refused(code) => {
+                assert!(entry.is_empty());
+                return (Err(code), Vec::new());
+            }
+        };
+        let mut reply = Body::default();
+        self.state.begin();
+        let applied = self.state.apply(&entry, &mut reply).expect("as the test has it");
+        self.state.commit(zxid);
+        self.prep.applied(zxid);
+        (Ok(applied.code), reply.0)
+    }
+}
+
+fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
+}
+
+fn create(path: &str, flags: i32) -> Vec<u8> {
+    let path = Some(path.as_bytes());
+    encoded(|out| CreateRequest { path, data: None, acl: AclList::open(), flags }.encode(out))
+}
+
+fn create_ttl(path: &str, flags: i32, ttl_ms: i64) -> Vec<u8> {
+    let (path, acl) = (Some(path.as_bytes()), AclList::open());
+    encoded(|out| CreateTtlRequest { path, data: None, acl, flags, ttl_ms }.encode(out))
+}
+
+fn set(path: &str) -> Vec<u8> {
+    let path = Some(path.as_bytes());
+    encoded(|out| SetDataRequest { path, data: Some(b"x"), version: -1 }.encode(out))
+}
+
+fn multi(ops: &[(Op, Vec<u8>)]) -> Vec<u8> {
+    encoded(|out| {
+        for (op, record) in ops {
+            MultiHeader { op: op.number(), done: false, err: -1 }.write(out);
+            out.extend(record);
+        }
+        MultiHeader::END.write(out);
+    })
+}
+
+/// The op of a multi's first result, and its error.
+fn first_result(body: &[u8]) -> (i32, i32) {
+    let header = MultiHeader::read(&mut Reader::new(body)).expect("as the test has it");
+    (header.op, header.err)
+}
+
+#[test]
+fn only_documented_types_reach_the_log_whatever_is_asked() {
+    let logged = [-11, -10, -1, 1, 2, 5, 7, 14, 15, 19, 20, 21];
+    let bodies = [Vec::new(), [0; 64].to_vec(), [0xff; 64].to_vec(), create("/a", 0), set("/a")];
+    for number in -20..=200 {
+        let Some(op) = Op::from_number(number) else { continue };
+        for body in &bodies {
+            let mut server = Server::new(Rules::default());
+            let mut entry = Vec::new();
+            match server.prepare(op, body, &mut entry) {
+                Prepared::Refused(_) => assert!(entry.is_empty()),
+                Prepared::Txn(zxid) => {
+                    let header = TxnHeader::decode(&entry).expect("as the test has it");
+                    assert!(logged.contains(&header.op), "{op:?} became {}", header.op);
+                    assert!([number, -1].contains(&header.op), "{op:?} became {}", header.op);
+                    server.state.begin();
+                    server.state.apply(&entry, &mut Replay).expect("as the test has it");
+                    server.state.commit(zxid);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_request_take_no_zxid_but_in_a_multi_they_do() {
+    let mut server = Server::new(Rules::default());
+    let refused = (Err(Code::MarshallingError), Vec::new());
+    for op in [Op::Create, Op::Delete, Op::SetData, Op::SetAcl, Op::CreateTtl, Op::Reconfig] {
+        assert_eq!(server.ask(op, b"\0\0\0\x07/"), refused);
+    }
+    assert_eq!(server.prep.last_zxid(), Zxid(1));
+    assert_eq!(server.ask(Op::Multi, b"\0\0\0\x01").0, Ok(Code::MarshallingError));
+    assert_eq!(server.prep.last_zxid(), Zxid(2));
+}
+
+#[test]
+fn an_error_is_a_transaction_without_a_digest() {
+    let mut server = Server::new(Rules::default());
+    let mut entry = Vec::new();
+    server.prepare(Op::SetData, &set("/none"), &mut entry);
+    let header = TxnHeader::decode(&entry).expect("as the test has it");
+    assert_eq!((header.op, header.client, header.cxid), (-1, SESSION, 3));
+    assert_eq!((header.zxid, header.time_ms), (Zxid(2), 9));
+    let txn = ErrorTxn::decode(&entry[TxnHeader::LEN..]).expect("as the test has it");
+    assert_eq!((txn.err, entry.len()), (Code::NoNode.number(), TxnHeader::LEN + 4));
+}
+
+#[test]
+fn without_the_digest_an_entry_ends_with_its_record() {
+    let off = Rules { digest: Digest::Off, ..Rules::default() };
+    let lens = [Rules::default(), off].map(|rules| {
+        let mut entry = Vec::new();
+        Server::new(rules).prepare(Op::Create, &create("/a", 0), &mut entry);
+        entry.len()
+    });
+    assert_eq!(lens[0], lens[1] + 12);
+}
+
+#[test]
+fn flags_that_the_op_does_not_mean_leave_the_owner_that_applying_gives() {
+    let on = Rules { extended_types: ExtendedTypes::On, ..Rules::default() };
+    let mut server = Server::new(on);
+    // Applying compares the digest, which covers the owner.
+    assert_eq!(server.ask(Op::Create, &create("/a", 4)).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::Create2, &create("/b", 4)).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::CreateContainer, &create("/c", 0)).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::CreateContainer, &create("/d", 1)).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::CreateTtl, &create_ttl("/e", 0, -1)).0, Ok(Code::BadArguments));
+    assert_eq!(server.ask(Op::Create, &create("/e", 5)).0, Ok(Code::BadArguments));
+    let counters = server.state.tree().look(TreeView::counters);
+    assert_eq!((counters.containers, counters.ephemerals, counters.ttls), (2, 0, 0));
+}
+
+#[test]
+fn without_extended_types_a_ttl_is_not_available() {
+    let mut server = Server::new(Rules::default());
+    assert_eq!(server.ask(Op::CreateTtl, &create_ttl("/e", 5, 9)).0, Ok(Code::Unimplemented));
+    assert_eq!(server.ask(Op::CreateTtl, &create_ttl("/e", 5, 0)).0, Ok(Code::Unimplemented));
+    assert_eq!(server.ask(Op::CreateTtl, &create_ttl("/e", 9, 9)).0, Ok(Code::BadArguments));
+}
+
+#[test]
+fn in_a_multi_the_flags_decide_what_a_create_becomes() {
+    let on = Rules { extended_types: ExtendedTypes::On, ..Rules::default() };
+    let result = |op, record: Vec<u8>| {
+        let mut server = Server::new(on.clone());
+        let (code, body) = server.ask(Op::Multi, &multi(&[(op, record)]));
+        let counters = server.state.tree().look(TreeView::counters);
+        code.map(|code| (code, first_result(&body), counters.containers, counters.ttls))
+    };
+    let whole = |code| Ok((code, (-1, -1), 0, 0));
+    let create2 = |containers, ttls| Ok((Code::Ok, (15, 0), containers, ttls));
+    assert_eq!(result(Op::Create, create("/a", 4)), create2(1, 0));
+    assert_eq!(result(Op::Create2, create("/a", 4)), create2(1, 0));
+    assert_eq!(result(Op::CreateContainer, create("/a", 0)), create2(1, 0));
+    assert_eq!(result(Op::CreateTtl, create_ttl("/a", 5, 9)), create2(0, 1));
+    assert_eq!(result(Op::CreateTtl, create_ttl("/a", 4, 9)), create2(1, 0));
+    assert_eq!(result(Op::CreateTtl, create_ttl("/a", 0, 9)), Ok((Code::Ok, (1, 0), 0, 0)));
+    let bad = Ok((Code::Ok, (-1, Code::BadArguments.number()), 0, 0));
+    assert_eq!(result(Op::CreateTtl, create_ttl("/a", 9, 9)), bad);
+    assert_eq!(result(Op::CreateTtl, create_ttl("/a", 5, 0)), bad);
+    for (op, flags) in [(Op::Create, 5), (Op::Create2, 6), (Op::CreateContainer, 7)] {
+        let mut server = Server::new(on.clone());
+        let body = multi(&[(op, create("/a", flags))]);
+        let (code, _) = server.ask(Op::Multi, &body);
+        assert_eq!(code.map(|code| (code, (-1, -1), 0, 0)), whole(Code::MarshallingError));
+    }
+}
+
+#[test]
+fn a_multi_of_reads_or_without_a_path_fails_as_a_whole_and_takes_a_zxid() {
+    let mut server = Server::new(Rules::default());
+    let read = encoded(|out| PathWatchRequest { path: Some(b"/"), watch: false }.encode(out));
+    let body = multi(&[(Op::GetData, read)]);
+    assert_eq!(server.ask(Op::Multi, &body).0, Ok(Code::MarshallingError));
+    let nowhere = encoded(|out| SetDataRequest { path: None, data: None, version: -1 }.encode(out));
+    let body = multi(&[(Op::Create, create("/a", 0)), (Op::SetData, nowhere)]);
+    assert_eq!(server.ask(Op::Multi, &body).0, Ok(Code::MarshallingError));
+    assert_eq!(server.prep.last_zxid(), Zxid(3));
+    assert_eq!(server.state.tree().look(|it| it.find(b"/a")), None);
+    assert_eq!(server.prep.outstanding(), 0);
+}
+
+#[test]
+fn a_null_path_is_no_path_for_setdata_and_no_request_for_the_others() {
+    let mut server = Server::new(Rules::default());
+    let set = encoded(|out| SetDataRequest { path: None, data: None, version: -1 }.encode(out));
+    assert_eq!(server.ask(Op::SetData, &set).0, Ok(Code::BadArguments));
+    let (path, acl) = (None, AclList::open());
+    let create = encoded(|out| CreateRequest { path, data: None, acl, flags: 0 }.encode(out));
+    assert_eq!(server.ask(Op::Create, &create).0, Ok(Code::MarshallingError));
+    assert_eq!(server.ask(Op::Delete, &[0xff; 8]).0, Ok(Code::MarshallingError));
+}
+
+#[test]
+fn a_counter_at_its_end_stays_and_its_name_is_given_once() {
+    let mut server = Server::new(Rules::default());
+    assert_eq!(server.ask(Op::Create, &create("/p", 0)).0, Ok(Code::Ok));
+    let znode = server.state.tree().look(|it| it.find(b"/p")).expect("as the test has it");
+    let mut stat = server.state.tree().look(|it| it.stat(znode));
+    stat.cversion = i32::MAX - 1;
+    server.state.begin();
+    server.state.tree_mut().set_stat(znode, &stat);
+    server.state.commit(Zxid(2));
+    server.prep = Prep::new(Rules::default(), &server.state);
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let (code, body) = server.ask(Op::Create, &create("/p/s-", 2));
+        names.push((code, body.get(4..).map(<[u8]>::to_vec)));
+    }
+    let name = |text: &[u8]| (Ok(Code::Ok), Some(text.to_vec()));
+    assert_eq!(names[0], name(b"/p/s-2147483646"));
+    assert_eq!(names[1], name(b"/p/s-2147483647"));
+    assert_eq!(names[2], (Ok(Code::NodeExists), None));
+    assert_eq!(names[3], (Ok(Code::NodeExists), None));
+}
+
+#[test]
+fn the_version_after_minus_two_is_zero() {
+    let mut server = Server::new(Rules::default());
+    assert_eq!(server.ask(Op::Create, &create("/p", 0)).0, Ok(Code::Ok));
+    let znode = server.state.tree().look(|it| it.find(b"/p")).expect("as the test has it");
+    let mut stat = server.state.tree().look(|it| it.stat(znode));
+    stat.version = -2;
+    server.state.begin();
+    server.state.tree_mut().set_stat(znode, &stat);
+    server.state.commit(Zxid(2));
+    server.prep = Prep::new(Rules::default(), &server.state);
+    assert_eq!(server.ask(Op::SetData, &set("/p")).0, Ok(Code::Ok));
+    assert_eq!(server.state.tree().look(|it| it.stat(znode)).version, 0);
+}
+
+#[test]
+fn without_room_only_what_frees_some_goes_on() {
+    let mut server = Server::new(Rules::default());
+    assert_eq!(server.ask(Op::Create, &create("/a", 0)).0, Ok(Code::Ok));
+    server.prep.set_room(Room::Tight);
+    let refused = Err(Code::OperationTimeout);
+    assert_eq!(server.ask(Op::Create, &create("/b", 0)).0, refused);
+    assert_eq!(server.ask(Op::SetData, &set("/a")).0, refused);
+    let grows = multi(&[(Op::SetData, set("/a"))]);
+    assert_eq!(server.ask(Op::Multi, &grows).0, refused);
+    let delete = encoded(|out| {
+        b"/a".as_slice().write(out);
+        (-1_i32).write(out);
+    });
+    assert_eq!(server.ask(Op::Multi, &multi(&[(Op::Delete, delete)])).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::CloseSession, &[]).0, Ok(Code::Ok));
+    server.prep.set_room(Room::Ample);
+    assert_eq!(server.ask(Op::Create, &create("/b", 0)).0, Ok(Code::SessionExpired));
+}
