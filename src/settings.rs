@@ -4,7 +4,7 @@ use engine::auth::{AclCheck, AuthConfig, DigestAlg};
 use engine::reaper::ReaperConfig;
 use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules};
 use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
-use net::shard::ShardSettings;
+use net::shard::{RequestThrottle, ShardSettings, StaleRequests};
 use wal::{Direct, ForceSync};
 
 use crate::config::{Config, DigestAlgorithm};
@@ -59,9 +59,28 @@ pub(crate) fn shard(config: &Config, shards: usize) -> ShardSettings {
         in_flight_bytes_max: (defaults.in_flight_bytes_max / shards).max(MIB),
         unsent_len_high: config.own.send_buffer_len_max as usize,
         watches_max: if watches == 0 { u32::MAX as usize } else { watches },
+        throttle: throttle(config, shards),
         words: config.whitelist(),
         auth: auth(config),
         ..defaults
+    }
+}
+
+/// When requests are held back. A limit of the whole server lets at least one request into each shard.
+fn throttle(config: &Config, shards: usize) -> RequestThrottle {
+    let requests = config.requests;
+    let requests_max = match requests.throttle_max_requests as usize {
+        0 => usize::MAX,
+        all => (all / shards).max(1),
+    };
+    let large_bytes_max = requests.large_request_max_bytes as usize / shards;
+    let stale = requests.stale_latency_check;
+    RequestThrottle {
+        requests_max,
+        op_wait_ms: Some(u64::from(requests.throttled_op_wait_ms)).filter(|&it| 0 < it),
+        stale: if stale { StaleRequests::Dropped } else { StaleRequests::Kept },
+        large_len: requests.large_request_threshold.map_or(usize::MAX, |it| it as usize),
+        large_bytes_max,
     }
 }
 

@@ -179,6 +179,12 @@ impl Admission {
         self.lock().throttle.take(&self.settings.throttle, now_ms, tokens)
     }
 
+    /// Tokens that the throttle's bucket lacks; 0 if it is off. Source: `connection_token_deficit`.
+    pub fn deficit(&self) -> u64 {
+        let tokens = self.settings.throttle.tokens;
+        if tokens == 0 { 0 } else { u64::from(tokens - self.lock().throttle.tokens) }
+    }
+
     /// The chance, 0 to 1, that the throttle refuses a session. Source: `connection_drop_probability`.
     pub fn drop_chance(&self) -> f64 {
         self.lock().throttle.drop

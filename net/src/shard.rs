@@ -26,6 +26,7 @@ mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tree;
 mod watches;
 
@@ -49,7 +50,7 @@ use crate::words::{TRACE_MASK_LEN, Word};
 
 pub use self::notice::{Fate, Notice};
 pub use self::report::{ShardGauges, ShardReport, WatchRows};
-pub use self::settings::ShardSettings;
+pub use self::settings::{RequestThrottle, ShardSettings, StaleRequests};
 pub use self::tree::{Read, Stamps, Tree};
 
 /// Something that the driver shall do for one connection.
@@ -181,7 +182,9 @@ impl<T: Tree> Shard<T> {
         self.walk_all(now_ms, inbox);
         if self.load.have_room(&self.settings, &self.outbound) {
             // Each of them may take a request; those behind keep their place.
-            let room = self.settings.outstanding_max - self.load.outstanding;
+            let settings = &self.settings;
+            let limit = settings.outstanding_max.min(settings.throttle.requests_max);
+            let room = limit - self.load.outstanding;
             for _ in 0..room.min(self.stalled.len()) {
                 if let Some(conn) = self.stalled.pop_front() {
                     self.wake(conn);
@@ -193,6 +196,7 @@ impl<T: Tree> Shard<T> {
 
     /// The socket of `conn` has ended, or failed.
     pub fn ended(&mut self, conn: ConnId) {
+        self.figures.connection_drop_count += u64::from(self.table.get(conn).is_some());
         self.finish(conn);
     }
 
@@ -386,7 +390,8 @@ impl<T: Tree> Shard<T> {
         if !connection.stalled {
             connection.stalled = true;
             // One that holds nothing waits for its own session, or its end.
-            if connection.holds() {
+            let held_back = self.load.holds_back(&self.settings.throttle, connection);
+            if held_back || connection.holds() {
                 self.stalled.push_back(conn);
             }
         }
@@ -452,7 +457,7 @@ impl<T: Tree> Shard<T> {
         self.load.outstanding -= connection.outstanding as usize;
         for pending in &connection.pending {
             if let Work::Remote { len, .. } = pending.work {
-                self.load.in_flight_bytes -= len as usize;
+                self.load.arrive(&self.settings.throttle, len as usize);
             }
         }
         self.outbound.forget(&mut connection);

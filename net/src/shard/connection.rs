@@ -119,6 +119,8 @@ pub(crate) struct Connection {
     pub(crate) auth: Arc<AuthIds>,
     /// What was read and cannot be taken yet.
     pub(crate) unread: Vec<u8>,
+    /// Since when that waits for others' requests, monotonic milliseconds.
+    pub(crate) held_back_ms: Option<u64>,
     /// Bytes of an oversize request that are still to be thrown away.
     pub(crate) skip: usize,
     /// Requests that were taken and not answered, oldest first.
@@ -153,6 +155,7 @@ impl Connection {
             timeout_ms: 0,
             auth,
             unread: Vec::new(),
+            held_back_ms: None,
             skip: 0,
             pending: VecDeque::new(),
             outstanding: 0,

@@ -102,8 +102,12 @@ impl<T: Tree> Shard<T> {
 
     /// The pipeline answered the oldest request of `conn`.
     fn replied(&mut self, now_ms: u64, conn: ConnId, header: ReplyHeader, body: &[u8]) {
-        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Some(connection) = self.table.get_mut(conn) else {
+            self.figures.stale_replies += 1;
+            return;
+        };
         if connection.stage == Stage::Closing {
+            self.figures.stale_replies += 1;
             return;
         }
         let Some(Pending { xid, op, started_ms, work }) = connection.pending.pop_front() else {
@@ -117,7 +121,7 @@ impl<T: Tree> Shard<T> {
         let Work::Remote { len, watch } = work else {
             panic!("an answer to {xid:?} of {conn:?}, which was never sent");
         };
-        self.load.in_flight_bytes -= len as usize;
+        self.load.arrive(&self.settings.throttle, len as usize);
         if 0 < xid.0 {
             connection.outstanding -= 1;
             self.load.outstanding -= 1;

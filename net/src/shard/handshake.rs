@@ -77,6 +77,7 @@ impl<T: Tree> Shard<T> {
         self.figures.packets_received += 1;
         self.figures.connection_request_count += 1;
         self.figures.connection_revalidate_count += u64::from(request.session != SessionId::NONE);
+        self.figures.connection_token_deficit.add(self.admission.deficit());
         let kind = match request.session {
             SessionId::NONE => Handshake::New,
             _ => Handshake::Renewed,

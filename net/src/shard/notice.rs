@@ -60,6 +60,24 @@ pub enum Notice {
         /// Ours.
         here: jute::Zxid,
     },
+    /// A large request while there are too many bytes of such under way.
+    #[error(
+        "client {peer} session {session}: {op:?} of {len} bytes while {in_flight} bytes of large requests are under way, over the limit of {len_max}, closed"
+    )]
+    Large {
+        /// Whose.
+        peer: SocketAddr,
+        /// Whose.
+        session: SessionId,
+        /// What it asks for.
+        op: Op,
+        /// Bytes.
+        len: usize,
+        /// Bytes of others.
+        in_flight: usize,
+        /// Bytes that are allowed.
+        len_max: usize,
+    },
     /// A client that does not read what it is sent.
     #[error("client {peer} session {session} does not read: {len} bytes unsent, closed")]
     Deaf {

@@ -22,6 +22,8 @@ pub(crate) struct Load {
     pub(crate) outstanding: usize,
     /// Bytes of the requests at the pipeline.
     pub(crate) in_flight_bytes: usize,
+    /// Bytes of the large ones among them, headers included.
+    pub(crate) large_bytes: usize,
     pub(crate) events: u64,
     pub(crate) handed_over: u64,
     pub(crate) oversize: u64,
@@ -30,7 +32,7 @@ pub(crate) struct Load {
 impl Load {
     /// Whether connections that wait for others may go on.
     pub(crate) fn have_room(&self, settings: &ShardSettings, outbound: &Outbound) -> bool {
-        self.outstanding < settings.outstanding_max
+        self.outstanding < settings.outstanding_max.min(settings.throttle.requests_max)
             && self.in_flight_bytes < settings.in_flight_bytes_max
             && outbound.buffered < settings.buffered_bytes_max
     }
@@ -46,7 +48,9 @@ impl Load {
         if !matches!(connection.stage, Stage::Fresh | Stage::Connected) || connection.ending {
             return false;
         }
-        if settings.unsent_len_high < connection.out.len() {
+        if settings.unsent_len_high < connection.out.len()
+            || self.holds_back(&settings.throttle, connection)
+        {
             return false;
         }
         (!connection.holds() || self.have_room(settings, outbound))

@@ -66,7 +66,12 @@ impl<T: Tree> Shard<T> {
                 self.outbound.buffered += unread.len();
                 connection.unread = unread;
             }
-            _ => self.outbound.give_back(unread),
+            other => {
+                if let Some(connection) = other {
+                    connection.held_back_ms = None;
+                }
+                self.outbound.give_back(unread);
+            }
         }
     }
 
@@ -87,6 +92,9 @@ impl<T: Tree> Shard<T> {
                 break;
             }
             if !self.load.can_take(&self.settings, &self.outbound, connection) {
+                if self.load.holds_back(&self.settings.throttle, connection) {
+                    self.hold_back(now_ms, conn);
+                }
                 self.stall(conn);
                 break;
             }
@@ -175,7 +183,10 @@ impl<T: Tree> Shard<T> {
             let request = Request { conn, xid, op: Op::Error, body, started_ms: now_ms };
             return self.refuse(request, Refused::Unimplemented);
         };
-        self.dispatch(Request { conn, xid, op, body, started_ms: now_ms }, inbox);
+        let request = Request { conn, xid, op, body, started_ms: now_ms };
+        if self.is_in_time(request) {
+            self.dispatch(request, inbox);
+        }
     }
 
     fn dispatch(&mut self, request: Request<'_>, inbox: &mut dyn Inbox) {
@@ -286,12 +297,14 @@ impl<T: Tree> Shard<T> {
     fn forward(&mut self, request: Request<'_>) {
         let Request { conn, xid, op, body, .. } = request;
         let Some(connection) = self.table.get_mut(conn) else { return };
+        if !self.load.depart(&self.settings.throttle, body.len()) {
+            return self.refuse_large(request);
+        }
         let start = self.forward.bytes.len() as u32;
         self.forward.bytes.extend_from_slice(body);
         let range = start..self.forward.bytes.len() as u32;
         let session = connection.session;
         self.forward.items.push(ForwardItem::Request { conn, session, xid, op, body: range });
-        self.load.in_flight_bytes += body.len();
         if 0 < xid.0 {
             connection.outstanding += 1;
             self.load.outstanding += 1;
@@ -308,7 +321,7 @@ impl<T: Tree> Shard<T> {
     }
 
     /// Says no, in its turn.
-    fn refuse(&mut self, request: Request<'_>, refused: Refused) {
+    pub(super) fn refuse(&mut self, request: Request<'_>, refused: Refused) {
         let Some(connection) = self.table.get_mut(request.conn) else { return };
         connection.ending |= refused == Refused::Unimplemented;
         if connection.pending.is_empty() {

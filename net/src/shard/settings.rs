@@ -31,6 +31,8 @@ pub struct ShardSettings {
     pub outstanding_max: usize,
     /// Bytes of requests at the pipeline beyond which the same happens.
     pub in_flight_bytes_max: usize,
+    /// When requests are held back.
+    pub throttle: RequestThrottle,
     /// Unsent bytes of a connection beyond which it is not read.
     pub unsent_len_high: usize,
     /// Unsent bytes of a connection beyond which it is cut off: the client does not read.
@@ -60,12 +62,53 @@ impl Default for ShardSettings {
             set_watches_len_max: 64 << 20,
             outstanding_max: 1_000,
             in_flight_bytes_max: 64 << 20,
+            throttle: RequestThrottle::default(),
             unsent_len_high: 1 << 20,
             unsent_len_max: 64 << 20,
             buffered_bytes_max: 256 << 20,
             watches_max: 1_000_000,
             words: Whitelist::named([]),
             auth: AuthConfig::default(),
+        }
+    }
+}
+
+/// When requests are held back, and which are too many. Off by default, as in the reference.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestThrottle {
+    /// Requests at the pipeline with which none is taken from anybody; `usize::MAX` is no limit.
+    /// Source: `zookeeper.request_throttle_max_requests`.
+    pub requests_max: usize,
+    /// A request held back longer is answered `ThrottledOp`, milliseconds; none is never. Pings and ends of sessions are
+    /// not. Source: `zookeeper.throttled_op_wait_time`.
+    pub op_wait_ms: Option<u64>,
+    /// What happens to a request held back longer than its session's timeout.
+    /// Source: `zookeeper.request_stale_latency_check`.
+    pub stale: StaleRequests,
+    /// Bytes above which a request is large; `usize::MAX` is never. Source: `zookeeper.largeRequestThreshold`.
+    pub large_len: usize,
+    /// Bytes of large requests at the pipeline; one that exceeds it ends its connection.
+    /// Source: `zookeeper.largeRequestMaxBytes`.
+    pub large_bytes_max: usize,
+}
+
+/// What happens to a request that was held back longer than its session's timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleRequests {
+    /// It is carried out.
+    Kept,
+    /// It ends its connection.
+    Dropped,
+}
+
+impl Default for RequestThrottle {
+    fn default() -> Self {
+        Self {
+            requests_max: usize::MAX,
+            op_wait_ms: None,
+            stale: StaleRequests::Kept,
+            large_len: usize::MAX,
+            large_bytes_max: 100 << 20,
         }
     }
 }

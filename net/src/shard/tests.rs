@@ -6,4 +6,5 @@ mod order;
 mod requests;
 mod rig;
 mod splits;
+mod throttle;
 mod watches;
