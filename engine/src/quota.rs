@@ -7,6 +7,8 @@
 //! Differs: text in these znodes that is no quota stops a server of the reference; here it reads as no limit, no usage.
 
 mod stats;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -7,6 +7,8 @@
 
 mod acl;
 mod listing;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use alloc::vec::Vec;
 

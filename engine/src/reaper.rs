@@ -3,6 +3,9 @@
 //! ZooKeeper: `ContainerManager`, and the sets `containers` and `ttls` of `DataTree`. Absent: the requests that delete
 //! them (op deleteContainer, spread over time by the driver), which look again.
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 

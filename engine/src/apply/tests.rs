@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
-use jute::{AclList, Code, CreateRequest, CreateSessionTxn, Op, Record as _, SessionId, Xid, Zxid};
+use jute::{
+    AclList, Code, CreateRequest, CreateSessionTxn, CreateTtlTxn, CreateTxn, DeleteTxn, EventType,
+    Field as _, Op, Record as _, SessionId, SetAclTxn, SetDataTxn, TxnDigest, TxnHeader, Xid, Zxid,
+};
 
-use super::{Applied, Effects};
+use super::{Applied, ApplyError, Effects, Event};
 use crate::arena::Memory;
 use crate::auth::AuthIds;
 use crate::prep::{Prep, Prepared, Request};
@@ -59,4 +62,145 @@ fn a_created_znode_leaves_the_digest_of_the_reference() {
     let applied = apply(&mut state, &entry, &mut reply);
     assert_eq!((applied.code, reply.0.as_slice()), (Code::Ok, b"\0\0\0\x02/a".as_slice()));
     assert_eq!(state.tree().look(TreeView::digest), 0x1_a527_1005);
+}
+
+/// Kind, path, ACL, parent's ACL.
+type Told = (EventType, Vec<u8>, Vec<u8>, Vec<u8>);
+
+#[derive(Default)]
+struct Listener {
+    events: Vec<Told>,
+    sessions: Vec<(SessionId, i32)>,
+}
+
+impl Effects for Listener {
+    fn event(&mut self, event: Event<'_>) {
+        let Event { kind, path, acl, parent_acl, .. } = event;
+        self.events.push((kind, path.to_vec(), acl.to_vec(), parent_acl.to_vec()));
+    }
+    fn session_opened(&mut self, session: SessionId, timeout_ms: i32) {
+        self.sessions.push((session, timeout_ms));
+    }
+    fn session_closed(&mut self, session: SessionId) {
+        self.sessions.push((session, 0));
+    }
+}
+
+/// An entry of session 7.
+fn entry(zxid: i64, op: Op, record: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (client, zxid) = (SessionId(7), Zxid(zxid));
+    TxnHeader { client, cxid: 1, zxid, time_ms: 1, op: op.number() }.write(&mut out);
+    record(&mut out);
+    out
+}
+
+fn create(zxid: i64, path: &'static [u8], acl: AclList<'_>) -> Vec<u8> {
+    let txn = CreateTxn { path, data: None, acl, ephemeral: false, parent_cversion: -1 };
+    entry(zxid, Op::Create, |out| txn.write(out))
+}
+
+fn delete(zxid: i64, path: &'static [u8]) -> Vec<u8> {
+    entry(zxid, Op::Delete, |out| DeleteTxn { path }.write(out))
+}
+
+#[test]
+fn an_event_carries_the_acls_of_that_moment_unless_anybody_may_read() {
+    const LOCKED: &[u8] = b"\0\0\0\x01\0\0\0\x1f\0\0\0\x06digest\0\0\0\x03u:x";
+    let locked = AclList::decode(LOCKED).expect("a list");
+    let mut state = state();
+    let mut told = Listener::default();
+    apply(&mut state, &create(1, b"/a", AclList::read_only()), &mut told);
+    apply(&mut state, &create(2, b"/l", locked), &mut told);
+    apply(&mut state, &create(3, b"/l/x", AclList::open()), &mut told);
+    let set = SetDataTxn { path: b"/l", data: None, version: 1 };
+    apply(&mut state, &entry(4, Op::SetData, |out| set.write(out)), &mut told);
+    apply(&mut state, &delete(5, b"/l/x"), &mut told);
+    let acl = SetAclTxn { path: b"/l", acl: AclList::open(), version: 1 };
+    apply(&mut state, &entry(6, Op::SetAcl, |out| acl.write(out)), &mut told);
+    apply(&mut state, &delete(7, b"/l"), &mut told);
+    let (created, deleted, changed) =
+        (EventType::NodeCreated, EventType::NodeDeleted, EventType::NodeDataChanged);
+    let row = |kind, path: &[u8], acl: &[u8], parent: &[u8]| -> Told {
+        (kind, path.to_vec(), acl.to_vec(), parent.to_vec())
+    };
+    let expected = [
+        row(created, b"/a", b"", b""),
+        row(created, b"/l", LOCKED, b""),
+        row(created, b"/l/x", b"", LOCKED),
+        row(changed, b"/l", LOCKED, b""),
+        row(deleted, b"/l/x", b"", LOCKED),
+        row(deleted, b"/l", b"", b""),
+    ];
+    assert_eq!(told.events, expected);
+}
+
+#[test]
+fn sessions_are_told_when_they_begin_and_when_their_ephemerals_have_gone() {
+    let mut state = state();
+    let mut told = Listener::default();
+    let open = CreateSessionTxn { timeout_ms: 4000 };
+    apply(&mut state, &entry(1, Op::CreateSession, |out| open.encode(out)), &mut told);
+    let (data, acl) = (None, AclList::open());
+    let txn = CreateTxn { path: b"/e", data, acl, ephemeral: true, parent_cversion: 1 };
+    apply(&mut state, &entry(2, Op::Create, |out| txn.write(out)), &mut told);
+    // As a server without closeSessionTxn.enabled writes it: no record.
+    apply(&mut state, &entry(3, Op::CloseSession, |_| {}), &mut told);
+    assert_eq!(told.sessions, [(SessionId(7), 4000), (SessionId(7), 0)]);
+    assert_eq!(told.events.last().map(|it| it.0), Some(EventType::NodeDeleted));
+    assert_eq!(state.tree().look(|it| it.find(b"/e")), None);
+}
+
+#[test]
+fn what_was_done_before_is_an_outcome_and_no_fault() {
+    let mut state = state();
+    let mut told = Listener::default();
+    apply(&mut state, &create(1, b"/a", AclList::open()), &mut told);
+    let again = apply(&mut state, &create(2, b"/a", AclList::read_only()), &mut told);
+    assert_eq!(again.code, Code::NodeExists);
+    let znode = state.tree().look(|it| it.find(b"/a")).expect("it is there");
+    let mut acl = Vec::new();
+    let id = state.tree().look(|it| it.acl(znode));
+    state.tree().look(|it| it.encode_acl(id, &mut acl));
+    assert_eq!(AclList::decode(&acl), Ok(AclList::read_only()));
+    let root = state.tree().look(TreeView::root);
+    let stat = state.tree().look(|it| it.stat(root));
+    assert_eq!((stat.cversion, stat.pzxid), (2, 2));
+    let gone = apply(&mut state, &delete(3, b"/none"), &mut told);
+    assert_eq!(gone.code, Code::NoNode);
+    assert_eq!(state.tree().look(|it| it.stat(root)).pzxid, 3);
+    assert_eq!(told.events.len(), 1);
+}
+
+#[test]
+fn an_entry_that_is_none_or_comes_late_is_refused() {
+    let refused = |entry: &[u8]| {
+        let mut state = state();
+        apply(&mut state, &create(4, b"/a", AclList::open()), &mut Listener::default());
+        apply(&mut state, &create(5, b"/a/b", AclList::open()), &mut Listener::default());
+        state.begin();
+        state.apply(entry, &mut Listener::default()).expect_err("it is refused")
+    };
+    let zxid = Zxid(6);
+    let check = entry(6, Op::Check, |out| out.extend([0; 12]));
+    assert_eq!(refused(&check), ApplyError::Type { zxid, op: 13 });
+    let read = entry(6, Op::GetData, |out| out.extend([0; 12]));
+    assert_eq!(refused(&read), ApplyError::Type { zxid, op: 4 });
+    let last = Zxid(5);
+    assert_eq!(refused(&delete(5, b"/a/b")), ApplyError::Order { zxid: last, last });
+    assert_eq!(refused(&delete(6, b"/a")), ApplyError::Children { zxid, count: 1 });
+    assert!(matches!(refused(&delete(6, b"/a/b")[..38]), ApplyError::Decode { .. }));
+    assert!(matches!(refused(&[1, 2, 3]), ApplyError::Decode { .. }));
+    let mut other = delete(6, b"/a/b");
+    TxnDigest { version: 2, tree: 1 }.write(&mut other);
+    assert!(matches!(refused(&other), ApplyError::Digest { expected: 1, .. }));
+    let ttl = CreateTtlTxn {
+        path: b"/t",
+        data: None,
+        acl: AclList::open(),
+        parent_cversion: 1,
+        ttl_ms: -1,
+    };
+    let ttl = entry(6, Op::CreateTtl, |out| ttl.write(out));
+    assert_eq!(refused(&ttl), ApplyError::Number { zxid, number: -1 });
 }
