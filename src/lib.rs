@@ -6,6 +6,7 @@ pub mod config;
 mod control;
 pub mod exit_code;
 mod images;
+pub mod inspect;
 pub mod pipeline;
 mod pipeline_shard;
 mod reader;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Server(args) => ringkeeper::server::run(&args),
-        Command::Inspect(_) => ringkeeper::exit_code::ExitCode::UnexpectedError,
+        Command::Inspect(args) => ringkeeper::inspect::run(&args),
     };
     done.into()
 }

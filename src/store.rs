@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 /// A directory under the configured one, so that ZooKeeper's `version-2` stays alone.
-const DIR: &str = "ringkeeper-1";
+pub(crate) const DIR: &str = "ringkeeper-1";
 
 /// The data cannot be had.
 #[derive(Debug, thiserror::Error)]

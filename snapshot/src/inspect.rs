@@ -7,11 +7,13 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use jute::Zxid;
 use zerocopy::IntoBytes as _;
 
 use crate::disk::{blocks, list, open_direct, path};
 use crate::format::{FileName, ImageHeader, PAGE_LEN};
-use crate::load::{Fault, read_frame, verify as verify_pages};
+use crate::load::{Fault, load_one, read_frame, verify as verify_pages};
+use crate::region::Region;
 
 /// An image does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +41,34 @@ pub fn verify(path: &Path) -> Result<ImageHeader, InspectError> {
     read(path).map_err(failed)
 }
 
-fn read(path: &Path) -> Result<ImageHeader, Fault> {
-    let name = path.file_name().and_then(|it| it.to_str()).and_then(FileName::parse);
-    let Some(FileName::Image(zxid)) = name else {
-        return Err(io::Error::from(io::ErrorKind::InvalidFilename).into());
+/// Loads an image into a region of its own, of `len_min` bytes or what it needs, and verifies every checksum.
+///
+/// # Errors
+/// [`InspectError`] names the first thing that is wrong.
+pub fn open(path: &Path, len_min: usize) -> Result<(Region, ImageHeader), InspectError> {
+    let failed = |fault| InspectError { path: path.to_path_buf(), fault };
+    let load = || -> Result<_, Fault> {
+        let zxid = zxid_of(path)?;
+        let file = open_direct(OpenOptions::new().read(true), path)?;
+        let (header, _) = read_frame(&file, zxid)?;
+        let mut region = Region::reserve(len_min.max(header.page_count as usize * PAGE_LEN))?;
+        let header = load_one(path, zxid, region.bytes_mut())?;
+        Ok((region, header))
     };
+    load().map_err(failed)
+}
+
+fn zxid_of(path: &Path) -> Result<Zxid, Fault> {
+    match path.file_name().and_then(|it| it.to_str()).and_then(FileName::parse) {
+        Some(FileName::Image(zxid)) => Ok(zxid),
+        Some(FileName::Unfinished(_)) | None => {
+            Err(io::Error::from(io::ErrorKind::InvalidFilename).into())
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<ImageHeader, Fault> {
+    let zxid = zxid_of(path)?;
     let file = open_direct(OpenOptions::new().read(true), path)?;
     let (header, checksums) = read_frame(&file, zxid)?;
     let mut chunk = blocks(CHUNK_PAGES);

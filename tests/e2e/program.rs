@@ -202,25 +202,73 @@ fn help() -> anyhow::Result<()> {
 }
 
 fn inspect() -> anyhow::Result<()> {
-    let mut server = Server::start("")?;
+    let mut server = Server::start("snapCount=20\n")?;
     let mut client = Client::connect(server.address())?;
-    for number in 0..50 {
+    for number in 0..200 {
         let path = format!("/inspected{number}");
-        let reply = client.ask(op::CREATE, &Body::default().create(&path, b"x", 0))?;
+        let reply = client.ask(op::CREATE, &Body::default().create(&path, b"some text", 0))?;
         ensure!(reply.err == 0, "create: {}", reply.err);
     }
-    let look = |args: &[&str]| -> anyhow::Result<Output> {
-        Ok(Command::new(binary())
-            .arg("inspect")
-            .args(args)
-            .arg(server.dir().join("data"))
-            .output()?)
-    };
-    let output = look(&[])?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "inspect ends with {}\n{text}{errors}", output.status);
-    ensure!(!text.trim().is_empty(), "inspect says nothing");
+    let multi = Body::default().part(op::CREATE).create("/inspected0/kid", b"", 1).end();
+    let reply = client.ask(op::MULTI, &multi)?;
+    ensure!(reply.err == 0, "multi: {}", reply.err);
+    let data = server.dir().join("data");
+    // While it runs.
+    shows(&data, &["list"], &["segment ", "first_zxid=0x1 "])?;
+    shows(&data, &["verify"], &["segment ", "state=", "whole"])?;
+    let created = [
+        "op=createSession",
+        "op=create path=/inspected7 length=9 data=\"some text\" acl=world:anyone:rwcda",
+    ];
+    shows(&data, &["transactions"], &created)?;
+    shows(&data, &["transactions"], &["op=multi ops=1", "part ", "ephemeral=yes"])?;
+    shows(
+        &data,
+        &["transactions", "--json", "--path", "/inspected7"],
+        &["\"path\":\"/inspected7\""],
+    )?;
+    let one = shows(&data, &["transactions", "--zxids", "0x5"], &["zxid=0x5 "])?;
+    ensure!(one.lines().count() == 1, "one transaction is\n{one}");
     server.stop()?;
+    server.begin()?;
+    shows(&data, &["verify"], &["snapshot ", "state=whole"])?;
+    let znodes = ["znode path=/ ", "znode path=/inspected3 ", "znode path=/zookeeper/config "];
+    shows(&data, &["znodes"], &znodes)?;
+    shows(&data, &["znodes", "--json"], &["{\"kind\":\"znode\",\"path\":\"/inspected3\""])?;
+    // Damaged: said, with an exit code.
+    server.stop()?;
+    let ours = data.join("ringkeeper-1");
+    let mut images: Vec<_> =
+        fs::read_dir(&ours)?.map(|it| Ok(it?.path())).collect::<std::io::Result<_>>()?;
+    images.retain(|it| it.to_string_lossy().contains("image."));
+    images.sort();
+    let image = images.last().context("an image was written")?;
+    let mut bytes = fs::read(image)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(image, bytes)?;
+    let output = look(&data, &["verify"])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.code() == Some(3) && said.contains("state=damaged"),
+        "{}\n{said}",
+        output.status
+    );
     Ok(())
+}
+
+fn look(data: &Path, args: &[&str]) -> anyhow::Result<Output> {
+    Ok(Command::new(binary()).arg("inspect").arg(data).args(args).output()?)
+}
+
+/// `inspect` succeeds and says each of these.
+fn shows(data: &Path, args: &[&str], words: &[&str]) -> anyhow::Result<String> {
+    let output = look(data, args)?;
+    let said = String::from_utf8(output.stdout)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "inspect {args:?}: {}\n{said}{errors}", output.status);
+    for word in words {
+        ensure!(said.contains(word), "inspect {args:?} does not say `{word}`\n{said}");
+    }
+    Ok(said)
 }
