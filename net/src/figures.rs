@@ -191,11 +191,11 @@ figures! {
         packets_received: u64,
         /// Frames sent: replies, events and answers to four-letter words.
         packets_sent: u64,
-        /// Bytes received, without the four of each frame's length.
+        /// Bytes received: frames with their lengths, four-letter words.
         bytes_received_count: u64,
-        /// Bytes of replies.
+        /// Bytes of replies, without the four of each length.
         response_bytes: u64,
-        /// Bytes of events.
+        /// Bytes of events, the same way.
         watch_bytes: u64,
         /// Sizes of replies.
         client_response_size: Sizes,
@@ -233,13 +233,13 @@ figures! {
         throttled_ops: u64,
         /// Requests refused for the bytes of large ones in flight.
         large_requests_rejected: u64,
-        /// Watches that fired per znode created.
+        /// Watches that fired per znode created, where one did.
         node_created_watch_count: Summary,
-        /// Watches that fired per znode deleted.
+        /// The same per znode deleted.
         node_deleted_watch_count: Summary,
-        /// Watches that fired per znode changed.
+        /// The same per znode changed.
         node_changed_watch_count: Summary,
-        /// Watches that fired per list of children changed.
+        /// The same per list of children changed.
         node_children_watch_count: Summary,
     }
 }

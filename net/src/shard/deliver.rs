@@ -86,13 +86,17 @@ impl<T: Tree> Shard<T> {
                 deaf.push(conn);
             }
         });
-        match kind {
-            EventType::NodeCreated => figures.node_created_watch_count.add(fired[0]),
-            EventType::NodeDeleted => figures.node_deleted_watch_count.add(fired[0]),
-            EventType::NodeDataChanged => figures.node_changed_watch_count.add(fired[0]),
-            EventType::None | EventType::NodeChildrenChanged => {}
+        let counted = match kind {
+            EventType::NodeCreated => Some(&mut figures.node_created_watch_count),
+            EventType::NodeDeleted => Some(&mut figures.node_deleted_watch_count),
+            EventType::NodeDataChanged => Some(&mut figures.node_changed_watch_count),
+            EventType::None | EventType::NodeChildrenChanged => None,
+        };
+        // A znode that nobody watches is not counted.
+        if let Some(counted) = counted.filter(|_| 0 < fired[0]) {
+            counted.add(fired[0]);
         }
-        if matches!(kind, EventType::NodeCreated | EventType::NodeDeleted) {
+        if 0 < fired[1] {
             figures.node_children_watch_count.add(fired[1]);
         }
         for conn in deaf {

@@ -5,6 +5,7 @@
 use jute::{ConnectRequest, ConnectResponse, Field as _, Record as _, SessionId};
 
 use super::connection::Stage;
+use super::frame::LENGTH_LEN;
 use super::{Notice, Output, Shard, Tree};
 use crate::admission::Handshake;
 use crate::message::{ConnId, ForwardItem};
@@ -24,6 +25,7 @@ impl<T: Tree> Shard<T> {
                 Opening::Word(word) => return self.word(conn, word, &input[4..]),
                 Opening::Refused(word) => {
                     self.figures.packets_received += 1;
+                    self.figures.bytes_received_count += LENGTH_LEN as u64;
                     self.answer(conn, refusal(word).as_bytes());
                     return 0;
                 }
@@ -61,7 +63,10 @@ impl<T: Tree> Shard<T> {
         let mut argument = [0; TRACE_MASK_LEN];
         argument[..given.len()].copy_from_slice(given);
         connection.stage = Stage::Word;
+        connection.counts.received += 1;
         self.figures.packets_received += 1;
+        // A word is as long as a length.
+        self.figures.bytes_received_count += LENGTH_LEN as u64;
         self.outputs.push_back(Output::Word { conn, word, argument });
         4 + given.len()
     }
@@ -75,6 +80,7 @@ impl<T: Tree> Shard<T> {
         };
         connection.counts.received += 1;
         self.figures.packets_received += 1;
+        self.figures.bytes_received_count += (LENGTH_LEN + body.len()) as u64;
         self.figures.connection_request_count += 1;
         self.figures.connection_revalidate_count += u64::from(request.session != SessionId::NONE);
         self.figures.connection_token_deficit.add(self.admission.deficit());

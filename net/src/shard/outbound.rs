@@ -15,7 +15,7 @@ pub(crate) struct Outbound {
     pool: Vec<Vec<u8>>,
     /// Unsent bytes of all connections and bytes of their unfinished requests.
     pub(crate) buffered: usize,
-    /// Bytes of the frame written last.
+    /// Bytes of the frame written last, without the four of its length.
     pub(crate) last_len: usize,
 }
 
@@ -155,7 +155,7 @@ impl Outbound {
 
     fn added(&mut self, conn: ConnId, connection: &mut Connection, len: usize) {
         self.buffered += len;
-        self.last_len = len;
+        self.last_len = len.saturating_sub(LENGTH_LEN);
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push(conn);

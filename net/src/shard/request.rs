@@ -156,7 +156,7 @@ impl<T: Tree> Shard<T> {
         connection.skip = len - head.len();
         connection.counts.received += 1;
         self.figures.packets_received += 1;
-        self.figures.bytes_received_count += len as u64;
+        self.figures.bytes_received_count += (LENGTH_LEN + len) as u64;
         let request = Request { conn, xid: header.xid, op, body: &[], started_ms: now_ms };
         self.refuse(request, Refused::Answer(OVERSIZE_CODE));
         LENGTH_LEN + head.len()
@@ -171,7 +171,7 @@ impl<T: Tree> Shard<T> {
         };
         connection.counts.received += 1;
         self.figures.packets_received += 1;
-        self.figures.bytes_received_count += record.len() as u64;
+        self.figures.bytes_received_count += (LENGTH_LEN + record.len()) as u64;
         let (xid, body) = (header.xid, &record[HEADER_LEN..]);
         let op = Op::from_number(header.op);
         if !matches!(op, Some(Op::Auth | Op::Sasl)) && !self.settings.auth.lets_in(&connection.auth)

@@ -1,5 +1,6 @@
 //! Rules of the session shard: bytes in, bytes out.
 
+mod figures;
 mod handshake;
 mod limits;
 mod order;
