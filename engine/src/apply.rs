@@ -14,8 +14,8 @@ mod znodes;
 use alloc::vec::Vec;
 
 use jute::{
-    Code, DecodeError, ErrorTxn, EventType, Field as _, MultiHeader, MultiTxn, Op, Reader,
-    Record as _, SessionId, TxnDigest, TxnHeader, Zxid,
+    Code, DecodeError, ErrorTxn, EventType, Field as _, MultiHeader, MultiTxn, Op, PathError,
+    Reader, Record as _, SessionId, TxnDigest, TxnHeader, Zxid,
 };
 
 use crate::arena::Full;
@@ -103,6 +103,14 @@ pub enum ApplyError {
         /// The number.
         number: i64,
     },
+    /// It creates a znode where none can be.
+    #[error("transaction {zxid} creates a znode: {error}")]
+    Path {
+        /// Which.
+        zxid: Zxid,
+        /// Why none can be there.
+        error: PathError,
+    },
     /// It does not come after what the tree holds.
     #[error("transaction {zxid} after {last}")]
     Order {
@@ -146,6 +154,7 @@ enum Stop {
     Decode(DecodeError),
     Type(i32),
     Number(i64),
+    Path(PathError),
     Children(u32),
     /// There is no room.
     Full,
@@ -154,6 +163,12 @@ enum Stop {
 impl From<DecodeError> for Stop {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)
+    }
+}
+
+impl From<PathError> for Stop {
+    fn from(error: PathError) -> Self {
+        Self::Path(error)
     }
 }
 
@@ -170,6 +185,7 @@ impl Stop {
             Self::Decode(error) => ApplyError::Decode { zxid, error },
             Self::Type(op) => ApplyError::Type { zxid, op },
             Self::Number(number) => ApplyError::Number { zxid, number },
+            Self::Path(error) => ApplyError::Path { zxid, error },
             Self::Children(count) => ApplyError::Children { zxid, count },
             Self::Full => ApplyError::Full { zxid },
         }

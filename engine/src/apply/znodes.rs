@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use jute::{
     AclEntry, AclList, Code, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, EventType,
-    Field as _, Op, Perms, Reader, SetAclTxn, SetDataTxn, parent,
+    Field as _, Op, Path, Perms, Reader, SetAclTxn, SetDataTxn, parent,
 };
 
 use super::{Apply, Effects, Event, Stop};
@@ -27,6 +27,8 @@ impl<E: Effects> Apply<'_, E> {
     pub(super) fn create(&mut self, op: Op, reader: &mut Reader<'_>) -> Result<(), Stop> {
         let creation = self.creation(op, reader)?;
         let Creation { path, data, acl, parent_cversion, owner } = creation;
+        // What is made where none can be would never be found again.
+        Path::parse(path)?;
         let znode = self.find_parent(path)?;
         if let Some(there) = self.state.tree.look(|it| it.find(path)) {
             self.adopt(op, there, znode, &creation)?;
@@ -215,4 +217,34 @@ fn lets_anyone_read(entry: AclEntry<'_>) -> bool {
     entry.perms.any(Perms::READ)
         && entry.scheme == Some(b"world".as_slice())
         && entry.id == Some(b"anyone".as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use jute::{AclList, CreateTxn, Op, Record as _, SessionId, TxnHeader, Zxid};
+
+    use crate::apply::{ApplyError, Replay};
+    use crate::arena::Memory;
+    use crate::state::State;
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_log_that_creates_a_znode_where_none_can_be_is_refused() {
+        let tree = Tree::format(Memory::leaked(Memory::WORDS_MIN), [1, 2]).unwrap();
+        let mut state = State::new(tree);
+        for (number, path) in (1..).zip([b"//".as_slice(), b"/a/", b"a", b"", b"/a\0"]) {
+            let (client, zxid) = (SessionId(1), Zxid(number));
+            let mut entry = Vec::new();
+            TxnHeader { client, cxid: 1, zxid, time_ms: 1, op: Op::Create.number() }
+                .encode(&mut entry);
+            let (data, acl) = (None, AclList::open());
+            CreateTxn { path, data, acl, ephemeral: true, parent_cversion: 1 }.encode(&mut entry);
+            state.begin();
+            let applied = state.apply(&entry, &mut Replay);
+            state.commit(zxid);
+            assert!(matches!(applied, Err(ApplyError::Path { .. })), "{path:?}: {applied:?}");
+        }
+    }
 }
