@@ -5,16 +5,18 @@
 //!
 //! Absent here: the fuzzer itself.
 
+mod client;
 mod disk;
 mod memory;
 mod records;
 mod seeds;
-mod server;
 mod text;
+mod txn;
 
+pub use client::client;
 pub use disk::{image, segment};
 pub use memory::bounded;
 pub use records::{acl, connect, multi, reply, request};
 pub use seeds::{Seed, seeds};
-pub use server::{client, entry, txn};
 pub use text::{word, zoo_cfg};
+pub use txn::{entry, txn};

@@ -6,16 +6,14 @@ use std::{fs, io};
 
 use engine::arena::Memory;
 use engine::auth::AuthIds;
-use engine::prep::Request;
 use jute::{
     ConnectRequest, CreateSessionTxn, Field as _, Op, Reader, RequestHeader, SessionId, Xid, Zxid,
 };
-use net::message::Deliver;
 use net::words::Word;
 use ringkeeper::config::KEYS;
 use snapshot::format::{ImageHeader, Label, PAGE_LEN};
 
-use crate::server::{Server, Sink};
+use crate::txn::Server;
 
 /// An input for a target.
 #[derive(Debug)]
@@ -85,6 +83,7 @@ fn client(op: Op, body: &[u8]) -> Seed {
     RequestHeader { xid: Xid(1), op: op.number() }.write(&mut asked);
     asked.extend_from_slice(body);
     let mut bytes = Vec::new();
+    // Each piece is handed over, and its batch durable, before the next.
     for (who, frame) in [(0, &hello), (1, &hello), (0, &asked), (1, &asked)] {
         let mut piece = (frame.len() as u32).to_be_bytes().to_vec();
         piece.extend_from_slice(frame);
@@ -112,11 +111,11 @@ fn history() -> Seed {
         (Op::CloseSession, b""),
     ];
     for (op, body) in steps {
-        let request = Request { session: SessionId(1), cxid: Xid(1), op, body, auth: &auth };
-        let (_, entry) = server.ask(&request, &mut Sink::new(&mut Deliver::default()));
-        let entry = entry.unwrap_or_default();
+        server.ask(op, SessionId(1), body, &auth);
+    }
+    for entry in server.apply() {
         bytes.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(&entry);
+        bytes.extend_from_slice(entry);
     }
     Seed { target: "entry", bytes }
 }
