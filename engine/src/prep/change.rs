@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use jute::{
     AclList, CheckVersionRequest, CheckVersionTxn, Code, CreateRequest, CreateTtlRequest,
-    DecodeError, DeleteRequest, DeleteTxn, Field as _, Op, Path, PathRequest, Perms,
-    ReconfigRequest, Record as _, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn,
+    DecodeError, DeleteRequest, DeleteTxn, Field as _, Op, Path, PathRequest, Perms, Reader,
+    ReconfigRequest, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn,
 };
 
 use super::create::Creation;
@@ -30,25 +30,30 @@ pub(super) enum Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// Reads the record that `op` names.
+    /// Reads the record that `op` names from the start of `body`.
     pub(super) fn decode(op: Op, body: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::read(op, &mut Reader::new(body))
+    }
+
+    /// Reads the record that `op` names.
+    pub(super) fn read(op: Op, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(match op {
             Op::Create | Op::Create2 | Op::CreateContainer => {
-                let CreateRequest { path, data, acl, flags } = CreateRequest::decode(body)?;
+                let CreateRequest { path, data, acl, flags } = CreateRequest::read(reader)?;
                 Self::Create(Creation { op, path, data, acl, flags, ttl_ms: -1 })
             }
             Op::CreateTtl => {
                 let CreateTtlRequest { path, data, acl, flags, ttl_ms } =
-                    CreateTtlRequest::decode(body)?;
+                    CreateTtlRequest::read(reader)?;
                 Self::Create(Creation { op, path, data, acl, flags, ttl_ms })
             }
-            Op::Delete => Self::Delete(DeleteRequest::decode(body)?),
-            Op::DeleteContainer => Self::DeleteContainer(PathRequest::decode(body)?),
-            Op::SetData => Self::SetData(SetDataRequest::decode(body)?),
-            Op::SetAcl => Self::SetAcl(SetAclRequest::decode(body)?),
-            Op::Check => Self::Check(CheckVersionRequest::decode(body)?),
+            Op::Delete => Self::Delete(DeleteRequest::read(reader)?),
+            Op::DeleteContainer => Self::DeleteContainer(PathRequest::read(reader)?),
+            Op::SetData => Self::SetData(SetDataRequest::read(reader)?),
+            Op::SetAcl => Self::SetAcl(SetAclRequest::read(reader)?),
+            Op::Check => Self::Check(CheckVersionRequest::read(reader)?),
             Op::Reconfig => {
-                ReconfigRequest::decode(body)?;
+                ReconfigRequest::read(reader)?;
                 Self::Reconfig
             }
             _ => return Err(DecodeError::Op { op: op.number() }),

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use jute::{Code, CreateMode, ErrorTxn, Field as _, MultiOps, Op};
+use jute::{Code, CreateMode, ErrorTxn, Field as _, MultiHeader, Op, PathWatchRequest, Reader};
 
 use super::change::Change;
 use super::create::Creation;
-use super::{Ask, Prep, Room, marshalling};
+use super::{Ask, Prep, Room};
 
 impl Prep {
     /// One transaction of all ops. If an op fails it holds what the ops before would have done, the code, and
@@ -73,29 +73,56 @@ impl Prep {
 /// The ops with the types that their transactions have; `None` for what the reference fails as a whole.
 ///
 /// # Errors
-/// What it fails as a whole before it takes a zxid: a create without an ACL.
+/// What it fails as a whole before it takes a zxid: a create without an ACL that is met before any other fault.
 fn changes(body: &[u8]) -> Result<Option<Vec<(Op, Change<'_>)>>, Code> {
-    let Ok(ops) = MultiOps::decode(body) else { return Ok(None) };
-    if ops.is_read() {
-        return Ok(None);
-    }
-    let mut changes = Vec::with_capacity(ops.len());
-    for (op, record) in ops {
-        let mut change = Change::decode(op, record).map_err(marshalling)?;
+    let mut reader = Reader::new(body);
+    let mut changes = Vec::new();
+    // Ops that have no path, and ops that only multiRead may hold, fail the request when all of it has been read.
+    let (mut pathless, mut reads) = (0, 0);
+    loop {
+        let Ok(header) = MultiHeader::read(&mut reader) else { return Ok(None) };
+        if header.done {
+            break;
+        }
+        let op = match Op::from_number(header.op) {
+            Some(Op::GetData | Op::GetChildren) => {
+                if !changes.is_empty() || PathWatchRequest::read(&mut reader).is_err() {
+                    return Ok(None);
+                }
+                reads += 1;
+                continue;
+            }
+            Some(
+                op @ (Op::Create
+                | Op::Create2
+                | Op::CreateContainer
+                | Op::CreateTtl
+                | Op::Delete
+                | Op::SetData
+                | Op::Check),
+            ) => op,
+            _ => return Ok(None),
+        };
+        let Ok(mut change) = Change::read(op, &mut reader) else { return Ok(None) };
         let mut op = op;
         if let Change::Create(creation) = &mut change {
-            let null_acl = creation.acl.is_null() && op != Op::CreateTtl;
-            if null_acl {
-                return Err(Code::MarshallingError);
+            match CreateMode::from_flags(creation.flags) {
+                _ if op == Op::CreateTtl => {}
+                None => return Ok(None),
+                Some(_) if creation.acl.is_null() => return Err(Code::MarshallingError),
+                // Only createTTL has a TTL to give.
+                Some(mode) if mode.is_ttl() => return Ok(None),
+                Some(_) => {}
             }
             op = retyped(creation);
         }
-        if change.path().is_none() {
+        if reads != 0 {
             return Ok(None);
         }
+        pathless += usize::from(change.path().is_none());
         changes.push((op, change));
     }
-    Ok(Some(changes))
+    Ok((pathless == 0 && reads == 0).then_some(changes))
 }
 
 /// In a multi, the flags decide with the op which transaction a create becomes. Source: `Op.Create.getOpcode`.
