@@ -7,7 +7,8 @@ use std::{fs, io};
 use engine::arena::Memory;
 use engine::auth::AuthIds;
 use jute::{
-    ConnectRequest, CreateSessionTxn, Field as _, Op, Reader, RequestHeader, SessionId, Xid, Zxid,
+    ConnectRequest, CreateSessionTxn, Field as _, Op, Reader, RequestHeader, SessionId, TxnHeader,
+    Xid, Zxid,
 };
 use net::words::Word;
 use ringkeeper::config::KEYS;
@@ -59,7 +60,7 @@ pub fn seeds(golden: &Path) -> io::Result<Vec<Seed>> {
     seeds.push(history());
     seeds.extend(Word::ALL.iter().map(|word| seed("word", &[word.name().as_bytes(), &[0; 8]])));
     seeds.extend(Word::ALL.iter().map(|word| seed("client", &[&[0, 4], word.name().as_bytes()])));
-    seeds.push(seed("segment", &[&[0, 9, 0, 1, 9, 1, 1, 0], b"\0\0\0\x04abcd\0\0\0\0"]));
+    seeds.push(segment());
     seeds.push(image());
     for key in KEYS {
         seeds.push(seed("zoo_cfg", &[key.name.as_bytes(), b"=", key.default.as_bytes()]));
@@ -118,6 +119,20 @@ fn history() -> Seed {
         bytes.extend_from_slice(entry);
     }
     Seed { target: "entry", bytes }
+}
+
+/// Two frames, of one record and of two. The bytes are those that [`crate::segment`] seals.
+fn segment() -> Seed {
+    let record = |zxid: i64, body: &[u8]| {
+        let mut record = (TxnHeader::LEN as u32 + body.len() as u32).to_be_bytes().to_vec();
+        let (client, zxid, op) = (SessionId(7), Zxid(zxid), Op::SetData.number());
+        TxnHeader { client, cxid: 1, zxid, time_ms: 1, op }.write(&mut record);
+        [record.as_slice(), body].concat()
+    };
+    // Each frame: its length in fours, less one; count; first zxid less the last before; last less first.
+    let one = record(10, b"x");
+    let two = [record(11, b"x"), record(12, b"")].concat();
+    seed("segment", &[&[0, 9, 0, 1], &[9, 1, 1, 0], &one, &[18, 2, 1, 1], &two])
 }
 
 /// Header, table and trailer of an image of the smallest region.
