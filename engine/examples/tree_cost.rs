@@ -104,6 +104,7 @@ fn reads(load: &Load) {
     let find = |i: usize| {
         black_box(tree.look(|it| it.find(paths[i].as_bytes())).expect("the znode"));
     };
+    timed("find, a few", n, || (0..n).for_each(|i| find(i % 64)));
     timed("find, in order", n, || (0..n).for_each(find));
     timed("find, at random", n, || shuffled(n).for_each(find));
     timed("find what is not there", n, || {
@@ -159,10 +160,26 @@ fn main() {
     timed("create", znodes, || paths.iter().for_each(|it| load.create(it, &data)));
     load.report_size();
     reads(&load);
+    timed("setData, a few", znodes, || (0..znodes).for_each(|i| load.set(i % 64, &data)));
     timed("setData, at random", znodes, || shuffled(znodes).for_each(|i| load.set(i, &data)));
     timed("setData, other length", znodes, || {
         shuffled(znodes).for_each(|i| load.set(i, &data[..50]));
     });
+    let mut source = None;
+    timed("beginning an image, for each znode", znodes, || {
+        source = Some(load.tree.begin_image());
+    });
+    timed("setData, at random, in an image", znodes, || {
+        for i in shuffled(znodes) {
+            load.set(i, &data);
+            let arena = load.tree.arena();
+            let spent: Vec<_> = arena.asides().collect();
+            for aside in spent {
+                arena.recycle(aside.words);
+            }
+        }
+    });
+    load.tree.arena().end_image();
     timed("delete", znodes, || {
         for (i, path) in paths.iter().enumerate() {
             let at = load.tree.look(|it| it.find(path.as_bytes())).expect("the znode");
