@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use engine::arena::{Aside, ImageSource, Page, PageState};
 use jute::Zxid;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::disk::{Block, FileTarget, blocks};
 use crate::format::{FileName, ImageHeader, Label, PAGE_LEN};
@@ -218,7 +218,7 @@ impl Worker {
                 Err(Halt::Cancelled) => Outcome::Cancelled,
                 Err(Halt::Failed(source)) => Outcome::Failed(ImageError { path, source }),
             };
-            info!(?outcome, "image");
+            debug!(?outcome, "image");
             if self.outcomes.send(outcome).is_err() {
                 return;
             }

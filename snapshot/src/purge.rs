@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jute::Zxid;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::disk::{list, path, sync_dir};
 use crate::format::FileName;
@@ -50,7 +50,7 @@ impl Purger {
             let path = path(&self.dir, FileName::Image(zxid));
             std::fs::remove_file(&path)?;
             self.whole.remove(&zxid);
-            info!(file = %path.display(), "image removed");
+            debug!(file = %path.display(), "image removed");
         }
         if !retention.remove.is_empty() {
             sync_dir(&self.dir)?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use jute::Zxid;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::disk;
 use crate::open::Options;
@@ -232,7 +232,7 @@ impl Worker {
                 std::fs::remove_file(&path)?;
                 disk::sync_dir(&self.dir)?;
             }
-            info!(segment = %path.display(), "released a log segment");
+            debug!(segment = %path.display(), "released a log segment");
             self.segments.remove(0);
         }
         Ok(())
