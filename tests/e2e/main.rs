@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod judge;
@@ -27,6 +29,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(zkcli::trials());
     trials.extend(bad_input::trials());
     trials.extend(program::trials());
+    trials.extend(differential::trials());
     trials.extend(durability::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

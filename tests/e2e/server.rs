@@ -69,9 +69,19 @@ impl Server {
         Ok(server)
     }
 
+    /// As [`Self::start`], of this kind.
+    pub(crate) fn of(kind: Kind, lines: &str) -> anyhow::Result<Self> {
+        let mut server = Self::prepare(kind, lines)?;
+        server.begin()?;
+        Ok(server)
+    }
+
     /// As [`Self::start`], without the start.
     pub(crate) fn configured(lines: &str) -> anyhow::Result<Self> {
-        let kind = Kind::chosen();
+        Self::prepare(Kind::chosen(), lines)
+    }
+
+    fn prepare(kind: Kind, lines: &str) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringkeeper-e2e-").tempdir()?;
         let port = free_port()?;
         let mut config = format!(

@@ -84,6 +84,10 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
+    pub(crate) fn byte(&mut self) -> io::Result<u8> {
+        Ok(self.take(1)?[0])
+    }
+
     pub(crate) fn int(&mut self) -> io::Result<i32> {
         Ok(i32::from_be_bytes(self.take(4)?.try_into().expect("four were taken")))
     }
