@@ -89,7 +89,7 @@ fn data(random: &mut Random) -> Option<Vec<u8>> {
 trait Jute {
     fn null_or(self, bytes: Option<&[u8]>) -> Self;
     fn path(self, path: &str) -> Self;
-    fn flag(self, flag: bool) -> Self;
+    fn flag(self, flag: u8) -> Self;
 }
 
 impl Jute for Body {
@@ -104,8 +104,8 @@ impl Jute for Body {
         self.buffer(path.as_bytes())
     }
 
-    fn flag(self, flag: bool) -> Self {
-        self.byte(u8::from(flag))
+    fn flag(self, flag: u8) -> Self {
+        self.byte(flag)
     }
 }
 
@@ -154,8 +154,12 @@ fn create(random: &mut Random, op: i32, path: &str) -> (Body, String) {
     let mut body = acl(random, Body::default().path(path).null_or(data.as_deref())).int(flags);
     let mut text = format!("create[{op}] {path} flags {flags}");
     if op == 21 {
-        let ttl =
+        let mut ttl =
             *random.pick(&[100_000_000, 100_000_000, 100_000_000, 0, -1, 1 << 40, (1 << 40) - 1]);
+        if (0..5).contains(&flags) {
+            // Without a TTL the reference makes of it what no server can apply; docs/wire.md.
+            ttl = ttl.max(0);
+        }
         body = body.long(ttl);
         text.push_str(&format!(" ttl {ttl}"));
     }
@@ -192,7 +196,7 @@ fn multi(random: &mut Random) -> (Body, String) {
             (13, Body::default().path(&at).int(version), format!("check {at} {version}"))
         } else if random.one_in(150) {
             let at = path(random);
-            (4, Body::default().path(&at).flag(false), format!("getData {at}"))
+            (4, Body::default().path(&at).flag(0), format!("getData {at}"))
         } else {
             write(random)
         };
@@ -208,7 +212,7 @@ fn multi_read(random: &mut Random) -> (Body, String) {
     let mut text = "multiRead".to_owned();
     for _ in 0..random.below(5) {
         let (op, at) = (*random.pick(&[4, 8]), path(random));
-        body = body.part(op).path(&at).flag(random.one_in(2));
+        body = body.part(op).path(&at).flag(u8::from(random.one_in(2)));
         text.push_str(&format!(" | {op} {at}"));
     }
     (body.end(), text)
@@ -228,9 +232,9 @@ fn plain(op: i32, body: Body, text: String) -> Request {
 }
 
 /// A read, or something about watches.
-fn read(random: &mut Random, zxid: i64) -> Request {
+fn read(random: &mut Random) -> Request {
     let at = path(random);
-    let watch = random.one_in(3);
+    let watch = u8::from(random.one_in(3));
     let watched = Body::default().path(&at).flag(watch);
     match random.below(16) {
         0 | 1 => plain(3, watched, format!("exists {at} {watch}")),
@@ -255,21 +259,28 @@ fn read(random: &mut Random, zxid: i64) -> Request {
             plain(22, body, text)
         }
         _ => {
-            let seen = zxid - i64::try_from(random.below(20)).expect("small");
-            let (op, tables) = if random.one_in(2) { (101, 3) } else { (105, 5) };
-            let mut body = Body::default().long(seen);
-            for _ in 0..tables {
-                body = paths(random, body);
-            }
-            Request { xid: Some(-8), ..plain(op, body, format!("setWatches[{op}] {seen}")) }
+            let (op, at) = (*random.pick(&[3, 4]), path(random));
+            plain(op, Body::default().path(&at).flag(1), format!("watch[{op}] {at}"))
         }
     }
 }
 
-/// What ends a connection, or changes who it is; alone in its batch.
-pub(super) fn rare(random: &mut Random) -> Request {
+/// A client that has come back sets its watches again, before it asks for anything else.
+fn set_watches(random: &mut Random, zxid: i64) -> Request {
+    let seen = zxid - i64::try_from(random.below(20)).expect("small");
+    let (op, tables) = if random.one_in(2) { (101, 3) } else { (105, 5) };
+    let mut body = Body::default().long(seen);
+    for _ in 0..tables {
+        body = paths(random, body);
+    }
+    Request { xid: Some(-8), ..plain(op, body, format!("setWatches[{op}] {seen}")) }
+}
+
+/// What ends a connection, or changes who it is, or begins one again; alone in its batch. `zxid` is about where the server is.
+pub(super) fn rare(random: &mut Random, zxid: i64) -> Request {
     let last = |op, body, text: &str| Request { last: true, ..plain(op, body, text.to_owned()) };
-    match random.below(9) {
+    match random.below(14) {
+        9..=13 => set_watches(random, zxid),
         0 => last(-11, Body::default(), "closeSession"),
         1 => last(13, Body::default().path("/a").int(-1), "a bare check"),
         2 => last(*random.pick(&[0, 10, 23, 99, 108, 1000, -2, -1]), Body::default(), "no such op"),
@@ -300,8 +311,8 @@ pub(super) fn rare(random: &mut Random) -> Request {
     }
 }
 
-/// The next request of the usual mix; `zxid` is about where the server is.
-pub(super) fn next(random: &mut Random, zxid: i64) -> Request {
+/// The next request of the usual mix.
+pub(super) fn next(random: &mut Random) -> Request {
     match random.below(20) {
         0..=7 => {
             let (op, body, text) = write(random);
@@ -316,6 +327,6 @@ pub(super) fn next(random: &mut Random, zxid: i64) -> Request {
             let body = acl(random, Body::default().path(&at)).int(version);
             plain(7, body, format!("setACL {at} {version}"))
         }
-        _ => read(random, zxid),
+        _ => read(random),
     }
 }

@@ -47,6 +47,8 @@ fn acl(fields: &mut Fields<'_>) -> io::Result<String> {
     for _ in 0..count.max(0) {
         all.push(format!("{}:{}:{}", fields.int()?, buffer(fields)?, buffer(fields)?));
     }
+    // What `auth` stands for comes in the order of a hash table there.
+    all.sort();
     Ok(format!("{count} {}", all.join(",")))
 }
 
@@ -69,9 +71,8 @@ fn multi(fields: &mut Fields<'_>, names: &Names, shift: i64) -> io::Result<Strin
 fn body(op: i32, fields: &mut Fields<'_>, names: &Names, shift: i64) -> io::Result<String> {
     Ok(match op {
         1 | 9 => buffer(fields)?,
-        15 | 19 | 21 => format!("{} {}", buffer(fields)?, stat(fields, names, shift)?),
+        4 | 15 | 16 | 19 | 21 => format!("{} {}", buffer(fields)?, stat(fields, names, shift)?),
         3 | 5 | 7 => stat(fields, names, shift)?,
-        4 | 16 => format!("{} {}", buffer(fields)?, stat(fields, names, shift)?),
         6 => format!("{} {}", acl(fields)?, stat(fields, names, shift)?),
         8 | 103 => strings(fields)?,
         12 => format!("{} {}", strings(fields)?, stat(fields, names, shift)?),
