@@ -51,23 +51,6 @@ impl<'a> MultiOps<'a> {
         Ok(Self { reader, count, reads: reads.unwrap_or(false) })
     }
 
-    /// The ops of a multi that [`MultiOps::decode`] refuses, up to where it does: an op that mixes is the last of them, one
-    /// that cannot be read is not.
-    pub fn before_the_fault(bytes: &'a [u8]) -> impl Iterator<Item = (Op, &'a [u8])> {
-        let mut walk = Self { reader: Reader::new(bytes), count: 0, reads: false };
-        let mut reads = None;
-        let mut mixed = false;
-        core::iter::from_fn(move || {
-            if mixed {
-                return None;
-            }
-            let (op, record) = walk.next()?;
-            let read = matches!(op, Op::GetData | Op::GetChildren);
-            mixed = *reads.get_or_insert(read) != read;
-            Some((op, record))
-        })
-    }
-
     /// How many ops.
     pub fn len(&self) -> usize {
         self.count
