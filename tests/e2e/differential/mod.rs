@@ -146,7 +146,7 @@ impl Run {
     fn batch(&mut self, random: &mut Random) -> anyhow::Result<()> {
         let at = random.below(CLIENTS);
         let mut batch = Vec::new();
-        let lone = random.one_in(12);
+        let lone = random.one_in(5);
         let count = if lone { 1 } else { 1 + random.below(30) };
         // Writes are about half of what is sent.
         let zxid = i64::try_from(self.sent / 2)?;
