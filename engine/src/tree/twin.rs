@@ -24,7 +24,7 @@ struct Entry {
 }
 
 /// The dull tree.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Twin {
     znodes: BTreeMap<Vec<u8>, Entry>,
     sessions: BTreeMap<SessionId, u32>,
@@ -91,11 +91,13 @@ struct Run {
     full: u32,
 }
 
+/// Words of a run's region.
+const WORDS: usize = 1 << 19;
 const SESSIONS: [SessionId; 4] = [SessionId(1), SessionId(-7), SessionId(1 << 60), SessionId(9)];
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let memory = Memory::leaked(1 << 19);
+        let memory = Memory::leaked(WORDS);
         let tree = Tree::format(memory, [seed, 2]).expect("a region of a good size");
         Self { tree, twin: Twin::new(), chance: Chance(seed), full: 0 }
     }
@@ -297,22 +299,44 @@ impl Run {
         }
         assert_eq!(ids, with_open);
         let room = self.tree.headroom();
-        assert_eq!(room.fresh + room.free + room.live + 2 * PAGE_WORDS as u64, 1 << 19);
+        assert_eq!(room.fresh + room.free + room.live + 2 * PAGE_WORDS as u64, WORDS as u64);
     }
 
-    /// Copies the region as a snapshot would, and goes on with the copy.
-    fn reopen(&mut self) {
+    /// Copies the region as a snapshot would, while operations go on, and gives the copy with its twin.
+    fn image(&mut self, steps_per_page: u32) -> (Tree, Twin) {
+        let twin = self.twin.clone();
         let source = self.tree.begin_image();
-        let memory = Memory::leaked(1 << 19);
+        let memory = Memory::leaked(WORDS);
+        let mut pages = BTreeMap::new();
         let mut page = [0; PAGE_WORDS];
         for number in 0..source.page_count() {
-            assert_eq!(source.page(number, &mut page), PageState::Copied);
-            let words = &memory.words[number as usize * PAGE_WORDS..][..PAGE_WORDS];
-            for (to, &from) in words.iter().zip(&page) {
-                to.store(from, Ordering::Relaxed);
+            (0..steps_per_page).for_each(|_| self.step());
+            pages.extend(self.tree.arena().asides().map(|it| (it.number, *it.words)));
+            match source.page(number, &mut page) {
+                PageState::Copied => assert!(pages.insert(number, page).is_none()),
+                PageState::Aside => assert!(pages.contains_key(&number)),
             }
         }
-        self.tree = Tree::open(memory).expect("an image of our own");
+        self.tree.arena().end_image();
+        assert_eq!(pages.len() as u64, source.page_count());
+        for (to, &from) in memory.words.iter().zip(pages.values().flatten()) {
+            to.store(from, Ordering::Relaxed);
+        }
+        (Tree::open(memory).expect("an image of our own"), twin)
+    }
+
+    /// Goes on with a copy.
+    fn reopen(&mut self) {
+        (self.tree, self.twin) = self.image(0);
+    }
+
+    /// An image that was overtaken by operations is the tree as it was, and serves as well.
+    fn compare_with_image(&mut self) {
+        let (tree, twin) = self.image(3);
+        let mut other = Self { tree, twin, chance: Chance(self.chance.next()), full: 0 };
+        other.compare();
+        (0..50).for_each(|_| other.step());
+        other.compare();
     }
 }
 
@@ -371,6 +395,10 @@ fn random_operations_leave_the_same_tree_as_maps() {
                 run.reopen();
                 run.compare();
             }
+            if round % 11 == 5 {
+                run.compare_with_image();
+                run.compare();
+            }
         }
     }
 }
@@ -378,7 +406,7 @@ fn random_operations_leave_the_same_tree_as_maps() {
 #[test]
 fn in_a_region_too_small_what_does_not_fit_changes_nothing() {
     let mut run = Run::new(77);
-    run.tree = Tree::format(Memory::leaked(1 << 19), [5, 6]).expect("a region of a good size");
+    run.tree = Tree::format(Memory::leaked(WORDS), [5, 6]).expect("a region of a good size");
     // Fill it up: only a few blocks of each size are left.
     run.tree.begin();
     while run.tree.arena().alloc(4 * PAGE_WORDS as u64).is_ok() {}
