@@ -265,9 +265,11 @@ impl Worker {
         if shared.stop.load(Ordering::Relaxed) {
             return;
         }
-        warn!(file = %unfinished.display(), %err, "preparing a log segment failed");
-        shared.lock().failed =
-            Some(err.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()));
+        let errno = err.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error());
+        // Tried again every second, said once.
+        if shared.lock().failed.replace(errno) != Some(errno) {
+            warn!(file = %unfinished.display(), %err, "preparing a log segment failed");
+        }
         shared.waker.wake();
     }
 
