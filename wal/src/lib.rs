@@ -16,6 +16,7 @@ pub mod append;
 pub mod batch;
 mod disk;
 pub mod frame;
+mod hold;
 pub mod inspect;
 mod log;
 mod open;

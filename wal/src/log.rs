@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::append::{Appender, Extent};
 use crate::batch::Batch;
 use crate::frame::{Chain, SegmentId};
+use crate::hold;
 use crate::open::{Direct, ForceSync, LogTail, Options};
 use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare};
 use crate::segment::FileName;
@@ -210,14 +211,19 @@ impl Sink {
         how.read(true).write(true).custom_flags(sync);
         if options.direct == Direct::IfPossible {
             match how.dma_open(path).await.map_err(plain) {
-                Ok(file) => return Ok(Self::Direct(file)),
+                Ok(file) => {
+                    hold::hold(&file)?;
+                    return Ok(Self::Direct(file));
+                }
                 Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
                     warn!(file = %path.display(), "this file system takes no direct I/O: the log goes through the page cache");
                 }
                 Err(err) => return Err(err),
             }
         }
-        how.buffered_open(path).await.map(Self::Buffered).map_err(plain)
+        let file = how.buffered_open(path).await.map_err(plain)?;
+        hold::hold(&file)?;
+        Ok(Self::Buffered(file))
     }
 
     async fn write_at(

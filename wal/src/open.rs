@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::disk;
 use crate::frame::BLOCK;
+use crate::hold;
 use crate::preparer::{DiskSpace, Preparer, Releaser, Spare};
 use crate::purge;
 use crate::replay::{Damage, End, Outcome, Place, Replayer, Verdict, begun_spare};
@@ -92,6 +93,16 @@ pub enum OpenError<E> {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// Somebody holds a file of the log, and did not let go.
+    #[error(
+        "{path}: held for more than {patience} s: a write of a killed server is on its way to a disk that does not answer, or \
+         another program has locked the file. `lslocks` names a program; once the disk answers, start again",
+        path = .path.display(), patience = hold::PATIENCE.as_secs()
+    )]
+    Held {
+        /// Which.
+        path: PathBuf,
     },
     /// Acknowledged transactions may be gone.
     #[error(
@@ -220,6 +231,12 @@ impl Files {
         names.sort_unstable();
         for name in names {
             let path = dir.join(name.to_string());
+            if hold::wait(&path, hold::PATIENCE)
+                .map_err(at("looking whether the file is held", &path))?
+                == hold::Waited::Held
+            {
+                return Err(OpenError::Held { path });
+            }
             match name {
                 FileName::Log(first_zxid) => files.segments.push(first_zxid),
                 FileName::Spare(number) => {

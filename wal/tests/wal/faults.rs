@@ -79,6 +79,7 @@ fn a_frame_that_outgrows_the_disk_fails_and_is_cut() {
         log.append(&batch(1..=10, 100)).await.unwrap();
         let err = log.append(&batch(11..=20, 200_000)).await.unwrap_err();
         assert_eq!(log.append(&batch(11..=11, 1)).await, Err(err));
+        log.close().await.unwrap();
         err
     });
     assert!(matches!(err, AppendError::Write { .. } | AppendError::Short { .. }), "{err}");
