@@ -10,6 +10,7 @@ use std::process::Command;
 const ARROWS: [(&str, &[&str]); 7] = [
     ("jute", &[]),
     ("engine", &["jute"]),
+    ("quorum", &["jute"]),
     ("wal", &["engine", "jute"]),
     ("snapshot", &["engine", "jute"]),
     ("net", &["engine", "jute"]),
@@ -69,7 +70,7 @@ fn rooms_use_only_the_rooms_below_them() {
 
 #[test]
 fn the_pure_rooms_are_without_std_and_without_unsafe() {
-    for room in ["jute", "engine"] {
+    for room in ["jute", "engine", "quorum"] {
         let lib =
             fs::read_to_string(root().join(room).join("src/lib.rs")).expect("a room has a lib");
         for line in ["#![no_std]", "#![forbid(unsafe_code)]"] {

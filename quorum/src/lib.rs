@@ -1,0 +1,31 @@
+//! Leader election and ZAB, as machines: inputs in, outputs out, nothing done.
+//!
+//! ZooKeeper: the package `server.quorum`. The map:
+//!
+//! | module | holds | ZooKeeper |
+//! |---|---|---|
+//! | [`ids`], [`time`] | server ids, epochs, moments | |
+//! | [`config`] | the members, their addresses and roles; its text | `QuorumPeerConfig`, `QuorumServer` |
+//! | [`verifier`] | what a quorum is; both quorums while the members change | `QuorumVerifier`, `SyncedLearnerTracker` |
+//! | [`wire`] | packets of the learner channel, notifications, the first bytes of an election connection | `QuorumPacket`, `Notification`, `InitialMessage` |
+//!
+//! *Invariants:* no input changes a machine that refuses it. The same inputs give the same outputs.
+//! *Absent:* sockets, files, clocks, chance; what a transaction means (it is a zxid and bytes).
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+pub mod ids;
+pub mod time;
+pub mod verifier;
+pub mod wire;
+
+pub use config::{Address, ConfigError, Member, QuorumConfig, Role};
+pub use ids::{Epoch, Sid};
+pub use jute::Zxid;
+pub use time::Moment;
+pub use verifier::{Verifier, Views};
