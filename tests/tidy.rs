@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The arrows of `ARCHITECTURE.md`: each room, and the rooms it may name. A new one is a decision of its own.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("jute", &[]),
     ("engine", &["jute"]),
     ("quorum", &["jute"]),
