@@ -170,8 +170,18 @@ struct SessionShard {
 }
 
 impl SessionShard {
-    async fn run(self) {
-        net::driver::serve(self.shard, vec![self.listener], self.links).await;
+    /// Starts it on a thread of its own, pinned to `core`.
+    fn start(self, core: usize) -> std::io::Result<()> {
+        let run = move || {
+            let mut set = rustix::thread::CpuSet::new();
+            set.set(core);
+            let pinned = rustix::thread::sched_setaffinity(None, &set).map_err(Into::into);
+            let Self { shard, listener, links } = self;
+            let done = pinned.and_then(|()| net::driver::run(shard, vec![listener], links));
+            // Without this shard, clients would hang: half-alive is worse than dead.
+            assert!(done.is_ok(), "a session shard ended: {done:?}");
+        };
+        std::thread::Builder::new().name("session".into()).spawn(run).map(drop)
     }
 }
 
@@ -238,7 +248,7 @@ fn launch(
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
     let Data { store, state, tail, took_ms, replayed, .. } = data;
-    let Parts { lanes, mut sessions, orders } = parts;
+    let Parts { lanes, sessions, orders } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images));
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
@@ -262,15 +272,12 @@ fn launch(
     figures.startup_txns_loaded.add(replayed);
     figures.dbinittime.add(took_ms[0] + took_ms[1]);
     let slow_append_ms = storage.fsync_warning_ms;
-    let here = if cores.len() == 1 { sessions.pop() } else { None };
-    for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
-        spawn(core, "session", move || session.run())?;
+    let session_cores = if cores.len() == 1 { cores } else { &cores[1..] };
+    for (session, &core) in sessions.into_iter().zip(session_cores) {
+        session.start(core).map_err(system("cannot start a session shard"))?;
     }
     let ended = events.clone();
     spawn(cores[0], "pipeline", move || async move {
-        if let Some(session) = here {
-            glommio::spawn_local(session.run()).detach();
-        }
         let done = match Log::start(tail, wall_ms).await {
             Ok(log) => {
                 let shard =

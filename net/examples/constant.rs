@@ -1,17 +1,17 @@
 //! A server whose every answer is a constant: what sockets, framing and rings cost, without a tree and a log.
 //!
-//! `cargo run --release -p net --example constant -- PORT [CORE]`; load it with `ringkeeper-bench load`.
-#![expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
+//! `cargo run --release -p net --example constant -- PORT` under `taskset -c 0`; load it with `ringkeeper-bench load`.
+#![expect(clippy::disallowed_methods, reason = "a server reads the clock and starts threads")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::map::MapSeed;
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use futures_lite::future::block_on;
 use jute::{Code, Op, SessionId, Zxid};
 use net::admission::{Admission, AdmissionSettings};
-use net::driver::{KeepAlive, Links, ListenSettings, Sharing, listen, serve};
+use net::driver::{KeepAlive, Links, ListenSettings, Sharing, listen, run};
 use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
 use net::ring::{Receiver, Sender, lane, mailbox};
 use net::shard::{Read, Shard, ShardSettings, Stamps, Tree};
@@ -79,9 +79,7 @@ fn clock() -> u64 {
 
 fn main() {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let mut arguments = std::env::args().skip(1).map(|it| it.parse::<u16>().unwrap_or(0));
-    let port = arguments.next().unwrap_or(0);
-    let core = arguments.next().unwrap_or(0);
+    let port = std::env::args().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0_u16);
     let settings =
         ListenSettings { backlog: 4096, keep_alive: KeepAlive::Off, sharing: Sharing::Alone };
     let listener = match listen(SocketAddr::from(([127, 0, 0, 1], port)), settings) {
@@ -89,28 +87,16 @@ fn main() {
         Err(error) => return tracing::error!("{error}"),
     };
     tracing::info!("listening on {:?}", listener.local_addr());
-    let builder = LocalExecutorBuilder::new(Placement::Fixed(usize::from(core)));
-    let run = move || async move {
-        let matters = Latency::Matters(Duration::from_millis(10));
-        let queue = glommio::executor().create_task_queue(Shares::default(), matters, "shard");
-        let admission = AdmissionSettings { cnxns_per_address_max: 0, ..Default::default() };
-        let admission = Arc::new(Admission::new(admission, clock(), 1));
-        let seed = MapSeed { low: 1, high: 2 };
-        let shard = Shard::new(ShardSettings::default(), Constant, admission, seed);
-        let (forward, forwards) = lane(64);
-        let (delivers, deliver) = lane(64);
-        let (_mouth, orders) = mailbox();
-        let words = Box::new(|_| {});
-        let links = Links { forward, deliver, orders, words, shard: 0, clock };
-        if let Ok(task) = glommio::spawn_local_into(pipeline(forwards, delivers), queue) {
-            task.detach();
-        }
-        if let Ok(task) = glommio::spawn_local_into(serve(shard, vec![listener], links), queue) {
-            task.await;
-        }
-    };
-    match builder.spawn(run) {
-        Ok(executor) => drop(executor.join()),
-        Err(error) => tracing::error!("{error}"),
+    let (forward, forwards) = lane(64);
+    let (delivers, deliver) = lane(64);
+    std::thread::spawn(move || block_on(pipeline(forwards, delivers)));
+    let admission = AdmissionSettings { cnxns_per_address_max: 0, ..Default::default() };
+    let admission = Arc::new(Admission::new(admission, clock(), 1));
+    let seed = MapSeed { low: 1, high: 2 };
+    let shard = Shard::new(ShardSettings::default(), Constant, admission, seed);
+    let (_mouth, orders) = mailbox();
+    let links = Links { forward, deliver, orders, words: Box::new(|_| {}), shard: 0, clock };
+    if let Err(error) = run(shard, vec![listener], links) {
+        tracing::error!("{error}");
     }
 }

@@ -33,6 +33,13 @@ pub struct Forward {
     pub touched: Vec<(SessionId, u64)>,
 }
 
+impl Forward {
+    /// Memory that the items hold, in bytes.
+    pub fn memory_len(&self) -> usize {
+        self.bytes.len() + self.items.len() * size_of::<ForwardItem>()
+    }
+}
+
 /// One thing that the pipeline shall do.
 #[derive(Debug)]
 pub enum ForwardItem {

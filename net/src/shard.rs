@@ -290,7 +290,7 @@ impl<T: Tree> Shard<T> {
     /// Whether to read from `conn`. If not, [`Output::Resume`] says when.
     pub fn wants_read(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.table.get_mut(conn) else { return false };
-        if self.load.can_take(&self.settings, &self.outbound, connection) {
+        if self.load.can_take(&self.settings, &self.outbound, &self.forward, connection) {
             return true;
         }
         connection.paused = true;
@@ -314,7 +314,9 @@ impl<T: Tree> Shard<T> {
             return Some(());
         }
         let half_tick_ms = self.settings.tick_ms / 2;
-        if half_tick_ms <= now_ms.saturating_sub(connection.reported_ms) {
+        if self.forward.touched.len() < TOUCHED_AT_ONCE
+            && half_tick_ms <= now_ms.saturating_sub(connection.reported_ms)
+        {
             connection.reported_ms = now_ms;
             self.forward.touched.push((connection.session, now_ms));
             return Some(());
@@ -326,6 +328,11 @@ impl<T: Tree> Shard<T> {
     }
 
     fn report_touched(&mut self, now_ms: u64) {
+        if TOUCHED_AT_ONCE <= self.forward.touched.len() {
+            // The pipeline has not taken the last report yet.
+            self.touch_at_ms = Some(now_ms + (self.settings.tick_ms / 2).max(1));
+            return;
+        }
         let mut touched = std::mem::take(&mut self.touched);
         for conn in touched.drain(..) {
             let Some(connection) = self.table.get_mut(conn) else { continue };
@@ -389,9 +396,8 @@ impl<T: Tree> Shard<T> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         if !connection.stalled {
             connection.stalled = true;
-            // One that holds nothing waits for its own session, or its end.
-            let held_back = self.load.holds_back(&self.settings.throttle, connection);
-            if held_back || connection.holds() {
+            // Any other waits for its session, or its end.
+            if matches!(connection.stage, Stage::Fresh | Stage::Connected) {
                 self.stalled.push_back(conn);
             }
         }
@@ -414,7 +420,7 @@ impl<T: Tree> Shard<T> {
             if !connection.paused {
                 continue;
             }
-            if self.load.can_take(&self.settings, &self.outbound, connection) {
+            if self.load.can_take(&self.settings, &self.outbound, &self.forward, connection) {
                 connection.paused = false;
                 self.outputs.push_back(Output::Resume { conn });
             } else {
@@ -469,6 +475,10 @@ impl<T: Tree> Shard<T> {
         self.outputs.push_back(Output::Close { conn });
     }
 }
+
+/// With so many sessions named in a message that the pipeline has not taken, others are named in a later one: a turn names
+/// fewer.
+const TOUCHED_AT_ONCE: usize = 1_024;
 
 /// A message to the pipeline with more memory than this is not kept for the next.
 const FORWARD_LEN_KEPT: usize = 1 << 20;

@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use engine::map::MapSeed;
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use futures_lite::future::block_on;
 use jute::{Code, Op, SessionId, Zxid};
 use net::admission::{Admission, AdmissionSettings};
-use net::driver::{KeepAlive, Links, ListenSettings, Order, Sharing, listen, serve};
+use net::driver::{KeepAlive, Links, ListenSettings, Order, Sharing, listen, run};
 use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
 use net::ring::{Letters, Receiver, Sender, lane, mailbox};
 use net::shard::{Read, Shard, ShardReport, ShardSettings, Stamps, Tree};
@@ -41,9 +41,17 @@ impl Tree for Constant {
     }
 }
 
-async fn pipeline(mut forward: Receiver<Forward>, mut deliver: Sender<Deliver>) {
+/// A message through `held` stops it after the next turn, until the other end is dropped.
+async fn pipeline(
+    mut forward: Receiver<Forward>,
+    mut deliver: Sender<Deliver>,
+    held: mpsc::Receiver<()>,
+) {
     loop {
         let turn = forward.next().await;
+        if held.try_recv().is_ok() {
+            assert!(held.recv().is_err());
+        }
         let mut answer = deliver.spare().unwrap_or_default();
         answer.items.clear();
         answer.applied = Zxid(1);
@@ -79,40 +87,35 @@ struct Server {
 
 impl Server {
     fn start(settings: ShardSettings) -> Self {
+        Self::start_with(settings, mpsc::channel().1)
+    }
+
+    fn start_with(settings: ShardSettings, held: mpsc::Receiver<()>) -> Self {
         let alone =
             ListenSettings { backlog: 1024, keep_alive: KeepAlive::Off, sharing: Sharing::Alone };
         let listener = listen(([127, 0, 0, 1], 0).into(), alone).unwrap();
         let address = listener.local_addr().unwrap();
         let (mouth, orders) = mailbox();
         let answers = mouth.clone();
-        let run = move || async move {
-            let matters = Latency::Matters(Duration::from_millis(10));
-            let queue = glommio::executor().create_task_queue(Shares::default(), matters, "shard");
-            let admission = AdmissionSettings { cnxns_per_address_max: 0, ..Default::default() };
-            let admission = Arc::new(Admission::new(admission, clock(), 1));
-            let shard = Shard::new(settings, Constant, admission, MapSeed { low: 1, high: 2 });
-            let (forward, forwards) = lane(2);
-            let (delivers, deliver) = lane(2);
-            let words = Box::new(move |asked: net::driver::WordAsked| {
-                assert_eq!(asked.word, Word::Ruok);
-                let answer = Order::Answer { conn: asked.conn, text: b"imok".to_vec() };
-                assert!(answers.send(answer).is_ok());
-            });
-            let links = Links { forward, deliver, orders, words, shard: 0, clock };
-            glommio::spawn_local_into(pipeline(forwards, delivers), queue).unwrap().detach();
-            glommio::spawn_local_into(serve(shard, vec![listener], links), queue).unwrap().await;
-        };
-        LocalExecutorBuilder::new(Placement::Unbound).spawn(run).unwrap();
+        let (forward, forwards) = lane(2);
+        let (delivers, deliver) = lane(2);
+        std::thread::spawn(move || block_on(pipeline(forwards, delivers, held)));
+        let admission = AdmissionSettings { cnxns_per_address_max: 0, ..Default::default() };
+        let admission = Arc::new(Admission::new(admission, clock(), 1));
+        let shard = Shard::new(settings, Constant, admission, MapSeed { low: 1, high: 2 });
+        let words = Box::new(move |asked: net::driver::WordAsked| {
+            assert_eq!(asked.word, Word::Ruok);
+            let answer = Order::Answer { conn: asked.conn, text: b"imok".to_vec() };
+            assert!(answers.send(answer).is_ok());
+        });
+        let links = Links { forward, deliver, orders, words, shard: 0, clock };
+        std::thread::spawn(move || run(shard, vec![listener], links).unwrap());
         Self { address, orders: mouth }
     }
 
     fn connect(&self) -> TcpStream {
         let mut stream = self.open();
-        let mut hello = vec![0; 4 + 45];
-        hello[3] = 45;
-        hello[4 + 31] = 16;
-        hello[4 + 15] = 1;
-        stream.write_all(&hello).unwrap();
+        stream.write_all(&hello()).unwrap();
         let mut answer = [0; 41];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(answer[3], 37);
@@ -141,6 +144,14 @@ impl Server {
         }
         panic!("{} connections are left", self.report().gauges.connections);
     }
+}
+
+fn hello() -> Vec<u8> {
+    let mut bytes = vec![0; 4 + 45];
+    bytes[3] = 45;
+    bytes[4 + 31] = 16;
+    bytes[4 + 15] = 1;
+    bytes
 }
 
 fn request(xid: i32, op: Op, body: &[u8]) -> Vec<u8> {
@@ -250,4 +261,61 @@ fn a_silent_connection_is_closed_on_time() {
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
     let waited = start.elapsed();
     assert!(Duration::from_millis(250) < waited && waited < Duration::from_secs(5), "{waited:?}");
+}
+
+#[test]
+fn an_answer_of_the_pipeline_is_never_slept_through() {
+    let server = Server::start(ShardSettings { tick_ms: 3_600_000, ..Default::default() });
+    let mut streams = [server.connect(), server.connect()];
+    for xid in 1..=10_000 {
+        for stream in &mut streams {
+            stream.write_all(&request(xid, Op::SetData, PATH)).unwrap();
+        }
+        for stream in &mut streams {
+            assert_eq!(reply(stream), (xid, 0));
+        }
+    }
+}
+
+#[test]
+fn while_the_ring_to_the_pipeline_is_full_pings_and_reads_go_on() {
+    let (gate, held) = mpsc::channel::<()>();
+    let server = Server::start_with(ShardSettings::default(), held);
+    let (mut writer, mut other) = (server.connect(), server.connect());
+    gate.send(()).unwrap();
+    // One after another, so that each comes in a turn of its own: more than the pipeline and the ring hold.
+    for xid in 1..=20 {
+        writer.write_all(&request(xid, Op::SetData, PATH)).unwrap();
+        while server.report().gauges.outstanding < xid as usize {
+            std::thread::yield_now();
+        }
+    }
+    for xid in 1..=100 {
+        other.write_all(&request(-2, Op::Ping, &[])).unwrap();
+        assert_eq!(reply(&mut other), (-2, 0));
+        other.write_all(&request(xid, Op::GetData, PATH)).unwrap();
+        assert_eq!(reply(&mut other), (xid, DATA_LEN));
+    }
+    assert_eq!(server.report().gauges.outstanding, 20);
+    // A client that comes waits, and is heard when the pipeline goes on.
+    let mut late = server.open();
+    late.write_all(&hello()).unwrap();
+    drop(gate);
+    for xid in 1..=20 {
+        assert_eq!(reply(&mut writer), (xid, 0));
+    }
+    late.read_exact(&mut [0; 41]).unwrap();
+}
+
+#[test]
+fn a_client_that_has_said_all_hears_the_answer() {
+    let words = Whitelist::named(["ruok"]);
+    let server = Server::start(ShardSettings { words, ..Default::default() });
+    let mut stream = server.open();
+    stream.write_all(b"ruok").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"imok");
+    server.await_connections(0);
 }

@@ -13,6 +13,7 @@ use super::outbound::Outbound;
 use super::settings::ShardSettings;
 use super::{Shard, Tree};
 use crate::figures::ShardFigures;
+use crate::message::Forward;
 use crate::words::{CnxnRow, CnxnSession};
 
 /// What the connections of a shard hold between them.
@@ -43,6 +44,7 @@ impl Load {
         &self,
         settings: &ShardSettings,
         outbound: &Outbound,
+        forward: &Forward,
         connection: &Connection,
     ) -> bool {
         if !matches!(connection.stage, Stage::Fresh | Stage::Connected) || connection.ending {
@@ -53,10 +55,20 @@ impl Load {
         {
             return false;
         }
-        (!connection.holds() || self.have_room(settings, outbound))
+        let factor = match connection.stage {
+            Stage::Fresh => IN_FLIGHT_FACTOR / 2,
+            _ => IN_FLIGHT_FACTOR,
+        };
+        self.in_flight_bytes < IN_FLIGHT_FACTOR * settings.in_flight_bytes_max
+            && forward.memory_len() < factor * settings.in_flight_bytes_max
+            && (!connection.holds() || self.have_room(settings, outbound))
             && connection.pending.len() < PENDING_MAX
     }
 }
+
+/// At so many times the bound on bytes at the pipeline nobody is read, whatever it holds; the same for what the pipeline
+/// has not taken yet, where at half of it nobody new is heard: a client can shake hands and go as often as it likes.
+const IN_FLIGHT_FACTOR: usize = 4;
 
 /// Requests of one connection that wait for their answers; with so many it is not read.
 pub(crate) const PENDING_MAX: usize = 4_096;

@@ -91,7 +91,8 @@ impl<T: Tree> Shard<T> {
             if at == input.len() {
                 break;
             }
-            if !self.load.can_take(&self.settings, &self.outbound, connection) {
+            let load = &self.load;
+            if !load.can_take(&self.settings, &self.outbound, &self.forward, connection) {
                 if self.load.holds_back(&self.settings.throttle, connection) {
                     self.hold_back(now_ms, conn);
                 }

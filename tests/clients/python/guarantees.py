@@ -114,7 +114,10 @@ class Worker:
         try:
             self.zk.create(path, ephemeral=True)
         except err.NodeExistsError:
-            equal(self.zk.exists(path).ephemeralOwner, self.zk.client_id[0], f"the owner of {path}")
+            owner, client = self.zk.exists(path).ephemeralOwner, self.zk.client_id
+            if client is None:
+                raise ConnectionLoss  # between the two
+            equal(owner, client[0], f"the owner of {path}")
             self.zk.delete(path)
 
     def transaction(self):

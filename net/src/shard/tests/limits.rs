@@ -233,3 +233,27 @@ fn a_connection_that_ends_leaves_nothing_behind() {
     assert_eq!(gauges.buffered_bytes, 0);
     rig.deliver(Vec::<DeliverItem>::new(), &[]);
 }
+
+#[test]
+fn what_a_pipeline_that_stands_still_has_not_taken_is_bounded() {
+    let settings = ShardSettings { in_flight_bytes_max: 10_000, ..Default::default() };
+    let mut rig = Rig::settled(settings);
+    let conn = rig.connect();
+    rig.forwarded();
+    let mut last = rig.accept();
+    for _ in 0..10_000 {
+        rig.read(last, &super::rig::hello(jute::SessionId::NONE, 0));
+        rig.shard.ended(last);
+        last = rig.accept();
+        rig.at(rig.now_ms + 10);
+        rig.ask(conn, -2, Op::Ping, &[]);
+        assert_eq!(rig.sent(conn).len(), 1);
+    }
+    assert!(!rig.shard.wants_read(last));
+    let forward = rig.forwarded();
+    assert!(forward.memory_len() < 40_000, "{}", forward.memory_len());
+    assert!(forward.touched.len() < 1_200, "{}", forward.touched.len());
+    // Whoever had to wait is heard now.
+    rig.shard.drain(rig.now_ms, &mut rig.inbox);
+    assert!(rig.shard.wants_read(last));
+}
