@@ -155,41 +155,6 @@ fn eprintln_run(workload: Workload, pair: usize, run: &Run) {
     );
 }
 
-/// Memory and restart of one server with `count` znodes.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub(crate) struct Filled {
-    /// Which.
-    pub(crate) server: Kind,
-    /// Znodes.
-    pub(crate) znodes: u64,
-    /// Resident bytes that each costs.
-    pub(crate) bytes_each: f64,
-    /// From the start after a kill to the first session, seconds; each time.
-    pub(crate) restart_seconds: [f64; 3],
-}
-
-/// Fills a server with znodes of `len` bytes, measures it, kills it and starts it again.
-///
-/// # Errors
-/// A server does not start or a load fails.
-pub(crate) fn fill(kind: Kind, programs: &Programs, count: u64, len: usize) -> Result<Filled> {
-    let mut server = Server::start(kind, programs)?;
-    let mut driver = Driver::open(server.address, 16)?;
-    let before = Usage::of(server.pid())?.resident;
-    // Paths of 30 bytes.
-    let root = "/bench/memory-shape".to_owned();
-    let znodes = Znodes { root, count, data: vec![b'x'; len] };
-    driver.prepare(&znodes)?;
-    let resident = Usage::of(server.pid())?.resident;
-    drop(driver);
-    let mut restart_seconds = [0.0; 3];
-    for seconds in &mut restart_seconds {
-        *seconds = server.restart()?.as_secs_f64();
-    }
-    let bytes_each = resident.saturating_sub(before) as f64 / count as f64;
-    Ok(Filled { server: kind, znodes: count, bytes_each, restart_seconds })
-}
-
 /// The place for data directories when none is named.
 pub(crate) fn default_data() -> PathBuf {
     std::env::temp_dir().join(format!("ringkeeper-bench-{}", std::process::id()))

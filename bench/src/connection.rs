@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +11,7 @@ use jute::{
     Zxid,
 };
 use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// A reply as the load sees it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     consumed: usize,
     in_flight: VecDeque<(Xid, Instant)>,
     next_xid: i32,
+    /// Pings that were answered.
+    pub(crate) pings: u64,
 }
 
 impl Connection {
@@ -40,9 +43,41 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached, or refuses the session.
     pub(crate) fn open(server: SocketAddr, timeout_ms: i32) -> Result<Self> {
-        let mut socket = std::net::TcpStream::connect(server).context("connect")?;
+        Self::open_within(server, timeout_ms, Duration::from_secs(30))
+    }
+
+    /// The same, for a server that may still be starting: the reference takes connections that it never answers while it loads.
+    ///
+    /// # Errors
+    /// The server cannot be reached, does not answer in time, or refuses the session.
+    pub(crate) fn open_within(
+        server: SocketAddr,
+        timeout_ms: i32,
+        patience: Duration,
+    ) -> Result<Self> {
+        let socket = std::net::TcpStream::connect(server).context("connect")?;
+        Self::shake_hands(socket, timeout_ms, patience)
+    }
+
+    /// The same from an address of this machine: one address has no more than some 28,000 ports.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses the session.
+    pub(crate) fn open_from(from: IpAddr, server: SocketAddr, timeout_ms: i32) -> Result<Self> {
+        let domain = Domain::for_address(server);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).context("socket")?;
+        socket.bind(&SocketAddr::new(from, 0).into()).context("bind")?;
+        socket.connect(&server.into()).context("connect")?;
+        Self::shake_hands(socket.into(), timeout_ms, Duration::from_secs(30))
+    }
+
+    fn shake_hands(
+        mut socket: std::net::TcpStream,
+        timeout_ms: i32,
+        patience: Duration,
+    ) -> Result<Self> {
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        socket.set_read_timeout(Some(patience))?;
         let mut frame = vec![0; 4];
         let request = ConnectRequest {
             protocol_version: 0,
@@ -70,7 +105,27 @@ impl Connection {
             consumed: 0,
             in_flight: VecDeque::new(),
             next_xid: 1,
+            pings: 0,
         })
+    }
+
+    /// Sends what is queued and waits for one reply.
+    ///
+    /// # Errors
+    /// The connection has ended, or there is no reply for `patience`.
+    pub(crate) fn wait(&mut self, patience: Duration) -> Result<Reply> {
+        let start = Instant::now();
+        let mut scratch = vec![0; 64 << 10];
+        let mut got = None;
+        loop {
+            self.flush()?;
+            self.receive(&mut scratch, |reply| got = Some(reply))?;
+            if let Some(reply) = got {
+                return Ok(reply);
+            }
+            ensure!(start.elapsed() < patience, "no reply for {patience:?}");
+            std::thread::sleep(Duration::from_micros(50));
+        }
     }
 
     /// Requests that wait for their reply.
@@ -88,6 +143,14 @@ impl Connection {
         write(&mut self.out);
         close_frame(&mut self.out, start);
         self.in_flight.push_back((xid, due));
+    }
+
+    /// Queues a ping.
+    pub(crate) fn ping(&mut self) {
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; 4]);
+        RequestHeader { xid: Xid::PING, op: Op::Ping.number() }.write(&mut self.out);
+        close_frame(&mut self.out, start);
     }
 
     /// Sends what is queued, as far as the socket takes it. Returns whether all is sent.
@@ -130,6 +193,9 @@ impl Connection {
         }
         while let Some(frame) = next_frame(&self.input, &mut self.consumed) {
             let header = ReplyHeader::decode(frame)?;
+            if header.xid == Xid::PING {
+                self.pings += 1;
+            }
             if header.xid.0 < 0 {
                 continue;
             }

@@ -82,7 +82,9 @@ impl Driver {
         self.one(Op::Create, &znodes.root, b"")?;
         let mut requests =
             Requests::new(Workload::Create, Znodes { count: 0, ..znodes.clone() }, 1);
-        self.run_count(&mut requests, znodes.count, 256)
+        self.send_all(usize::MAX, znodes.count, 256, |_, due, connection| {
+            requests.next(due, connection);
+        })
     }
 
     fn one(&mut self, op: Op, path: &str, data: &[u8]) -> Result<()> {
@@ -91,21 +93,29 @@ impl Driver {
         self.drain(&[0])
     }
 
-    /// Sends `count` requests, `depth` in flight on each connection.
+    /// Sends requests 0 to `count`, made by `make`, `depth` in flight on each of the first `connections` connections.
     ///
     /// # Errors
     /// A request fails with anything but NodeExists, or a connection ends.
-    pub(crate) fn run_count(
+    pub(crate) fn send_all(
         &mut self,
-        requests: &mut Requests,
+        connections: usize,
         count: u64,
         depth: usize,
+        mut make: impl FnMut(u64, Instant, &mut Connection),
     ) -> Result<()> {
-        let mut left = count;
+        let mut next = 0;
+        let mut refill = |connection: &mut Connection| {
+            let now = Instant::now();
+            while next < count && connection.in_flight() < depth {
+                make(next, now, connection);
+                next += 1;
+            }
+        };
         let mut events = Events::with_capacity(1024);
         let mut failed = None;
-        for connection in &mut self.connections {
-            refill(connection, requests, depth, &mut left);
+        for connection in self.connections.iter_mut().take(connections) {
+            refill(connection);
             connection.flush()?;
         }
         while self.connections.iter().any(|it| it.in_flight() > 0) {
@@ -118,7 +128,9 @@ impl Driver {
                         failed = Some(reply.err);
                     }
                 })?;
-                refill(connection, requests, depth, &mut left);
+                if event.token().0 < connections {
+                    refill(connection);
+                }
                 connection.flush()?;
             }
             ensure!(failed.is_none(), "a request failed with code {failed:?}");
@@ -190,14 +202,6 @@ impl Driver {
         let all: Vec<usize> = (0..self.connections.len()).collect();
         self.drain(&all)?;
         Ok(outcome)
-    }
-}
-
-fn refill(connection: &mut Connection, requests: &mut Requests, depth: usize, left: &mut u64) {
-    let now = Instant::now();
-    while *left > 0 && connection.in_flight() < depth {
-        requests.next(now, connection);
-        *left -= 1;
     }
 }
 

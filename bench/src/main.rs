@@ -4,20 +4,26 @@
 
 mod compare;
 mod connection;
+mod jvm;
 mod load;
+mod memory;
 mod process;
 mod server;
+mod sessions;
+mod tree;
 mod workload;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use compare::{Pairs, Plan};
 use load::{Driver, Shape};
+use memory::Filling;
 use server::{Kind, Programs};
+use tree::TreeShape;
 use workload::{Requests, Workload, Znodes};
 
 /// Loads for servers of ZooKeeper's protocol.
@@ -59,20 +65,54 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Memory of each znode, and the time to the first session after a kill.
-    Fill {
+    /// What znodes cost in memory.
+    Memory(Fill),
+    /// What znodes cost in memory, and the time from a kill to the first read.
+    Restart {
+        #[command(flatten)]
+        fill: Fill,
+        /// Kills and starts.
+        #[arg(long, default_value_t = 3)]
+        restarts: usize,
+    },
+    /// How many idle sessions fit, what each costs in memory, and what their pings cost.
+    Sessions {
         #[command(flatten)]
         programs: Where,
         /// Which servers.
         #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
         servers: Vec<Kind>,
-        /// How many znodes.
-        #[arg(long, default_value_t = 1_000_000)]
-        znodes: u64,
-        /// Bytes of data of each.
-        #[arg(long, default_value_t = 100)]
-        size: usize,
+        /// How many, or as many as fit if fewer do.
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+        /// Seconds for which their pings are watched.
+        #[arg(long, default_value_t = 20.0)]
+        seconds: f64,
+        /// Where to put the results as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Fill {
+    #[command(flatten)]
+    programs: Where,
+    /// Which servers, one after the other.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
+    servers: Vec<Kind>,
+    /// The shape of the tree.
+    #[arg(long, value_enum, default_value = "leaves")]
+    tree: TreeShape,
+    /// How many leaves.
+    #[arg(long, value_delimiter = ',', default_value = "1000000")]
+    znodes: Vec<u64>,
+    /// Bytes of data of each.
+    #[arg(long, default_value_t = 100)]
+    size: usize,
+    /// Where to put the results as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -123,20 +163,57 @@ struct Where {
     /// Where data directories are made.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Options of the reference's JVM. Without: 4 GiB of G1 heap, touched before, for loads; for fills a heap that may grow to
+    /// 512 MiB and 1 KiB a znode.
+    #[arg(long, allow_hyphen_values = true)]
+    jvm_flags: Option<String>,
     /// The core for servers; the load should have another (taskset).
     #[arg(long, default_value_t = 0)]
     core: usize,
 }
 
 impl Where {
+    /// For loads: the heap is large, and touched before.
     fn programs(&self) -> Programs {
+        self.with_heap("-Xms4g -Xmx4g -XX:+AlwaysPreTouch")
+    }
+
+    /// For fills: the heap is as large as it gets by itself, up to about twice of what the znodes need.
+    fn filling(&self, znodes: u64) -> Programs {
+        self.with_heap(&format!("-Xmx{}m", 512 + (znodes >> 10)))
+    }
+
+    fn with_heap(&self, heap: &str) -> Programs {
+        let default = || format!("{heap} {}", server::JVM_FLAGS);
         Programs {
             ringkeeper: self.ringkeeper.clone(),
             reference: self.reference.clone(),
             data: self.data.clone().unwrap_or_else(compare::default_data),
+            jvm_flags: self.jvm_flags.clone().unwrap_or_else(default),
             core: self.core,
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "results are the program's output")]
+fn run_fill(fill: &Fill, restarts: usize) -> Result<()> {
+    let mut all = Vec::new();
+    for &znodes in &fill.znodes {
+        for &kind in &fill.servers {
+            let filling = Filling { shape: fill.tree, znodes, size: fill.size, restarts };
+            let filled = memory::fill(kind, &fill.programs.filling(znodes), filling)?;
+            println!("{filled}");
+            all.push(filled);
+        }
+    }
+    save(fill.json.as_deref(), &all)
+}
+
+fn save(file: Option<&Path>, results: &impl serde::Serialize) -> Result<()> {
+    if let Some(file) = file {
+        std::fs::write(file, serde_json::to_string_pretty(results)?)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "results are the program's output")]
@@ -170,15 +247,18 @@ fn main() -> Result<()> {
             };
             let all = compare::compare(&plan)?;
             all.iter().for_each(print);
-            if let Some(file) = json {
-                std::fs::write(file, serde_json::to_string_pretty(&all)?)?;
-            }
+            save(json.as_deref(), &all)?;
         }
-        Command::Fill { programs, servers, znodes, size } => {
+        Command::Memory(fill) => run_fill(&fill, 0)?,
+        Command::Restart { fill, restarts } => run_fill(&fill, restarts)?,
+        Command::Sessions { programs, servers, count, seconds, json } => {
+            let mut all = Vec::new();
             for kind in servers {
-                let filled = compare::fill(kind, &programs.programs(), znodes, size)?;
-                println!("{}", serde_json::to_string(&filled)?);
+                let held = sessions::hold(kind, &programs.filling(count as u64), count, seconds)?;
+                println!("{held}");
+                all.push(held);
             }
+            save(json.as_deref(), &all)?;
         }
     }
     Ok(())

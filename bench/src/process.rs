@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Counters of one process at one moment.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
@@ -23,12 +24,7 @@ impl Usage {
     /// # Errors
     /// There is no such process.
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("no such process")?;
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
-        // Fields 14 and 15 of the file; a tick is 10 ms on Linux.
-        let cpu_us = (ticks(11) + ticks(12)) * 10_000;
+        let cpu_us = cpu_ns(pid).context("no such process")? / 1_000;
         let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         Ok(Self {
@@ -43,7 +39,7 @@ impl Usage {
     #[must_use]
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
-            cpu_us: self.cpu_us - earlier.cpu_us,
+            cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
             resident: self.resident,
             written: self.written.saturating_sub(earlier.written),
             switches: self.switches.saturating_sub(earlier.switches),
@@ -51,9 +47,25 @@ impl Usage {
     }
 }
 
+/// Lets this process, and those it starts, have as many open files as the system allows.
+pub(crate) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If it cannot be raised, what needs more says so by itself.
+    setrlimit(Resource::Nofile, limit).unwrap_or_default();
+}
+
 fn value(text: &str, key: &str) -> u64 {
     let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
+/// Time on a core of all threads, user and kernel, nanoseconds. Counts of `stat` come in ticks of 10 ms.
+fn cpu_ns(pid: u32) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of = |text: String| text.split_whitespace().next()?.parse::<u64>().ok();
+    let read = |task: fs::DirEntry| fs::read_to_string(task.path().join("schedstat")).ok();
+    Some(tasks.flatten().filter_map(read).filter_map(of).sum())
 }
 
 fn switches(pid: u32) -> u64 {

@@ -30,6 +30,8 @@ pub(crate) struct Programs {
     pub(crate) reference: PathBuf,
     /// Where data directories are made.
     pub(crate) data: PathBuf,
+    /// Options of the reference's JVM.
+    pub(crate) jvm_flags: String,
     /// The core that servers run on.
     pub(crate) core: usize,
 }
@@ -74,22 +76,24 @@ impl Server {
         self.child.id()
     }
 
-    /// Kills the server with signal 9, starts it again on its data, and says how long it took to its first session.
+    /// Kills the server with signal 9, starts it again on its data and waits until it serves; when it was started.
     ///
     /// # Errors
     /// It does not serve again within two minutes.
-    pub(crate) fn restart(&mut self) -> Result<Duration> {
+    pub(crate) fn kill_and_start(&mut self) -> Result<Instant> {
         self.child.kill()?;
         self.child.wait()?;
         let start = Instant::now();
         self.child = spawn(self.kind, &self.programs, &self.dir)?;
         self.wait()?;
-        Ok(start.elapsed())
+        Ok(start)
     }
 
     fn wait(&self) -> Result<()> {
         let start = Instant::now();
-        while Connection::open(self.address, 30_000).is_err() {
+        let mut patience = Duration::from_millis(50);
+        while Connection::open_within(self.address, 30_000, patience).is_err() {
+            patience = (patience + patience / 8).min(Duration::from_secs(2));
             let log = self.dir.join("log");
             ensure!(
                 start.elapsed() < Duration::from_mins(2),
@@ -112,6 +116,9 @@ impl Drop for Server {
     }
 }
 
+/// What the reference's JVM is started with beside the heap: no artificial limits.
+pub(crate) const JVM_FLAGS: &str = "-XX:+UseG1GC -Dzookeeper.globalOutstandingLimit=100000";
+
 fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
     let config = dir.join("zoo.cfg");
     let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
@@ -123,10 +130,7 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
             command.arg(format!("{0}-{0}", programs.core)).arg("--config").arg(config);
         }
         Kind::Reference => {
-            // Sane options for one core and millions of znodes, and no artificial limits.
-            let flags = "-Xms4g -Xmx4g -XX:+UseG1GC -XX:+AlwaysPreTouch \
-                         -Dzookeeper.globalOutstandingLimit=100000";
-            command.arg(&programs.reference).arg(config).env("JVMFLAGS", flags);
+            command.arg(&programs.reference).arg(config).env("JVMFLAGS", &programs.jvm_flags);
         }
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
