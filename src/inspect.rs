@@ -1,8 +1,9 @@
-//! `ringkeeper inspect`: what a data directory holds, as text or JSON, one thing a line. Reads only, also while a server runs.
+//! `ringkeeper inspect`: what a data directory holds, as text or JSON, one thing a line. Reads only, through memory maps, also while a server runs.
 //!
 //! ZooKeeper: `TxnLogToolkit`, `SnapshotFormatter`. Absent: repairing anything.
 
 mod line;
+mod mapped;
 mod txn;
 mod znode;
 
@@ -10,11 +11,13 @@ use core::convert::Infallible;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use wal::FileMap;
 use wal::inspect::SegmentReport;
 use wal::replay::Verdict;
 use wal::scan::Stop;
 
 use self::line::Line;
+use self::mapped::Mapped;
 use crate::cli::{InspectArgs, View};
 use crate::exit_code::ExitCode;
 use crate::store;
@@ -99,10 +102,26 @@ fn show(args: &InspectArgs, out: &mut dyn Write) -> Result<Health, InspectError>
             Ok(Health::Whole)
         }
         View::Znodes => {
-            let newest = snapshot::inspect::images(&images)?.pop();
-            let path = newest.ok_or_else(|| InspectError::NoImage { path: images.clone() })?;
-            znode::show(args, &path, out)
+            let (path, map) = newest(&images)?;
+            znode::show(args, &path, &map, out)
         }
+    }
+}
+
+/// The newest image. One that is purged after it was listed has a newer one beside it by then.
+fn newest(images: &Path) -> Result<(PathBuf, FileMap), InspectError> {
+    while let Some(path) = snapshot::inspect::images(images)?.pop() {
+        if let Some(map) = opened(&path)? {
+            return Ok((path, map));
+        }
+    }
+    Err(InspectError::NoImage { path: images.to_owned() })
+}
+
+fn opened(path: &Path) -> io::Result<Option<FileMap>> {
+    match FileMap::open(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        map => map.map(Some),
     }
 }
 
@@ -125,13 +144,13 @@ fn show_images(
 ) -> Result<Health, InspectError> {
     let mut health = Health::Whole;
     for path in snapshot::inspect::images(dir)? {
-        // Purged since it was listed.
-        let Ok(metadata) = path.metadata() else { continue };
+        // Purged since it was listed. From here on it stays, without its name.
+        let Some(map) = opened(&path)? else { continue };
         let mut line = Line::new("snapshot");
         line.path("file", &path);
-        line.number("bytes", metadata.len());
+        line.number("bytes", map.len());
         if args.view == View::Verify {
-            match snapshot::inspect::verify(&path) {
+            match snapshot::inspect::verify_from(&path, &Mapped(&map)) {
                 Ok(header) => {
                     line.hex("zxid", header.zxid.0);
                     line.number("pages", header.page_count);
@@ -139,7 +158,6 @@ fn show_images(
                     line.number("begun_at_ms", header.label.begun_at_ms);
                     line.text("state", "whole");
                 }
-                Err(_) if !path.exists() => continue,
                 Err(err) => {
                     line.text("state", "damaged");
                     line.text("error", &err.to_string());

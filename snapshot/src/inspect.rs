@@ -1,8 +1,9 @@
-//! Inspecting images: list them, verify every checksum, read their pages. Reads only; a running server's directory will do.
+//! Inspecting images: list them, verify every checksum. Reads only; a running server's directory will do.
 //!
-//! Driver, blocking.
+//! Driver, blocking. An image never changes once it has its name, so that it may be read in any way while a server runs: past the page cache, or
+//! through a map that the caller has ([`Source`]).
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,7 @@ use zerocopy::IntoBytes as _;
 
 use crate::disk::{blocks, list, open_direct, path};
 use crate::format::{FileName, ImageHeader, PAGE_LEN};
-use crate::load::{Fault, load_one, read_frame, verify as verify_pages};
-use crate::region::Region;
+use crate::load::{Fault, read_frame, verify as verify_pages};
 
 /// An image does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,30 @@ use crate::region::Region;
 pub struct InspectError {
     path: PathBuf,
     fault: Fault,
+}
+
+/// Where an image's bytes come from.
+pub trait Source {
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn byte_len(&self) -> io::Result<u64>;
+    /// Fills `bytes` with whole blocks from `offset` on, a block's start.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end; the disk's.
+    fn read_blocks(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn byte_len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_blocks(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
 }
 
 /// The images in `dir`, oldest first.
@@ -32,30 +56,25 @@ pub fn images(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names.map(|it| path(dir, it)).collect())
 }
 
-/// Reads the whole image and verifies every checksum. Takes a few MiB of memory, whatever the image's size.
+/// Reads the whole image past the page cache and verifies every checksum. Takes a MiB of memory and four bytes a page.
 ///
 /// # Errors
 /// [`InspectError`] names the first thing that is wrong.
 pub fn verify(path: &Path) -> Result<ImageHeader, InspectError> {
-    let failed = |fault| InspectError { path: path.to_path_buf(), fault };
-    read(path).map_err(failed)
+    let open = || Ok(open_direct(OpenOptions::new().read(true), path)?);
+    open().and_then(|it| check(path, &it)).map_err(failed(path))
 }
 
-/// Loads an image into a region of its own, of `len_min` bytes or what it needs, and verifies every checksum.
+/// As [`verify`], of the image named `path`, whose bytes `source` has.
 ///
 /// # Errors
 /// [`InspectError`] names the first thing that is wrong.
-pub fn open(path: &Path, len_min: usize) -> Result<(Region, ImageHeader), InspectError> {
-    let failed = |fault| InspectError { path: path.to_path_buf(), fault };
-    let load = || -> Result<_, Fault> {
-        let zxid = zxid_of(path)?;
-        let file = open_direct(OpenOptions::new().read(true), path)?;
-        let (header, _) = read_frame(&file, zxid)?;
-        let mut region = Region::reserve(len_min.max(header.page_count as usize * PAGE_LEN))?;
-        let header = load_one(path, zxid, region.bytes_mut())?;
-        Ok((region, header))
-    };
-    load().map_err(failed)
+pub fn verify_from(path: &Path, source: &dyn Source) -> Result<ImageHeader, InspectError> {
+    check(path, source).map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl FnOnce(Fault) -> InspectError {
+    move |fault| InspectError { path: path.to_path_buf(), fault }
 }
 
 fn zxid_of(path: &Path) -> Result<Zxid, Fault> {
@@ -67,15 +86,13 @@ fn zxid_of(path: &Path) -> Result<Zxid, Fault> {
     }
 }
 
-fn read(path: &Path) -> Result<ImageHeader, Fault> {
-    let zxid = zxid_of(path)?;
-    let file = open_direct(OpenOptions::new().read(true), path)?;
-    let (header, checksums) = read_frame(&file, zxid)?;
+fn check(path: &Path, source: &dyn Source) -> Result<ImageHeader, Fault> {
+    let (header, checksums) = read_frame(source, zxid_of(path)?)?;
     let mut chunk = blocks(CHUNK_PAGES);
     for (idx, expected) in checksums.chunks(CHUNK_PAGES).enumerate() {
         let first = (idx * CHUNK_PAGES) as u64;
         let bytes = &mut chunk.as_mut_slice().as_mut_bytes()[..expected.len() * PAGE_LEN];
-        file.read_exact_at(bytes, ImageHeader::page_at(first))?;
+        source.read_blocks(bytes, ImageHeader::page_at(first))?;
         verify_pages(first, bytes, expected)?;
     }
     Ok(header)

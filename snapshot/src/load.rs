@@ -3,7 +3,7 @@
 //! ZooKeeper: `FileSnap.deserialize`, `FileSnap.findNValidSnapshots`. Driver, blocking; runs before the region is shared. Two threads read chunk after
 //! chunk past the page cache and verify what they have read, so that reading goes on while a chunk is verified.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use zerocopy::IntoBytes as _;
 
 use crate::disk::{blocks, list, open_direct, path};
 use crate::format::{Damage, FileName, ImageHeader, Label, PAGE_LEN};
+use crate::inspect::Source;
 use crate::region::Region;
 
 /// An image that was loaded.
@@ -169,8 +170,8 @@ pub(crate) fn load_one(path: &Path, zxid: Zxid, into: &mut [u8]) -> Result<Image
 }
 
 /// Everything around the pages: header, table and trailer; verified. Gives the pages' checksums.
-pub(crate) fn read_frame(file: &File, zxid: Zxid) -> Result<(ImageHeader, Vec<u32>), Fault> {
-    let found = file.metadata()?.len();
+pub(crate) fn read_frame(file: &dyn Source, zxid: Zxid) -> Result<(ImageHeader, Vec<u32>), Fault> {
+    let found = file.byte_len()?;
     let mut block = blocks(1);
     read_at(file, block.as_mut_slice().as_mut_bytes(), 0)?;
     let header = ImageHeader::decode(block.as_slice().as_bytes())?;
@@ -190,8 +191,8 @@ pub(crate) fn read_frame(file: &File, zxid: Zxid) -> Result<(ImageHeader, Vec<u3
 }
 
 /// A file that ends too early is damaged, not unreadable.
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> Result<(), Fault> {
-    match file.read_exact_at(bytes, offset) {
+fn read_at(file: &dyn Source, bytes: &mut [u8], offset: u64) -> Result<(), Fault> {
+    match file.read_blocks(bytes, offset) {
         Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => Err(Damage::Header.into()),
         done => Ok(done?),
     }

@@ -3,32 +3,28 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use engine::arena::{Memory, Torn, VersionWord};
+use engine::arena::Torn;
 use engine::tree::{Owner, Tree, TreeView, Znode};
 use jute::AclList;
-use snapshot::Region;
+use wal::FileMap;
 
 use super::line::Line;
+use super::mapped::Mapped;
 use super::{Health, InspectError, txn};
 use crate::cli::InspectArgs;
 
-/// Prints the znodes of the image at `path` that `args` want.
+/// Prints the znodes of the image at `path` that `args` want: verified first, then walked in place, so that an image larger than memory will do.
 ///
 /// # Errors
 /// [`InspectError`].
 pub(super) fn show(
     args: &InspectArgs,
     path: &Path,
+    map: &FileMap,
     out: &mut dyn Write,
 ) -> Result<Health, InspectError> {
-    let (region, header) = snapshot::inspect::open(path, Memory::WORDS_MIN * size_of::<u64>())?;
-    let states = Region::reserve(region.len() / snapshot::format::PAGE_LEN)?;
-    let memory = Memory {
-        words: region.share_words(),
-        version: Box::leak(Box::new(VersionWord::new())),
-        page_states: states.share_bytes(),
-    };
-    let tree = Tree::open(memory);
+    let header = snapshot::inspect::verify_from(path, &Mapped(map))?;
+    let tree = Tree::open(Mapped(map).memory(&header)?);
     let tree = tree.map_err(|source| InspectError::Tree { path: path.to_owned(), source })?;
     let mut line = Line::new("snapshot");
     line.path("file", path);

@@ -13,6 +13,8 @@ mod durability;
 #[cfg(test)]
 mod judge;
 #[cfg(test)]
+mod looking;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod program;
@@ -31,5 +33,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(program::trials());
     trials.extend(differential::trials());
     trials.extend(durability::trials());
+    trials.extend(looking::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

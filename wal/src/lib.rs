@@ -19,6 +19,7 @@ pub mod frame;
 mod hold;
 pub mod inspect;
 mod log;
+mod map;
 mod open;
 mod preparer;
 pub mod purge;
@@ -28,5 +29,6 @@ pub mod segment;
 
 pub use batch::Batch;
 pub use log::{AppendError, Errno, Log};
+pub use map::FileMap;
 pub use open::{Direct, ForceSync, LogTail, OpenError, Options, ReplayReport, open};
 pub use preparer::{DiskSpace, Releaser};

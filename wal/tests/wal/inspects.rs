@@ -1,12 +1,19 @@
 //! Inspecting tells what is there and what is wrong, and changes nothing.
 
-use std::convert::Infallible;
+#![expect(clippy::disallowed_methods, reason = "a driver: it reads the clock")]
 
-use wal::Log;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use jute::Zxid;
 use wal::inspect::inspect;
 use wal::replay::{Damage, Verdict};
+use wal::scan::Stop;
+use wal::{Log, LogTail};
 
-use crate::rig::{assert_records, batch, open, run, small};
+use crate::rig::{assert_records, batch, open, record, run, small};
 
 #[test]
 fn a_running_logs_records_and_segments_are_listed_and_damage_is_named() {
@@ -54,4 +61,56 @@ fn a_running_logs_records_and_segments_are_listed_and_damage_is_named() {
         (reports.len(), Verdict::Refuse(Damage::Frame), 4096)
     );
     assert_eq!(after[2].verdict, Verdict::Next);
+}
+
+#[test]
+fn a_log_that_is_written_and_recycled_meanwhile_is_never_called_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(128 << 10);
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    let written = Arc::new(AtomicI64::new(0));
+    let writer = {
+        let written = Arc::clone(&written);
+        std::thread::spawn(move || run(move || write_and_release(tail, written)))
+    };
+    let (mut looks, mut most) = (0, 0);
+    while !writer.is_finished() {
+        let (before, mut last) = (written.load(Relaxed), 0);
+        let reports = inspect(dir.path(), |zxid, bytes| {
+            assert!(last < zxid.0 && bytes == record(zxid.0, BODY_LEN), "{zxid} after {last}");
+            last = zxid.0;
+            Ok::<_, Infallible>(())
+        });
+        let reports = reports.unwrap();
+        for report in &reports {
+            assert!(!matches!(report.verdict, Verdict::Refuse(_)), "{report:#?}");
+            assert!(report.stop != Some(Stop::Bad) || report.verdict == Verdict::Tail);
+        }
+        assert!(before <= last || reports.is_empty(), "{last} of {before} written before");
+        looks += 1;
+        most = most.max(reports.len());
+    }
+    writer.join().unwrap();
+    assert!(20 < looks && 2 < most, "{looks} looks, {most} segments at most");
+    let (_, tail, _) = open(dir.path(), &options, written.load(Relaxed)).unwrap();
+    assert_eq!(tail.last_zxid().0, written.load(Relaxed));
+}
+
+const BODY_LEN: usize = 3000;
+
+/// For two seconds; segments live for some milliseconds.
+async fn write_and_release(tail: LogTail, written: Arc<AtomicI64>) {
+    let mut log = Log::start(tail, || 0).await.unwrap();
+    let releaser = log.releaser();
+    let mut zxid = 0;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        log.append(&batch(zxid + 1..=zxid + 3, BODY_LEN)).await.unwrap();
+        zxid += 3;
+        written.store(zxid, Relaxed);
+        if zxid % 99 == 0 {
+            releaser.release(Zxid(zxid - 90));
+        }
+    }
+    log.close().await.unwrap();
 }
