@@ -111,3 +111,6 @@ impl Images {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

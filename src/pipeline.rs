@@ -484,3 +484,6 @@ impl Pipeline {
         self.outbox.reply(asker, applied, served.code);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,9 +17,9 @@ const RECYCLED_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Outbox {
     /// By shard.
     delivers: Vec<Deliver>,
+    /// How far each shard knows that the tree has moved.
+    told: Vec<Zxid>,
     applied: Zxid,
-    /// Whether the sealed batch has changed the tree.
-    moved: bool,
     /// Sessions that the transaction being applied has ended.
     closed: Vec<SessionId>,
     /// The body of the reply to it: apart, because its events come first.
@@ -29,13 +29,15 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new(shards: usize, applied: Zxid) -> Self {
         let delivers = std::iter::repeat_with(Deliver::default).take(shards).collect();
-        Self { delivers, applied, moved: false, closed: Vec::new(), body: Vec::new() }
+        let told = vec![applied; shards];
+        Self { delivers, told, applied, closed: Vec::new(), body: Vec::new() }
     }
 
     /// The shard's message, if it says anything; a tree that has moved on is something.
     pub(crate) fn take(&mut self, shard: usize) -> Option<Deliver> {
         let deliver = &mut self.delivers[shard];
-        (self.moved || !deliver.items.is_empty()).then(|| std::mem::take(deliver))
+        let before = std::mem::replace(&mut self.told[shard], self.applied);
+        (before < self.applied || !deliver.items.is_empty()).then(|| std::mem::take(deliver))
     }
 
     /// Gives a shard's message, if it is empty, the memory of an old one.
@@ -69,7 +71,6 @@ impl Outbox {
 
     /// Marks every message as holding the tree up to `applied`.
     pub(crate) fn seal(&mut self, applied: Zxid) {
-        self.moved = self.applied < applied;
         self.applied = applied;
         for deliver in &mut self.delivers {
             deliver.applied = applied;
@@ -126,4 +127,31 @@ fn keep(bytes: &mut Vec<u8>, what: &[u8]) -> Range<u32> {
     let start = bytes.len() as u32;
     bytes.extend_from_slice(what);
     start..bytes.len() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use net::message::{ConnId, Deliver, DeliverItem};
+
+    use super::*;
+
+    #[test]
+    fn a_message_comes_back_to_be_filled_again_unless_it_is_large_or_too_late() {
+        let spent = |bytes: usize| {
+            let items = vec![DeliverItem::Close { conn: ConnId { slot: 9, generation: 0 } }];
+            Deliver { items, bytes: vec![7; bytes], ..Deliver::default() }
+        };
+        let mut outbox = Outbox::new(1, Zxid(4));
+        outbox.recycle(0, spent(RECYCLED_BYTES_MAX + 1));
+        assert_eq!(outbox.delivers[0].bytes.capacity(), 0);
+        outbox.recycle(0, spent(1 << 10));
+        assert_eq!(outbox.delivers[0].bytes.capacity(), 1 << 10);
+        outbox.seal(Zxid(4));
+        assert!(outbox.take(0).is_none(), "an old message says nothing new");
+        let conn = ConnId { slot: 1, generation: 0 };
+        outbox.push(Owner { shard: 0, conn }, DeliverItem::Refused { conn });
+        outbox.recycle(0, spent(1 << 11));
+        let told = outbox.take(0).expect("a refusal");
+        assert!(matches!(told.items[..], [DeliverItem::Refused { .. }]));
+    }
 }

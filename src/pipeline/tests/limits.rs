@@ -1,0 +1,148 @@
+//! What is bounded, what is held back, and what goes by the clock.
+
+use engine::prep::Room;
+
+use super::super::{BATCH_BYTES_MAX, DIGESTS_MAX, EXPIRED_PER_TURN_MAX};
+use super::*;
+
+#[test]
+fn a_batch_that_is_full_takes_no_more_until_it_is_on_its_way() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    let large = "x".repeat(BATCH_BYTES_MAX / 4);
+    for xid in 0..4 {
+        assert!(world.pipeline.has_room(), "before the {xid}th");
+        world.ask(client, xid, set("/none", &large));
+    }
+    // Failed requests are small transactions.
+    assert!(world.pipeline.has_room());
+    world.ask(client, 4, create("/a"));
+    for xid in 5..9 {
+        assert!(world.pipeline.has_room(), "before the {xid}th");
+        world.ask(client, xid, set("/a", &large));
+    }
+    assert!(!world.pipeline.has_room());
+    let batch = world.pipeline.next_batch().expect("nine wait");
+    assert!(world.pipeline.has_room());
+    world.finish(batch);
+}
+
+#[test]
+fn reads_that_wait_fill_a_batch_too() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    let (op, mut body) = get("/");
+    body.resize(BATCH_BYTES_MAX / 2, 0);
+    for xid in 0..2 {
+        assert!(world.pipeline.has_room());
+        world.ask(client, xid, (op, body.clone()));
+    }
+    assert!(!world.pipeline.has_room());
+    assert_eq!(world.turn()[0].len(), 3);
+    assert!(world.pipeline.has_room());
+}
+
+#[test]
+fn many_sessions_that_expire_at_once_leave_room_for_others() {
+    let mut world = World::new();
+    let count = EXPIRED_PER_TURN_MAX + 44;
+    for slot in 0..count as u32 {
+        world.handshake(owner(0, slot), SessionId::NONE, &[]);
+    }
+    world.turn();
+    assert_eq!(world.pipeline.sessions().len(), count);
+    world.pass(4_500);
+    assert_eq!(world.pipeline.sessions().len(), 44);
+    assert!(world.pipeline.next_deadline() <= world.now_ms, "the rest is due at once");
+    world.pass(0);
+    assert!(world.pipeline.sessions().is_empty());
+}
+
+#[test]
+fn containers_that_are_empty_go_one_by_one_at_their_pace() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    for path in ["/a", "/b", "/c", "/d"] {
+        world.ask(client, 1, container(path));
+        world.ask(client, 2, create(&format!("{path}/child")));
+        world.ask(client, 3, delete(&format!("{path}/child")));
+    }
+    world.ask(client, 4, create("/d/child"));
+    world.turn();
+    let there = |world: &World| ["/a", "/b", "/c", "/d"].map(|path| world.seen(path) == "new");
+    assert_eq!(world.pass(999), Told::default());
+    assert_eq!(world.pass(1), Told::default(), "now they are found");
+    assert_eq!(world.pass(99), Told::default());
+    assert_eq!(world.pass(1)[1], ["NodeDeleted /a at 0xf", "up to 0xf"]);
+    assert_eq!(world.pass(99), Told::default());
+    assert_eq!(there(&world), [false, true, true, true]);
+    // One that is in use again is left.
+    world.ask(client, 5, create("/b/child"));
+    assert_eq!(world.pass(1)[1], ["NodeCreated /b/child at 0x10", "up to 0x11"]);
+    assert_eq!(world.pass(100)[1], ["NodeDeleted /c at 0x12", "up to 0x12"]);
+    assert_eq!(there(&world), [false, true, false, true]);
+}
+
+#[test]
+fn without_room_what_grows_is_refused_in_its_place() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    world.ask(client, 1, create("/a"));
+    world.turn();
+    world.pipeline.set_room(Room::Tight);
+    let asked = [create("/b"), get("/a"), delete("/a"), create("/c")];
+    for (request, xid) in asked.into_iter().zip(2..) {
+        world.ask(client, xid, request);
+    }
+    let expected = [
+        "0: 2 OperationTimeout at 0x2",
+        "0: 3 Ok at 0x2 new",
+        "NodeDeleted /a at 0x3",
+        "0: 4 Ok at 0x3",
+        "0: 5 OperationTimeout at 0x3",
+        "up to 0x3",
+    ];
+    assert_eq!(world.turn()[0], expected);
+    world.pipeline.set_room(Room::Ample);
+    world.ask(client, 6, create("/b"));
+    assert_eq!(world.turn()[0][1], "0: 6 Ok at 0x4 /b");
+}
+
+#[test]
+fn the_digest_is_kept_of_every_128th_transaction_and_of_the_last_thousand() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    world.ask(client, 1, create("/a"));
+    for _ in 2..=128 * (DIGESTS_MAX + 2) {
+        world.ask(client, 2, set("/none", ""));
+        if world.pipeline.filling.steps.len() == 1 << 12 {
+            world.turn();
+        }
+    }
+    world.turn();
+    let kept: Vec<_> = world.pipeline.digests().collect();
+    let expected = world.pipeline.state().tree().look(TreeView::digest);
+    let zxids: Vec<_> = (3..DIGESTS_MAX as i64 + 3).map(|it| jute::Zxid(128 * it)).collect();
+    assert_eq!(kept, zxids.into_iter().map(|it| (it, expected)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_outstanding_is_counted() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    let outstanding = |world: &World| {
+        let figures = world.pipeline.figures();
+        figures.outstanding_changes_queued - figures.outstanding_changes_removed
+    };
+    world.ask(client, 1, create("/a"));
+    world.ask(client, 2, get("/a"));
+    world.ask(client, 3, nonsense());
+    let batch = world.pipeline.next_batch().expect("three wait");
+    world.ask(client, 4, set("/a", "one"));
+    assert_eq!(outstanding(&world), 2);
+    world.finish(batch);
+    assert_eq!(outstanding(&world), 1);
+    world.turn();
+    assert_eq!(outstanding(&world), 0);
+    assert_eq!(world.pipeline.prep.outstanding(), 0);
+}
