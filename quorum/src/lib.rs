@@ -7,6 +7,7 @@
 //! | [`ids`], [`time`] | server ids, epochs, moments | |
 //! | [`config`] | the members, their addresses and roles; its text | `QuorumPeerConfig`, `QuorumServer` |
 //! | [`verifier`] | what a quorum is; both quorums while the members change | `QuorumVerifier`, `SyncedLearnerTracker` |
+//! | [`election`] | rounds of votes; the connections they go over | `FastLeaderElection`, `QuorumCnxManager` |
 //! | [`wire`] | packets of the learner channel, notifications, the first bytes of an election connection | `QuorumPacket`, `Notification`, `InitialMessage` |
 //!
 //! *Invariants:* no input changes a machine that refuses it. The same inputs give the same outputs.
@@ -19,12 +20,14 @@ extern crate alloc;
 extern crate std;
 
 pub mod config;
+pub mod election;
 pub mod ids;
 pub mod time;
 pub mod verifier;
 pub mod wire;
 
 pub use config::{Address, ConfigError, Member, QuorumConfig, Role};
+pub use election::{Election, Vote};
 pub use ids::{Epoch, Sid};
 pub use jute::Zxid;
 pub use time::Moment;
