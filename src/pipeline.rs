@@ -11,6 +11,7 @@
 
 mod connections;
 mod outbox;
+mod quota_notes;
 mod stage;
 
 use std::collections::VecDeque;
@@ -32,6 +33,8 @@ use wal::{Batch, batch::Records};
 use connections::Connections;
 pub use connections::Owner;
 use outbox::{Outbox, Sink};
+pub use quota_notes::QuotaNote;
+use quota_notes::QuotaNotes;
 use stage::{Asker, Stage, Step};
 
 /// Bytes of transactions after which the pipeline takes no more requests until the batch is on its way.
@@ -85,6 +88,7 @@ pub struct Pipeline {
     /// Found and not yet deleted, last first.
     to_reap: Vec<Vec<u8>>,
     figures: PipelineFigures,
+    quota_notes: QuotaNotes,
     /// At most [`DIGESTS_MAX`]; the oldest goes.
     digests: VecDeque<(Zxid, u64)>,
 }
@@ -119,6 +123,7 @@ impl Pipeline {
             reaping,
             to_reap: Vec::new(),
             figures: PipelineFigures::default(),
+            quota_notes: QuotaNotes::default(),
             digests: VecDeque::new(),
         }
     }
@@ -161,6 +166,11 @@ impl Pipeline {
     /// From now on there is this much room, on the disk and in memory.
     pub fn set_room(&mut self, room: Room) {
         self.prep.set_room(room);
+    }
+
+    /// What is to be said of quotas that requests have exceeded.
+    pub fn quota_notes(&mut self) -> impl Iterator<Item = QuotaNote> {
+        self.quota_notes.drain()
     }
 
     /// Takes one turn of a session shard.
@@ -282,6 +292,9 @@ impl Pipeline {
                 self.figures.outstanding_changes_queued += 1;
             }
             Prepared::Refused(_) => self.filling.batch.cancel(),
+        }
+        for exceeded in self.prep.exceeded() {
+            self.quota_notes.take(moment.now_ms, exceeded, &mut self.figures);
         }
         prepared
     }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use engine::prep::Room;
+use engine::quota::{Hardness, Limited};
 use glommio::timer::Timer;
 use net::message::{Deliver, Forward};
 use net::ring::{Mailbox, Receiver, Sender};
@@ -17,7 +18,7 @@ use wal::{AppendError, Batch, DiskSpace, Log};
 
 use crate::clock;
 use crate::images::{Due, Images};
-use crate::pipeline::{Moment, Pipeline};
+use crate::pipeline::{Moment, Pipeline, QuotaNote};
 
 /// The pipeline's ends of the rings to one session shard.
 #[derive(Debug)]
@@ -67,6 +68,22 @@ const MEMORY_RESERVE_WORDS: u64 = 16 << 20;
 
 /// How often to look around while an image is being written, milliseconds.
 const LOOK_MS: u64 = 50;
+
+/// Tells the operator of a quota that was exceeded.
+fn say(note: QuotaNote) {
+    let QuotaNote { exceeded, times } = note;
+    let root = String::from_utf8_lossy(&exceeded.root);
+    let (wanted, limit) = (exceeded.wanted, exceeded.limit);
+    let what = match exceeded.what {
+        Limited::Count => "znodes",
+        Limited::Bytes => "bytes",
+    };
+    let outcome = match exceeded.hardness {
+        Hardness::Soft => "the limit is soft: done",
+        Hardness::Hard => "the limit is hard: refused",
+    };
+    tracing::warn!(%root, wanted, limit, times, "quota of {what} exceeded; {outcome}");
+}
 
 impl PipelineShard {
     pub(crate) fn new(
@@ -151,6 +168,7 @@ impl PipelineShard {
                 let Some(forward) = lane.forwards.pop() else { break };
                 self.pipeline.take(clock::now(), shard, &forward);
                 lane.forwards.give_back(forward);
+                self.pipeline.quota_notes().for_each(say);
                 any = true;
             }
         }

@@ -82,7 +82,8 @@ pub struct Prep {
     overlay: Overlay,
     open: OpenSessions,
     room: Room,
-    exceeded: Option<Exceeded>,
+    /// What the last request exceeded.
+    exceeded: Vec<Exceeded>,
     /// A path that is being made.
     path: Vec<u8>,
     /// An ACL that is being looked at.
@@ -99,7 +100,7 @@ impl Prep {
             overlay: Overlay::default(),
             open: OpenSessions::default(),
             room: Room::Ample,
-            exceeded: None,
+            exceeded: Vec::new(),
             path: Vec::new(),
             acl: Vec::new(),
         }
@@ -113,6 +114,7 @@ impl Prep {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Prepared {
+        self.exceeded.clear();
         let ask = Ask { state, request, zxid: self.last.next(), now_wall_ms };
         let done = match request.op {
             Op::Multi => self.multi(&ask, out),
@@ -159,9 +161,9 @@ impl Prep {
         self.overlay.len()
     }
 
-    /// The last quota that a request exceeded, or would have, since this was asked before: for the log.
-    pub fn take_exceeded(&mut self) -> Option<Exceeded> {
-        self.exceeded.take()
+    /// The quotas that the last request exceeded, or would have: for the operator. At most two for each of its ops.
+    pub fn exceeded(&mut self) -> impl Iterator<Item = Exceeded> {
+        self.exceeded.drain(..)
     }
 
     /// One change, outside of a multi.

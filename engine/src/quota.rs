@@ -38,12 +38,12 @@ pub struct Exceeded {
     pub wanted: i64,
     /// What there may be.
     pub limit: i64,
-    /// Whether the request is refused.
+    /// Whether it is refused.
     pub hardness: Hardness,
 }
 
 /// What a quota limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limited {
     /// Znodes, the root of the subtree among them.
     Count,
@@ -52,7 +52,7 @@ pub enum Limited {
 }
 
 /// What happens beyond a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hardness {
     /// It is noted.
     Soft,
@@ -192,13 +192,13 @@ impl Quotas {
     /// Source: `ZooKeeperServer.checkQuota`.
     ///
     /// # Errors
-    /// The code, with the limit; a soft limit is noted only.
+    /// The code. What is exceeded is appended to `notes` either way: at most the count and the bytes.
     pub(crate) fn check(
         &self,
         tree: &Tree,
         path: &[u8],
         growth: Growth,
-        note: &mut Option<Exceeded>,
+        notes: &mut Vec<Exceeded>,
     ) -> Result<(), Code> {
         let Some(root) = self.root_of(path) else { return Ok(()) };
         let find = |name| tree.look(|it| it.find(&znode_path(root, name)));
@@ -211,7 +211,7 @@ impl Quotas {
             if grown == 0 || limit < 0 || wanted <= limit {
                 continue;
             }
-            *note = Some(Exceeded { root: root.to_vec(), what, wanted, limit, hardness });
+            notes.push(Exceeded { root: root.to_vec(), what, wanted, limit, hardness });
             if hardness == Hardness::Hard {
                 return Err(Code::QuotaExceeded);
             }

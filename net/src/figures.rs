@@ -4,6 +4,8 @@
 //! the line of `mntr` that shows it. Counting is an addition, an observation a few; nothing is shared between threads.
 //! Absent: figures of the state (znodes, sessions, watches), which are read when asked, and their rendering, see `words`.
 
+use std::collections::BTreeMap;
+
 /// How often something was observed, and how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -167,6 +169,30 @@ impl Sizes {
 }
 
 /// Defines a set of figures with `merge`, which adds another thread's. Resetting is assigning the default.
+/// A count for each of some names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Those that are not 0.
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Named {
+    /// One more of `name`.
+    pub fn add(&mut self, name: &str) {
+        match self.counts.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(name.to_owned(), 1)),
+        }
+    }
+
+    /// Takes in what another thread counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (name, count) in &other.counts {
+            *self.counts.entry(name.clone()).or_default() += count;
+        }
+    }
+}
+
 macro_rules! figures {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ident,)* }) => {
         $(#[$doc])*
@@ -255,6 +281,8 @@ figures! {
         outstanding_changes_queued: u64,
         /// So many were taken away.
         outstanding_changes_removed: u64,
+        /// Requests refused by a hard quota, by top-level znode.
+        quota_exceeded_error_per_namespace: Named,
         /// Transactions given to the log.
         sync_processor_request_queued: u64,
         /// Transactions waiting while a batch is written, per batch.

@@ -558,7 +558,7 @@ pub static KEYS: &[Key] = &[
         name: "enforceQuota",
         default: "false",
         allowed: BOOL,
-        effect: "what exceeds a hard quota is refused; false: only reported",
+        effect: "what exceeds a hard quota is refused, and any exceeded quota is logged; false: usage is counted only",
         set: |d, v| switch(v).map(|it| d.config.tree.enforce_quota = it),
     },
     Key {

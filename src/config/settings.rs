@@ -225,7 +225,7 @@ pub enum DigestAlgorithm {
 /// What the tree may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// Whether a create that exceeds a hard quota is refused. Default false. Source: `enforceQuota`.
+    /// Whether what exceeds a hard quota is refused, and what exceeds any is logged. Default false. Source: `enforceQuota`.
     pub enforce_quota: bool,
     /// Whether TTL znodes may be created. Default false. Source: `extendedTypesEnabled`.
     pub extended_types: bool,

@@ -17,11 +17,14 @@ use crate::wire::{Body, Client, op};
 /// How long a program that refuses to start may take to say so.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A quota would be exceeded.
+const QUOTA_EXCEEDED: i32 = -125;
+
 type Story = fn() -> anyhow::Result<()>;
 
 /// Nothing of the reference server is judged by these.
 pub(crate) fn trials() -> Vec<Trial> {
-    let stories: [(&str, Story); 9] = [
+    let stories: [(&str, Story); 10] = [
         ("a_port_in_use_is_named", port_in_use),
         ("a_data_directory_in_use_is_named", data_in_use),
         ("a_data_directory_that_cannot_be_is_named", data_unusable),
@@ -31,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("the_line_at_start_says_the_port", start_line),
         ("help_is_complete", help),
         ("inspect_reads_a_running_server", inspect),
+        ("a_quota_that_is_exceeded_is_logged_and_not_for_each_request", quota),
     ];
     let trial = |(name, story): (&str, Story)| {
         Trial::test(format!("program_{name}"), move || {
@@ -254,6 +258,56 @@ fn inspect() -> anyhow::Result<()> {
         "{}\n{said}",
         output.status
     );
+    Ok(())
+}
+
+fn quota() -> anyhow::Result<()> {
+    let server = Server::start("enforceQuota=true\n4lw.commands.whitelist=mntr\n")?;
+    let mut client = Client::connect(server.address())?;
+    let mut create = |path: &str, data: &[u8]| -> anyhow::Result<i32> {
+        Ok(client.ask(op::CREATE, &Body::default().create(path, data, 0))?.err)
+    };
+    let limits = [
+        ("/soft", "count=2,bytes=40"),
+        ("/hard", "count=-1,bytes=-1=;byteHardLimit=9;countHardLimit=3"),
+    ];
+    for (root, text) in limits {
+        for (path, data) in [
+            (root.to_owned(), ""),
+            (format!("/zookeeper/quota{root}"), ""),
+            (format!("/zookeeper/quota{root}/zookeeper_limits"), text),
+            (format!("/zookeeper/quota{root}/zookeeper_stats"), "count=0,bytes=0"),
+        ] {
+            ensure!(create(&path, data.as_bytes())? == 0, "create {path}");
+        }
+    }
+    ensure!(create("/soft/0", b"within")? == 0 && create("/hard/0", b"within")? == 0);
+    ensure!(!server.log().contains("exceeded"), "nothing is\n{}", server.log());
+    // All of them are done, though from the first on they exceed the count, and later the bytes.
+    let began = std::time::Instant::now();
+    for number in 1..200 {
+        ensure!(create(&format!("/soft/{number}"), b"beyond")? == 0, "soft {number}");
+    }
+    let lines_max = 2 * (1 + began.elapsed().as_millis() / 100);
+    ensure!(create("/hard/1", b"wide, wider")? == QUOTA_EXCEEDED, "too many bytes");
+    ensure!(create("/hard/1", b"")? == 0 && create("/hard/2", b"")? == QUOTA_EXCEEDED, "too many");
+    let log = server.log();
+    let about = |words: &[&str]| {
+        log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count() as u128
+    };
+    for words in [
+        ["root=/soft", "quota of znodes exceeded", "soft"],
+        ["root=/soft", "quota of bytes exceeded", "soft"],
+        ["root=/hard", "quota of bytes exceeded", "refused"],
+        ["root=/hard", "quota of znodes exceeded", "refused"],
+    ] {
+        ensure!(0 < about(&words), "no line with {words:?}\n{log}");
+    }
+    let count = about(&["exceeded", "/soft"]);
+    ensure!(count <= lines_max, "{count} lines, at most {lines_max} expected\n{log}");
+    let mntr = four_letters(server.address(), "mntr")?;
+    let row = "zk_hard_quota_exceeded_error_per_namespace\t2";
+    ensure!(mntr.lines().any(|line| line == row), "no {row} in\n{mntr}");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Limits, usage, and their text.
 
-use alloc::format;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 
 use super::{Exceeded, Growth, Hardness, Limited, Quotas, StatsTrack};
 use crate::arena::Memory;
@@ -123,16 +123,19 @@ fn a_hard_limit_refuses_and_a_soft_one_is_noted() {
     limit(&mut tree, &mut quotas, "/soft", "count=1,bytes=4");
     limit(&mut tree, &mut quotas, "/hard", "count=0,bytes=0=;byteHardLimit=4;countHardLimit=1");
     let check = |path: &[u8], count, bytes| {
-        let mut note = None;
-        let checked = quotas.check(&tree, path, Growth { count, bytes }, &mut note);
-        (checked.is_ok(), note.map(|it: Exceeded| (it.what, it.wanted, it.limit, it.hardness)))
+        let mut notes = Vec::new();
+        let checked = quotas.check(&tree, path, Growth { count, bytes }, &mut notes);
+        let note = |it: Exceeded| (it.what, it.wanted, it.limit, it.hardness);
+        (checked.is_ok(), notes.into_iter().map(note).collect::<Vec<_>>())
     };
     let (soft, hard) = (Hardness::Soft, Hardness::Hard);
-    assert_eq!(check(b"/soft", 0, 4), (true, None));
-    assert_eq!(check(b"/soft", 0, 5), (true, Some((Limited::Bytes, 5, 4, soft))));
-    assert_eq!(check(b"/soft/x", 1, 0), (true, Some((Limited::Count, 2, 1, soft))));
-    assert_eq!(check(b"/hard", 0, 4), (true, None));
-    assert_eq!(check(b"/hard", 0, 5), (false, Some((Limited::Bytes, 5, 4, hard))));
-    assert_eq!(check(b"/hard/x", 1, 9), (false, Some((Limited::Count, 2, 1, hard))));
-    assert_eq!(check(b"/elsewhere", 9, 9), (true, None));
+    let (count, bytes) = (Limited::Count, Limited::Bytes);
+    assert_eq!(check(b"/soft", 0, 4), (true, vec![]));
+    assert_eq!(check(b"/soft", 0, 5), (true, vec![(bytes, 5, 4, soft)]));
+    assert_eq!(check(b"/soft/x", 1, 0), (true, vec![(count, 2, 1, soft)]));
+    assert_eq!(check(b"/soft/x", 1, 6), (true, vec![(count, 2, 1, soft), (bytes, 6, 4, soft)]));
+    assert_eq!(check(b"/hard", 0, 4), (true, vec![]));
+    assert_eq!(check(b"/hard", 0, 5), (false, vec![(bytes, 5, 4, hard)]));
+    assert_eq!(check(b"/hard/x", 1, 9), (false, vec![(count, 2, 1, hard)]));
+    assert_eq!(check(b"/elsewhere", 9, 9), (true, vec![]));
 }

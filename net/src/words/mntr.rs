@@ -178,6 +178,9 @@ pub fn mntr(gauges: &Gauges<'_>, shards: &ShardFigures, pipeline: &PipelineFigur
         push_quota(&mut out, quota);
     }
     show(&mut out, COUNTER_ROWS, &figures);
+    for (name, count) in &pipeline.quota_exceeded_error_per_namespace.counts {
+        push(&mut out, format_args!("zk_{name}_quota_exceeded_error_per_namespace\t{count}\n"));
+    }
     show(&mut out, SUMMARY_ROWS, &figures);
     out
 }

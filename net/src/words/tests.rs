@@ -236,6 +236,8 @@ fn mntr_shows_what_was_counted() {
     }
     let mut pipeline = PipelineFigures::default();
     pipeline.fsynctime.add(2);
+    pipeline.quota_exceeded_error_per_namespace.add("b");
+    pipeline.quota_exceeded_error_per_namespace.add("b");
     let text = mntr(&gauges, &shards, &pipeline);
     for line in [
         "zk_version\t3.9.5-x, built on 2026-02-11 20:18 UTC",
@@ -244,6 +246,7 @@ fn mntr_shows_what_was_counted() {
         "zk_last_client_response_size\t54",
         "zk_b_quota_bytes_limit_per_namespace\t-1",
         "zk_b_quota_count_usage_per_namespace\t2",
+        "zk_b_quota_exceeded_error_per_namespace\t2",
         "zk_avg_readlatency\t1.75",
         "zk_min_readlatency\t1",
         "zk_max_readlatency\t2",
