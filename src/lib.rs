@@ -16,4 +16,5 @@ mod settings;
 pub mod start;
 pub mod store;
 pub mod surroundings;
+mod threads;
 mod words;

@@ -2,7 +2,7 @@
 //!
 //! ZooKeeper: `PrepRequestProcessor`, `SyncRequestProcessor` and `FinalRequestProcessor` in one, without their threads. A
 //! machine: requests and the news that a batch is durable come in with the moment of the turn; batches to write and messages
-//! for the session shards go out. One batch is *filling* while another is being *written*; what was written is applied.
+//! for the session shards go out. One batch is *filling* while another is being written and a third applied.
 //!
 //! Invariants: steps are answered in the order they were taken; the tree changes only in [`Pipeline::durable`], and only by
 //! transactions that are durable; the messages of a batch are handed out before its version is published.
@@ -39,6 +39,9 @@ use stage::{Asker, Stage, Step};
 
 /// Bytes of transactions after which the pipeline takes no more requests until the batch is on its way.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Batches given out and not yet durable: one that is written, and one that is applied.
+pub const OUT_MAX: usize = 2;
 
 /// Sessions that one turn expires at most, so that a mass expiry leaves room for others.
 const EXPIRED_PER_TURN_MAX: usize = 256;
@@ -78,9 +81,12 @@ pub struct Pipeline {
     sessions: SessionTracker<Owner>,
     shards: Vec<Connections>,
     filling: Stage,
-    writing: Stage,
-    /// Whether `writing` holds steps that are not done.
-    in_flight: bool,
+    /// Those whose batch was given out by [`Pipeline::next_batch`], oldest first; at most [`OUT_MAX`].
+    out: VecDeque<Stage>,
+    /// To be filled again.
+    spare: Vec<Stage>,
+    /// Whether [`Pipeline::publish`] is owed.
+    unpublished: bool,
     outbox: Outbox,
     reaping: Reaping,
     /// When to look for containers and TTL znodes next, monotonic milliseconds.
@@ -116,8 +122,9 @@ impl Pipeline {
             sessions,
             shards: std::iter::repeat_with(Connections::default).take(shards).collect(),
             filling: Stage::default(),
-            writing: Stage::default(),
-            in_flight: false,
+            out: VecDeque::new(),
+            spare: Vec::new(),
+            unpublished: false,
             outbox: Outbox::new(shards, applied),
             reap_at_ms: now_ms + reaping.interval_ms,
             reaping,
@@ -347,22 +354,31 @@ impl Pipeline {
         self.reap_at_ms = moment.now_ms + pause_ms;
     }
 
-    /// The batch to write next, if nothing is being written and something waits. An empty one needs no write: only
-    /// answers wait. It comes back by [`Pipeline::durable`].
-    pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.in_flight || self.filling.steps.is_empty() {
-            return None;
-        }
-        std::mem::swap(&mut self.filling, &mut self.writing);
-        self.in_flight = true;
-        Some(std::mem::take(&mut self.writing.batch))
+    /// Whether the next batch has transactions to write. If not, only answers wait for it.
+    pub fn has_transactions(&self) -> bool {
+        !self.filling.batch.is_empty()
     }
 
-    /// The batch is durable: applies it, and answers. Readers see none of it until [`Pipeline::publish`]; every shard's
-    /// message is to be handed over in between.
+    /// The batch to write next, if something waits. An empty one needs no write: only answers wait. Batches come back by
+    /// [`Pipeline::durable`] in their order; at most [`OUT_MAX`] are out.
+    pub fn next_batch(&mut self) -> Option<Batch> {
+        if self.filling.steps.is_empty() {
+            return None;
+        }
+        assert!(self.out.len() < OUT_MAX);
+        let next = self.spare.pop().unwrap_or_default();
+        let mut stage = std::mem::replace(&mut self.filling, next);
+        let batch = std::mem::take(&mut stage.batch);
+        self.out.push_back(stage);
+        Some(batch)
+    }
+
+    /// The oldest batch that is out is durable: applies it, and answers. Readers see none of it until [`Pipeline::publish`];
+    /// every shard's message is to be handed over in between.
     pub fn durable(&mut self, moment: Moment, batch: Batch) {
-        assert!(self.in_flight);
-        let mut stage = std::mem::take(&mut self.writing);
+        assert!(!self.unpublished);
+        self.unpublished = true;
+        let Some(mut stage) = self.out.pop_front() else { unreachable!("the batch was out") };
         let mut entries = batch.records();
         let changes = !batch.is_empty();
         if changes {
@@ -383,13 +399,13 @@ impl Pipeline {
         }
         stage.batch = batch;
         stage.clear();
-        self.writing = stage;
+        self.spare.push(stage);
     }
 
     /// Shows readers what [`Pipeline::durable`] did.
     pub fn publish(&mut self) {
-        assert!(self.in_flight);
-        self.in_flight = false;
+        assert!(self.unpublished);
+        self.unpublished = false;
         let applied = self.outbox.applied();
         if self.state.tree().zxid() < applied {
             self.state.commit(applied);

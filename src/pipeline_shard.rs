@@ -1,16 +1,13 @@
 //! The pipeline's driver: rings, the log and the clock around the machine.
 //!
-//! One poll does one turn: take what the rings hold, start the next write if none is under way, and when one is done apply
-//! it and hand out the messages. While one batch is being written the next one fills, without timers.
+//! One turn: take what the rings hold; when a write is done start the next, and then apply what was written and hand out the
+//! messages. So the disk writes one batch while the next one fills and the one before is applied, without timers.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use engine::prep::Room;
 use engine::quota::{Hardness, Limited};
-use glommio::timer::Timer;
 use net::message::{Deliver, Forward};
 use net::ring::{Mailbox, Receiver, Sender};
 use snapshot::Outcome;
@@ -37,8 +34,6 @@ pub(crate) enum Order {
     Stop,
 }
 
-type Append = Pin<Box<dyn Future<Output = (Log, Batch, Result<(), AppendError>)>>>;
-
 /// The pipeline shard.
 pub(crate) struct PipelineShard {
     pipeline: Pipeline,
@@ -46,16 +41,15 @@ pub(crate) struct PipelineShard {
     orders: Mailbox<Order>,
     images: Images,
     space: DiskSpace,
-    /// The log while nothing is being written.
-    log: Option<Log>,
-    append: Option<Append>,
+    log: Log,
+    /// The batch that is being written.
+    writing: Option<Batch>,
     /// When it was begun, monotonic milliseconds.
     append_began_ms: u64,
     /// A write to the log that takes longer is reported, milliseconds.
     slow_append_ms: u64,
     /// A batch that is durable and waits for room in the rings.
     durable: Option<Batch>,
-    timer: Option<(u64, Timer)>,
     /// When [`PipelineShard::look_around`] was last called.
     looked_ms: u64,
     /// Whether writes that grow are refused.
@@ -100,46 +94,49 @@ impl PipelineShard {
             orders,
             images,
             space: log.space(),
-            log: Some(log),
-            append: None,
+            log,
+            writing: None,
             append_began_ms: 0,
             slow_append_ms,
             durable: None,
-            timer: None,
             looked_ms: 0,
             tight: false,
             stopping: false,
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Does everything that there is to do, and begins to wait for the rest: whoever rings `cx`, and [`Self::ring`].
     ///
     /// # Errors
     /// The log failed: what was in flight is not acknowledged, and the process is to end.
-    pub(crate) async fn run(mut self: Box<Self>) -> Result<(), AppendError> {
-        std::future::poll_fn(|cx| self.turn(cx)).await?;
-        if let Some(log) = self.log.take()
-            && let Err(error) = log.close().await
-        {
-            tracing::warn!(%error, "the log did not close cleanly; nothing is lost");
-        }
-        Ok(())
-    }
-
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppendError>> {
+    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), AppendError> {
         loop {
             let mut progress = self.take_orders(cx);
             progress |= self.take_forwards(cx);
-            progress |= self.take_deadline(cx);
-            progress |= self.take_durable(cx)?;
-            if self.stopping && self.append.is_none() && self.durable.is_none() {
-                return Poll::Ready(Ok(()));
-            }
-            progress |= self.begin_append();
+            progress |= self.take_deadline();
+            progress |= self.take_written(cx)?;
+            progress |= !self.has_ended() && self.begin_append(cx)?;
+            progress |= self.take_durable(cx);
             if !progress {
-                return Poll::Pending;
+                return Ok(());
             }
         }
+    }
+
+    /// Whether it was told to stop, and has: then it takes no more turns.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stopping && self.writing.is_none() && self.durable.is_none()
+    }
+
+    /// When to take a turn if nothing else happens, monotonic milliseconds.
+    pub(crate) fn next_deadline(&self) -> u64 {
+        let due_ms = self.pipeline.next_deadline();
+        if self.images.busy() { due_ms.min(self.looked_ms + LOOK_MS) } else { due_ms }
+    }
+
+    /// Readable when there is a turn to take.
+    pub(crate) fn ring(&self) -> BorrowedFd<'_> {
+        self.log.ring()
     }
 
     fn take_orders(&mut self, cx: &mut Context<'_>) -> bool {
@@ -175,31 +172,21 @@ impl PipelineShard {
         any
     }
 
-    fn take_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+    fn take_deadline(&mut self) -> bool {
         let moment = clock::now();
-        let mut due_ms = self.pipeline.next_deadline();
-        if self.images.busy() {
-            due_ms = due_ms.min(self.looked_ms + LOOK_MS);
-        }
-        if due_ms <= moment.now_ms {
-            self.timer = None;
+        let due = self.next_deadline() <= moment.now_ms;
+        if due {
             self.looked_ms = moment.now_ms;
             self.look_around(moment);
             self.pipeline.deadline(moment);
-            return true;
         }
-        let left = Duration::from_millis(due_ms - moment.now_ms);
-        let (_, timer) = match self.timer.take() {
-            Some((at, timer)) if at == due_ms => self.timer.insert((at, timer)),
-            _ => self.timer.insert((due_ms, Timer::new(left))),
-        };
-        Pin::new(timer).poll(cx).is_ready()
+        due
     }
 
     /// What nobody tells: an image that is done while nothing is written, a disk that fills.
     fn look_around(&mut self, moment: Moment) {
         let nothing = Due { txns: 0, bytes: 0 };
-        if self.append.is_none() && self.durable.is_none() {
+        if self.writing.is_none() && self.durable.is_none() {
             self.see_to_images(moment, nothing);
         }
         let headroom = self.pipeline.state().tree().headroom();
@@ -220,26 +207,54 @@ impl PipelineShard {
         self.pipeline.set_room(if tight { Room::Tight } else { Room::Ample });
     }
 
-    /// Applies the batch whose write is done, once every ring has room for what it says.
-    fn take_durable(&mut self, cx: &mut Context<'_>) -> Result<bool, AppendError> {
-        if let Some(append) = &mut self.append
-            && let Poll::Ready((log, batch, done)) = append.as_mut().poll(cx)
-        {
-            self.append = None;
-            self.log = Some(log);
-            done?;
-            self.measure_append(&batch);
-            self.durable = Some(batch);
+    /// Asks for the write that is under way, unless the one before is not applied yet.
+    fn take_written(&mut self, cx: &Context<'_>) -> Result<bool, AppendError> {
+        if self.durable.is_some() {
+            return Ok(false);
         }
+        let Some(batch) = self.writing.take() else { return Ok(false) };
+        match self.log.poll_append(&batch, cx) {
+            Poll::Pending => {
+                self.writing = Some(batch);
+                Ok(false)
+            }
+            Poll::Ready(done) => {
+                done?;
+                self.measure_append(&batch);
+                self.durable = Some(batch);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Starts the next write if none is under way. Answers alone wait until everything before them is applied.
+    fn begin_append(&mut self, cx: &Context<'_>) -> Result<bool, AppendError> {
+        let writes = self.pipeline.has_transactions();
+        if self.writing.is_some() || self.durable.is_some() && !writes {
+            return Ok(false);
+        }
+        let Some(batch) = self.pipeline.next_batch() else { return Ok(false) };
+        if !writes {
+            self.durable = Some(batch);
+            return Ok(true);
+        }
+        self.append_began_ms = clock::now_ms();
+        self.log.begin_append(&batch, cx)?;
+        self.writing = Some(batch);
+        Ok(true)
+    }
+
+    /// Applies the batch whose write is done, once every ring has room for what it says.
+    fn take_durable(&mut self, cx: &Context<'_>) -> bool {
         if self.durable.is_none()
             || self.lanes.iter().any(|it| it.delivers.poll_room(cx).is_pending())
         {
-            return Ok(false);
+            return false;
         }
         if let Some(batch) = self.durable.take() {
             self.apply(batch);
         }
-        Ok(true)
+        true
     }
 
     fn apply(&mut self, batch: Batch) {
@@ -287,23 +302,5 @@ impl PipelineShard {
             Some(Outcome::Failed(_)) => figures.snapshot_error_count += 1,
             Some(Outcome::Cancelled) | None => {}
         }
-    }
-
-    fn begin_append(&mut self) -> bool {
-        if self.append.is_some() || self.durable.is_some() {
-            return false;
-        }
-        let Some(batch) = self.pipeline.next_batch() else { return false };
-        if batch.is_empty() {
-            self.durable = Some(batch);
-            return true;
-        }
-        let Some(mut log) = self.log.take() else { unreachable!("the log is here between writes") };
-        self.append_began_ms = clock::now_ms();
-        self.append = Some(Box::pin(async move {
-            let done = log.append(&batch).await;
-            (log, batch, done)
-        }));
-        true
     }
 }

@@ -1,6 +1,5 @@
 //! The server: from its configuration to running shards, and to its end.
 
-use std::future::Future;
 use std::io::{ErrorKind, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use engine::arena::Reader;
 use engine::map::MapSeed;
 use engine::session::SessionTracker;
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
 use jute::SessionId;
 use net::admission::Admission;
 use net::driver::{KeepAlive, Links, ListenError, ListenSettings, Sharing};
@@ -31,6 +29,7 @@ use crate::reader::ArenaReader;
 use crate::settings;
 use crate::start::{self, Data, DataError};
 use crate::store::Store;
+use crate::threads::{self, SessionShard};
 use crate::words::Words;
 
 /// Messages on their way between two shards, in each direction.
@@ -59,14 +58,6 @@ pub enum ServerError {
         /// Which there are.
         allowed: String,
     },
-    /// io_uring is not to be had.
-    #[error(
-        "io_uring cannot be used: {why}; it needs Linux 5.11, kernel.io_uring_disabled=0 and 512 KiB of memlock for each core (ulimit -l)"
-    )]
-    Ring {
-        /// What the system said.
-        why: String,
-    },
     /// The system gives no thread, or takes no signal handler.
     #[error("{what}: {source}")]
     System {
@@ -75,6 +66,9 @@ pub enum ServerError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The log does not start.
+    #[error("the log does not start: {0}")]
+    LogStart(#[source] wal::AppendError),
     /// The log failed. Nothing that was in flight was acknowledged.
     #[error("the log failed, and nothing that was in flight was acknowledged: {0}")]
     Log(#[from] wal::AppendError),
@@ -162,29 +156,6 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     Ok(done?)
 }
 
-/// A session shard that has not started.
-struct SessionShard {
-    shard: Shard<ArenaReader>,
-    listener: TcpListener,
-    links: Links,
-}
-
-impl SessionShard {
-    /// Starts it on a thread of its own, pinned to `core`.
-    fn start(self, core: usize) -> std::io::Result<()> {
-        let run = move || {
-            let mut set = rustix::thread::CpuSet::new();
-            set.set(core);
-            let pinned = rustix::thread::sched_setaffinity(None, &set).map_err(Into::into);
-            let Self { shard, listener, links } = self;
-            let done = pinned.and_then(|()| net::driver::run(shard, vec![listener], links));
-            // Without this shard, clients would hang: half-alive is worse than dead.
-            assert!(done.is_ok(), "a session shard ended: {done:?}");
-        };
-        std::thread::Builder::new().name("session".into()).spawn(run).map(drop)
-    }
-}
-
 struct Wiring {
     /// The pipeline's ends.
     lanes: Vec<Lane>,
@@ -248,7 +219,7 @@ fn launch(
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
     let Data { store, state, tail, took_ms, replayed, .. } = data;
-    let Parts { lanes, sessions, orders } = parts;
+    let Parts { lanes, mut sessions, orders } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images));
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
@@ -272,47 +243,22 @@ fn launch(
     figures.startup_txns_loaded.add(replayed);
     figures.dbinittime.add(took_ms[0] + took_ms[1]);
     let slow_append_ms = storage.fsync_warning_ms;
-    let session_cores = if cores.len() == 1 { cores } else { &cores[1..] };
-    for (session, &core) in sessions.into_iter().zip(session_cores) {
-        session.start(core).map_err(system("cannot start a session shard"))?;
+    let here = if cores.len() == 1 { sessions.pop() } else { None };
+    let no_thread = system("cannot start a shard");
+    for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
+        threads::start_sessions(core, session).map_err(&no_thread)?;
     }
-    let ended = events.clone();
-    spawn(cores[0], "pipeline", move || async move {
-        let done = match Log::start(tail, wall_ms).await {
-            Ok(log) => {
-                let shard =
-                    PipelineShard::new(pipeline, log, lanes, orders, images, slow_append_ms);
-                Box::new(shard).run().await
-            }
-            Err(error) => Err(error),
-        };
-        // The control thread ends last.
-        drop(ended.send(Event::Ended(done)));
-    })?;
+    let make = move || {
+        let log = Log::start(tail, wall_ms)?;
+        Ok(PipelineShard::new(pipeline, log, lanes, orders, images, slow_append_ms))
+    };
+    let events = events.clone();
+    // The control thread ends last.
+    let ended = move |done| drop(events.send(Event::Ended(done)));
+    let started = threads::start_pipeline(cores[0], here, make, ended).map_err(&no_thread)?;
+    started.map_err(ServerError::LogStart)?;
     Ok(store)
 }
-
-/// Runs what `make` gives on an executor of its own, pinned to `core`.
-fn spawn<F: Future<Output = ()> + 'static>(
-    core: usize,
-    name: &str,
-    make: impl FnOnce() -> F + Send + 'static,
-) -> Result<(), ServerError> {
-    let builder = LocalExecutorBuilder::new(Placement::Fixed(core)).name(name);
-    let run = move || async move {
-        // A queue that other cores wake must matter, or it is looked at every 100 ms only.
-        let matters = Latency::Matters(LATENCY);
-        let queue = glommio::executor().create_task_queue(Shares::default(), matters, "shard");
-        match glommio::spawn_local_into(make(), queue) {
-            Ok(task) => task.await,
-            Err(error) => unreachable!("the queue was made a line ago: {error}"),
-        }
-    };
-    builder.spawn(run).map(drop).map_err(|error| ServerError::Ring { why: error.to_string() })
-}
-
-/// How late a task of a shard may be.
-const LATENCY: Duration = Duration::from_millis(10);
 
 /// The server id that a standalone server puts into its session ids. Source: `ZooKeeperServer.createSessionTracker`.
 const STANDALONE_ID: u8 = 1;
@@ -394,7 +340,7 @@ fn chance() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> ServerError {
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> ServerError {
     move |source| ServerError::System { what, source }
 }
 

@@ -13,26 +13,26 @@
 
 mod bell;
 mod listen;
+mod sleep;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, acceptfrom_with, recv, send};
 use tracing::{debug, warn};
 
-use self::bell::Bell;
+use self::sleep::MARKS;
 use crate::message::{ConnId, Deliver, Forward};
 use crate::ring::{Mailbox, Receiver, Sender};
 use crate::shard::{Output, Shard, ShardReport, Tree, WatchRows};
 use crate::words::{TRACE_MASK_LEN, Word};
 
 pub use self::listen::{KeepAlive, ListenError, ListenSettings, Sharing, listen};
+pub use self::sleep::Sleeper;
 
 /// A four-letter word that came in. Answer it with [`Order::Answer`] to the shard it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,34 +113,25 @@ pub fn run<T: Tree>(
     listeners: Vec<TcpListener>,
     links: Links,
 ) -> std::io::Result<()> {
-    let bell = Arc::new(Bell::new()?);
-    let waker = Waker::from(Arc::clone(&bell));
-    let mut poller = Poller::new(shard, listeners, links, bell)?;
-    let mut events = Vec::with_capacity(EVENTS);
-    while !poller.stopped {
-        let now_ms = (poller.links.clock)();
-        poller.turn(now_ms, &mut Context::from_waker(&waker));
-        poller.wait(&mut events)?;
-        let now_ms = (poller.links.clock)();
-        for event in events.drain(..) {
-            poller.serve(now_ms, event);
-        }
+    let mut sleeper = Sleeper::new()?;
+    let waker = sleeper.waker();
+    let mut driver = Driver::new(shard, listeners, links, &sleeper)?;
+    while !driver.is_stopped() {
+        driver.turn(&mut Context::from_waker(&waker));
+        sleeper.sleep(driver.sleep_limit_ms())?;
+        driver.serve(&mut sleeper);
     }
     Ok(())
 }
 
-/// Sockets that one wait may name.
-const EVENTS: usize = 512;
 /// Bytes that one read may bring. Larger requests come in pieces.
 const SCRATCH_LEN: usize = 128 << 10;
 /// Connections accepted before others have their turn.
 const ACCEPTS: usize = 64;
 /// How long nothing is accepted when the system has nothing left for a connection. Milliseconds.
 const REST_MS: u64 = 100;
-/// The mark of the bell among slots.
-const BELL: u64 = u32::MAX as u64;
 /// The mark of the first listener among slots; the others follow.
-const LISTENER: u64 = BELL - 0xff;
+const LISTENER: u64 = MARKS;
 
 /// An open socket.
 struct Live {
@@ -150,11 +141,11 @@ struct Live {
     interest: EventFlags,
 }
 
-struct Poller<T> {
+/// A session shard with its sockets and rings, between two sleeps of its thread.
+pub struct Driver<T> {
     shard: Shard<T>,
     links: Links,
-    epoll: OwnedFd,
-    bell: Arc<Bell>,
+    epoll: Arc<OwnedFd>,
     listeners: Vec<TcpListener>,
     /// By slot.
     sockets: Vec<Option<Live>>,
@@ -168,25 +159,32 @@ struct Poller<T> {
     stopped: bool,
 }
 
-impl<T: Tree> Poller<T> {
-    fn new(
+impl<T> std::fmt::Debug for Driver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("links", &self.links).finish_non_exhaustive()
+    }
+}
+
+impl<T: Tree> Driver<T> {
+    /// A shard whose sockets end the sleep of `sleeper`.
+    ///
+    /// # Errors
+    /// What the system says if it has no room for a listener.
+    pub fn new(
         shard: Shard<T>,
         listeners: Vec<TcpListener>,
         links: Links,
-        bell: Arc<Bell>,
+        sleeper: &Sleeper,
     ) -> std::io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let bell_data = EventData::new_u64(BELL);
-        epoll::add(&epoll, &bell.fd, bell_data, EventFlags::IN | EventFlags::ET)?;
+        let epoll = sleeper.epoll();
         for (number, listener) in listeners.iter().enumerate() {
             listener.set_nonblocking(true)?;
-            epoll::add(&epoll, listener, listener_data(number), EventFlags::IN)?;
+            epoll::add(&*epoll, listener, listener_data(number), EventFlags::IN)?;
         }
         Ok(Self {
             shard,
             links,
             epoll,
-            bell,
             listeners,
             sockets: Vec::new(),
             scratch: vec![0; SCRATCH_LEN].into(),
@@ -197,34 +195,35 @@ impl<T: Tree> Poller<T> {
         })
     }
 
-    /// Sleeps until there is something to do.
-    fn wait(&mut self, events: &mut Vec<Event>) -> std::io::Result<()> {
-        let now_ms = (self.links.clock)();
+    /// Whether [`Order::Stop`] has come: then it takes no more turns.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// How long its thread may sleep before a turn is due, milliseconds; for ever if none.
+    pub fn sleep_limit_ms(&self) -> Option<u64> {
         let at_ms = [self.shard.next_deadline(), self.rest_until_ms].into_iter().flatten().min();
-        let mut sleep_ms = at_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
-        if self.bell.lie_down() || self.stopped {
-            sleep_ms = Some(0);
-        }
-        let timeout = sleep_ms.map(|ms| Timespec {
-            tv_sec: (ms / 1_000) as i64,
-            tv_nsec: (ms % 1_000) as i64 * 1_000_000,
-        });
-        let done = epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref());
-        self.bell.get_up();
-        match done {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
+        at_ms.map(|at_ms| at_ms.saturating_sub((self.links.clock)()))
+    }
+
+    /// Accepts and reads what the last sleep has told of.
+    pub fn serve(&mut self, sleeper: &mut Sleeper) {
+        let now_ms = (self.links.clock)();
+        for event in sleeper.events.drain(..) {
+            self.serve_one(now_ms, event);
         }
     }
 
-    fn serve(&mut self, now_ms: u64, event: Event) {
+    fn serve_one(&mut self, now_ms: u64, event: Event) {
         let data = event.data.u64();
-        let slot = data & BELL;
-        if slot == BELL {
+        let slot = data & u64::from(u32::MAX);
+        if MARKS <= slot {
+            let number = (slot - LISTENER) as usize;
+            // Not the bell, and no other source.
+            if number < self.listeners.len() {
+                self.accept(number, now_ms);
+            }
             return;
-        }
-        if LISTENER <= slot {
-            return self.accept((slot - LISTENER) as usize, now_ms);
         }
         let conn = ConnId { slot: slot as u32, generation: (data >> 32) as u32 };
         let flags = event.flags;
@@ -270,15 +269,16 @@ impl<T: Tree> Poller<T> {
         let interest = live.interest.difference(less).union(more);
         if live.generation == conn.generation && live.interest != interest {
             live.interest = interest;
-            let changed = epoll::modify(&self.epoll, &live.socket, data_of(conn), interest);
+            let changed = epoll::modify(&*self.epoll, &live.socket, data_of(conn), interest);
             if let Err(errno) = changed {
                 warn!(?conn, "epoll: {errno}");
             }
         }
     }
 
-    /// Everything but reading.
-    fn turn(&mut self, now_ms: u64, cx: &mut Context<'_>) {
+    /// Everything but accepting and reading; leaves `cx` with the rings, to be woken by them.
+    pub fn turn(&mut self, cx: &mut Context<'_>) {
+        let now_ms = (self.links.clock)();
         while let Poll::Ready(order) = self.links.orders.poll_next(cx) {
             self.stopped |= matches!(order, Order::Stop);
             obey(&mut self.shard, order);
@@ -395,7 +395,7 @@ impl<T: Tree> Poller<T> {
     fn listen_for(&self, interest: EventFlags) {
         for (number, listener) in self.listeners.iter().enumerate() {
             if let Err(errno) =
-                epoll::modify(&self.epoll, listener, listener_data(number), interest)
+                epoll::modify(&*self.epoll, listener, listener_data(number), interest)
             {
                 warn!("epoll: {errno}");
             }
@@ -412,7 +412,7 @@ impl<T: Tree> Poller<T> {
             self.sockets.resize_with(slot + 1, || None);
         }
         let interest = EventFlags::IN;
-        if let Err(errno) = epoll::add(&self.epoll, socket.as_fd(), data_of(conn), interest) {
+        if let Err(errno) = epoll::add(&*self.epoll, socket.as_fd(), data_of(conn), interest) {
             warn!(?conn, "epoll: {errno}");
             return self.shard.ended(conn);
         }

@@ -7,9 +7,8 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
 use jute::Zxid;
 use wal::{Batch, Log, Options};
 
@@ -21,24 +20,8 @@ fn main() -> anyhow::Result<()> {
     let (tail, report) =
         wal::open(&dir, &Options::default(), Zxid(0), |_, _| Ok::<_, Infallible>(()))?;
     println!("{report:?}");
-    let executor = LocalExecutorBuilder::new(Placement::Fixed(0)).spawn(move || async move {
-        let queue = glommio::executor().create_task_queue(
-            Shares::default(),
-            Latency::Matters(Duration::from_millis(1)),
-            "log",
-        );
-        let task = glommio::spawn_local_into(measure(tail, seconds, bytes), queue);
-        match task {
-            Ok(task) => task.await,
-            Err(err) => Err(anyhow::anyhow!("{err}")),
-        }
-    });
-    executor.and_then(glommio::ExecutorJoinHandle::join).map_err(|err| anyhow::anyhow!("{err}"))?
-}
-
-async fn measure(tail: wal::LogTail, seconds: u64, bytes: usize) -> anyhow::Result<()> {
     let mut zxid = tail.last_zxid().0;
-    let mut log = Log::start(tail, || 0).await?;
+    let mut log = Log::start(tail, || 0)?;
     let releaser = log.releaser();
     let mut batch = Batch::with_capacity(bytes + 100);
     let mut micros = Vec::new();
@@ -54,14 +37,13 @@ async fn measure(tail: wal::LogTail, seconds: u64, bytes: usize) -> anyhow::Resu
             });
         }
         let at = Instant::now();
-        log.append(&batch).await?;
+        log.append(&batch)?;
         micros.push(at.elapsed().as_secs_f64() * 1e6);
         if micros.len() % 4096 == 0 {
             releaser.release(Zxid(zxid - 1000));
         }
     }
     let per_second = micros.len() as f64 / begin.elapsed().as_secs_f64();
-    log.close().await?;
     micros.sort_by(f64::total_cmp);
     let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
     println!(

@@ -5,9 +5,8 @@
 //! that open; so the lock is free only when all writes have ended. Absent here: the lock that keeps two servers apart, which the
 //! caller has.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use tracing::warn;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Holds a segment's file as long as it is open, writes on their way included.
-pub(crate) fn hold(file: &impl AsRawFd) -> io::Result<()> {
-    Ok(rustix::fs::flock(borrow(file), FlockOperation::NonBlockingLockShared)?)
+pub(crate) fn hold(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, FlockOperation::NonBlockingLockShared)?)
 }
 
 /// Whether a file became free.
@@ -63,12 +62,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[expect(clippy::disallowed_methods, reason = "runs before the shards start")]
 fn pause() {
     std::thread::sleep(PAUSE);
-}
-
-#[expect(unsafe_code, reason = "glommio's files lend their descriptor only as a number")]
-fn borrow(file: &impl AsRawFd) -> rustix::fd::BorrowedFd<'_> {
-    // SAFETY: the file outlives the borrow by the signature, and is open as long as it lives.
-    unsafe { rustix::fd::BorrowedFd::borrow_raw(file.as_raw_fd()) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! `docs/disk.md`.
 //!
 //! Pure: [`frame`], [`batch`], [`append`], [`segment`], [`scan`], [`replay`] (the decision table), [`purge`]. Drivers: [`open`] (blocking, before any
-//! executor starts), [`Log`] (glommio) and the preparer thread behind it.
+//! shard starts), [`Log`] with its ring, and the preparer thread behind it.
 //!
 //! Invariants: zxids strictly ascend over the whole log; one write is in flight at most; after a failed write every later append
 //! fails. Absent here: what a transaction means, sockets, the lock on the directory (the caller has it).
@@ -24,6 +24,7 @@ mod open;
 mod preparer;
 pub mod purge;
 pub mod replay;
+mod ring;
 pub mod scan;
 pub mod segment;
 

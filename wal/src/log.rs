@@ -1,15 +1,20 @@
-//! The log, open for appending: one write per batch, on the pipeline shard's executor.
+//! The log, open for appending: one write per batch, on the pipeline shard's thread.
 //!
-//! ZooKeeper: `FileTxnLog.append` and `commit`, `SyncRequestProcessor`. Driver (glommio).
+//! ZooKeeper: `FileTxnLog.append` and `commit`, `SyncRequestProcessor`. Driver: an append is begun and asked for, so that the thread can do
+//! other things meanwhile.
 //!
 //! Invariants: one write is in flight at most; nothing is acknowledged that is not durable; after any failure every later append fails,
 //! because what a failed write left on the disk is not known.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
-use glommio::GlommioError;
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use jute::Zxid;
 use rustix::fs::OFlags;
 use tracing::warn;
@@ -20,6 +25,7 @@ use crate::frame::{Chain, SegmentId};
 use crate::hold;
 use crate::open::{Direct, ForceSync, LogTail, Options};
 use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare};
+use crate::ring::Ring;
 use crate::segment::FileName;
 
 /// An append failed. Nothing of its batch may be acknowledged; the log takes no more. Step down and exit.
@@ -64,9 +70,12 @@ pub enum AppendError {
         /// Why.
         errno: Errno,
     },
-    /// An earlier append was dropped before it was done: what it left on the disk is not known.
-    #[error("an earlier append was abandoned in the middle")]
-    Abandoned,
+    /// The kernel gives no ring, or takes nothing from it.
+    #[error("io_uring cannot be used: {errno}; it needs Linux 5.11 and kernel.io_uring_disabled=0")]
+    Ring {
+        /// Why.
+        errno: Errno,
+    },
 }
 
 /// The system's error number; prints as its text.
@@ -85,55 +94,123 @@ impl From<io::Error> for Errno {
     }
 }
 
-/// An open log. Belongs to one executor.
+/// An open log. Belongs to the thread that started it.
 #[derive(Debug)]
 pub struct Log {
     dir: PathBuf,
     options: Options,
     preparer: Preparer,
     appender: Appender,
+    ring: Ring,
     /// `None` until a segment is begun.
-    file: Option<(FileName, Sink)>,
+    file: Option<(FileName, File)>,
+    /// What is to be done before the append under way is done.
+    phase: Phase,
+    /// The spare that the append under way begins.
+    begun: Option<Spare>,
     latch: Option<AppendError>,
     /// Wall time of a segment's begin, for people: asked of the caller, who has the only clock.
     now_ms: fn() -> i64,
 }
 
-#[derive(Debug)]
-enum Sink {
-    Direct(DmaFile),
-    Buffered(BufferedFile),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is under way.
+    Idle,
+    /// A spare is waited for, if the segment has no room.
+    Spare,
+    /// The write is under way; the next frame is chained to this.
+    Write(Chain),
 }
 
 impl Log {
-    /// Takes over from replay, on the executor that will append. `now_ms` gives wall time, ms since 1970, for segment headers.
+    /// Takes over from replay, on the thread that will append. `now_ms` gives wall time, ms since 1970, for segment headers.
     ///
     /// # Errors
-    /// [`AppendError::Open`] if the newest segment does not open for writing.
-    pub async fn start(tail: LogTail, now_ms: fn() -> i64) -> Result<Self, AppendError> {
+    /// [`AppendError::Open`] if the newest segment does not open for writing, [`AppendError::Ring`] if there is no ring.
+    pub fn start(tail: LogTail, now_ms: fn() -> i64) -> Result<Self, AppendError> {
         let LogTail { dir, options, end, newest_len, preparer } = tail;
-        let appender = Appender::new(&end, newest_len);
-        let mut log = Self { dir, options, preparer, appender, file: None, latch: None, now_ms };
+        let ring = Ring::new().map_err(|err| AppendError::Ring { errno: err.into() })?;
+        let mut log = Self {
+            dir,
+            options,
+            preparer,
+            appender: Appender::new(&end, newest_len),
+            ring,
+            file: None,
+            phase: Phase::Idle,
+            begun: None,
+            latch: None,
+            now_ms,
+        };
         if let Some(position) = end.position {
-            log.open(FileName::Log(position.first_zxid)).await?;
+            log.open(FileName::Log(position.first_zxid))?;
         }
         Ok(log)
     }
 
-    /// Writes the batch, which must not be empty and must be above all before it, as one frame with one write. When this returns `Ok`
-    /// it is durable, unless `forceSync` is off.
+    /// Begins to write the batch, which must not be empty and must be above all before it, as one frame with one write. Nothing
+    /// is under way.
     ///
     /// # Errors
-    /// [`AppendError`], for this and every later call.
-    pub async fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    /// [`AppendError`], for this and every later batch.
+    pub fn begin_append(&mut self, batch: &Batch, cx: &Context<'_>) -> Result<(), AppendError> {
+        assert_eq!(self.phase, Phase::Idle, "one write is in flight at most");
         if let Some(err) = self.latch {
             return Err(err);
         }
-        // Stands if this future is dropped half way.
-        self.latch = Some(AppendError::Abandoned);
-        let done = self.write(batch).await;
+        self.phase = Phase::Spare;
+        match self.advance(batch, cx) {
+            Poll::Ready(done) => done,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Whether the batch that was begun is durable, unless `forceSync` is off. Until it is, look again when [`Self::ring`] is readable,
+    /// when a wait for it was interrupted, and when `cx` is woken.
+    ///
+    /// # Errors
+    /// As [`Self::begin_append`].
+    pub fn poll_append(
+        &mut self,
+        batch: &Batch,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), AppendError>> {
+        assert_ne!(self.phase, Phase::Idle, "it was begun");
+        if self.advance(batch, cx)?.is_pending() {
+            return Poll::Pending;
+        }
+        let Phase::Write(chain) = self.phase else { unreachable!("the write is under way") };
+        let Some(written) = self.ring.poll() else { return Poll::Pending };
+        self.phase = Phase::Idle;
+        let done = self.written(batch, chain, written);
         self.latch = done.err();
-        done
+        Poll::Ready(done)
+    }
+
+    /// Both, for a thread that has nothing else to do.
+    ///
+    /// # Errors
+    /// As [`Self::begin_append`].
+    pub fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let cx = Context::from_waker(&waker);
+        self.begin_append(batch, &cx)?;
+        loop {
+            if let Poll::Ready(done) = self.poll_append(batch, &cx) {
+                return done;
+            }
+            if matches!(self.phase, Phase::Write(_)) {
+                self.ring.wait().map_err(|err| AppendError::Ring { errno: err.into() })?;
+            } else {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Readable when the write under way is done.
+    pub fn ring(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
     }
 
     /// The last zxid that is durable here.
@@ -151,113 +228,109 @@ impl Log {
         self.preparer.releaser()
     }
 
-    /// Closes the file and ends the preparer, after what it was ordered. Nothing is lost without this.
-    ///
-    /// # Errors
-    /// What closing says.
-    pub async fn close(mut self) -> io::Result<()> {
-        match self.file.take() {
-            Some((_, Sink::Direct(file))) => file.close().await.map_err(plain),
-            Some((_, Sink::Buffered(file))) => file.close().await.map_err(plain),
-            None => Ok(()),
+    /// Goes as far as the write; ready when it is under way, or was.
+    fn advance(&mut self, batch: &Batch, cx: &Context<'_>) -> Poll<Result<(), AppendError>> {
+        if self.phase != Phase::Spare {
+            return Poll::Ready(Ok(()));
         }
+        let begun = if self.appender.fits(batch) {
+            self.write(batch)
+        } else {
+            let Poll::Ready(spare) = self.preparer.poll_spare(cx) else { return Poll::Pending };
+            let spare = spare.map_err(|err| AppendError::NoSegment { errno: err.into() });
+            spare.and_then(|it| self.begin(it)).and_then(|()| self.write(batch))
+        };
+        if let Err(err) = begun {
+            self.latch = Some(err);
+            self.phase = Phase::Idle;
+        }
+        Poll::Ready(begun)
     }
 
-    async fn write(&mut self, batch: &Batch) -> Result<(), AppendError> {
-        let begun = if self.appender.fits(batch) { None } else { Some(self.begin().await?) };
+    fn write(&mut self, batch: &Batch) -> Result<(), AppendError> {
         let Extent { offset, len } = self.appender.extent(batch);
-        let Some((file, sink)) = &self.file else { unreachable!("a segment is begun") };
+        let Some((file, segment)) = &self.file else { unreachable!("a segment is begun") };
         let (file, mut chain) = (*file, Chain::default());
         let fill = |out: &mut [u8]| chain = self.appender.encode(batch, out);
-        let written = sink.write_at(len, offset, fill).await;
+        let begun = self.ring.write(segment, (offset, len), fill);
+        begun.map_err(|err| AppendError::Write { file, offset, len, errno: err.into() })?;
+        self.phase = Phase::Write(chain);
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        batch: &Batch,
+        chain: Chain,
+        written: io::Result<usize>,
+    ) -> Result<(), AppendError> {
+        let Extent { offset, len } = self.appender.extent(batch);
+        let Some((file, _)) = self.file else { unreachable!("a segment is begun") };
         let written =
             written.map_err(|err| AppendError::Write { file, offset, len, errno: err.into() })?;
         if written != len {
             return Err(AppendError::Short { file, offset, len, written });
         }
         self.appender.durable(batch, chain);
-        if let (Some(spare), Some(first_zxid)) = (begun, batch.first_zxid()) {
+        if let (Some(spare), Some(first_zxid)) = (self.begun.take(), batch.first_zxid()) {
             self.preparer.order(Order::Name { spare: spare.number, first_zxid });
-            self.file = self.file.take().map(|(_, sink)| (FileName::Log(first_zxid), sink));
+            self.file = self.file.take().map(|(_, file)| (FileName::Log(first_zxid), file));
         }
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<Spare, AppendError> {
-        let spare = self.preparer.spare().await;
-        let spare = spare.map_err(|err| AppendError::NoSegment { errno: err.into() })?;
-        self.open(FileName::Spare(spare.number)).await?;
+    fn begin(&mut self, spare: Spare) -> Result<(), AppendError> {
+        self.open(FileName::Spare(spare.number))?;
         let id = random().map_err(|err| AppendError::NoSegment { errno: err.into() })?;
         self.appender.begin(id, spare.len, (self.now_ms)());
-        Ok(spare)
+        self.begun = Some(spare);
+        Ok(())
     }
 
-    /// Opens a segment's file in place of the one before, which is durable and is closed behind our back.
-    async fn open(&mut self, name: FileName) -> Result<(), AppendError> {
-        let sink = Sink::open(&self.dir.join(name.to_string()), &self.options).await;
-        let sink = sink.map_err(|err| AppendError::Open { file: name, errno: err.into() })?;
-        self.file = Some((name, sink));
+    /// Opens a segment's file in place of the one before, which is durable.
+    fn open(&mut self, name: FileName) -> Result<(), AppendError> {
+        let file = open_segment(&self.dir.join(name.to_string()), &self.options);
+        let file = file.map_err(|err| AppendError::Open { file: name, errno: err.into() })?;
+        self.file = Some((name, file));
         Ok(())
     }
 }
 
-impl Sink {
-    async fn open(path: &Path, options: &Options) -> io::Result<Self> {
-        let sync = match options.force_sync {
-            ForceSync::On => OFlags::DSYNC.bits() as i32,
-            ForceSync::Off => 0,
-        };
-        let mut how = OpenOptions::new();
-        how.read(true).write(true).custom_flags(sync);
-        if options.direct == Direct::IfPossible {
-            match how.dma_open(path).await.map_err(plain) {
-                Ok(file) => {
-                    hold::hold(&file)?;
-                    return Ok(Self::Direct(file));
-                }
-                Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-                    warn!(file = %path.display(), "this file system takes no direct I/O: the log goes through the page cache");
-                }
-                Err(err) => return Err(err),
+/// Opens a segment for writes that are durable when they are done, and holds it.
+fn open_segment(path: &Path, options: &Options) -> io::Result<File> {
+    let sync = match options.force_sync {
+        ForceSync::On => OFlags::DSYNC,
+        ForceSync::Off => OFlags::empty(),
+    };
+    let open = |flags: OFlags| {
+        OpenOptions::new().read(true).write(true).custom_flags(flags.bits() as i32).open(path)
+    };
+    let file = match options.direct {
+        Direct::Off => open(sync)?,
+        Direct::IfPossible => match open(sync | OFlags::DIRECT) {
+            Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                warn!(file = %path.display(), "this file system takes no direct I/O: the log goes through the page cache");
+                open(sync)?
             }
-        }
-        let file = how.buffered_open(path).await.map_err(plain)?;
-        hold::hold(&file)?;
-        Ok(Self::Buffered(file))
-    }
-
-    async fn write_at(
-        &self,
-        len: usize,
-        offset: u64,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> io::Result<usize> {
-        match self {
-            Self::Direct(file) => {
-                let mut buf = file.alloc_dma_buffer(len);
-                fill(buf.as_bytes_mut());
-                file.write_at(buf, offset).await.map_err(plain)
-            }
-            Self::Buffered(file) => {
-                let mut buf = vec![0; len];
-                fill(&mut buf);
-                file.write_at(buf, offset).await.map_err(plain)
-            }
-        }
-    }
+            opened => opened?,
+        },
+    };
+    hold::hold(&file)?;
+    Ok(file)
 }
 
-/// The system's own error, with its number, from under glommio's description.
-fn plain(err: GlommioError<()>) -> io::Error {
-    if let GlommioError::EnhancedIoError { source, .. } = err {
-        return source;
+/// Wakes a thread that waits for a spare.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
-    io::Error::from(err)
 }
 
 /// A segment's id. The one draw of chance in the log: nobody outside can know it.
 fn random() -> io::Result<SegmentId> {
     let mut bytes = [0; 8];
-    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut bytes)?;
     Ok(SegmentId(u64::from_be_bytes(bytes)))
 }

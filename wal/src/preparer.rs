@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -146,19 +147,16 @@ impl Preparer {
     ///
     /// # Errors
     /// Why no spare can be made.
-    pub(crate) async fn spare(&self) -> io::Result<Spare> {
-        core::future::poll_fn(|cx| {
-            self.shared.waker.register(cx.waker());
-            let mut state = self.shared.lock();
-            if let Some(spare) = state.ready.pop_front() {
-                return core::task::Poll::Ready(Ok(spare));
-            }
-            match state.failed {
-                Some(errno) => core::task::Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
-                None => core::task::Poll::Pending,
-            }
-        })
-        .await
+    pub(crate) fn poll_spare(&self, cx: &Context<'_>) -> Poll<io::Result<Spare>> {
+        self.shared.waker.register(cx.waker());
+        let mut state = self.shared.lock();
+        if let Some(spare) = state.ready.pop_front() {
+            return Poll::Ready(Ok(spare));
+        }
+        match state.failed {
+            Some(errno) => Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+            None => Poll::Pending,
+        }
     }
 }
 

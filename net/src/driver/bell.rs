@@ -28,6 +28,11 @@ impl Bell {
         self.rung.swap(false, Ordering::SeqCst)
     }
 
+    /// Whether somebody has rung since the last call.
+    pub(super) fn take(&self) -> bool {
+        self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::SeqCst)
+    }
+
     pub(super) fn get_up(&self) {
         self.asleep.store(false, Ordering::SeqCst);
     }

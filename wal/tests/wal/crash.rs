@@ -192,12 +192,11 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
 /// The log takes more after the crash, and both are there after opening once more.
 fn goes_on(dir: &Path, tail: wal::LogTail, range: (i64, i64), options: &Options) {
     let (image, end) = range;
-    run(move || async move {
-        let mut log = Log::start(tail, || 0).await.unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
         for first in [end + 1, end + 3, end + 5] {
-            log.append(&batch(first..=first + 1, BODY_LEN)).await.unwrap();
+            log.append(&batch(first..=first + 1, BODY_LEN)).unwrap();
         }
-        log.close().await.unwrap();
     });
     let (got, _, _) = open(dir, options, image).unwrap();
     assert_records(&got, image + 1..=end + 6, BODY_LEN);

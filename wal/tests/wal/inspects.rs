@@ -21,17 +21,16 @@ fn a_running_logs_records_and_segments_are_listed_and_damage_is_named() {
     let options = small(32 << 10);
     let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
     let path = dir.path().to_path_buf();
-    let (got, reports) = run(move || async move {
-        let mut log = Log::start(tail, || 1234).await.unwrap();
+    let (got, reports) = run(move || {
+        let mut log = Log::start(tail, || 1234).unwrap();
         for first in 0..30 {
-            log.append(&batch(3 * first + 1..=3 * first + 3, 1000)).await.unwrap();
+            log.append(&batch(3 * first + 1..=3 * first + 3, 1000)).unwrap();
         }
         let mut got = Vec::new();
         let reports = inspect(&path, |zxid, bytes| {
             got.push((zxid.0, bytes.to_vec()));
             Ok::<_, Infallible>(())
         });
-        log.close().await.unwrap();
         (got, reports.unwrap())
     });
     assert_records(&got, 1..=90, 1000);
@@ -71,7 +70,7 @@ fn a_log_that_is_written_and_recycled_meanwhile_is_never_called_damaged() {
     let written = Arc::new(AtomicI64::new(0));
     let writer = {
         let written = Arc::clone(&written);
-        std::thread::spawn(move || run(move || write_and_release(tail, written)))
+        std::thread::spawn(move || run(move || write_and_release(tail, &written)))
     };
     let (mut looks, mut most) = (0, 0);
     while !writer.is_finished() {
@@ -86,7 +85,9 @@ fn a_log_that_is_written_and_recycled_meanwhile_is_never_called_damaged() {
             assert!(!matches!(report.verdict, Verdict::Refuse(_)), "{report:#?}");
             assert!(report.stop != Some(Stop::Bad) || report.verdict == Verdict::Tail);
         }
-        assert!(before <= last || reports.is_empty(), "{last} of {before} written before");
+        // Where the look was so slow that what was newest is released by now, it may have seen anything.
+        let released = before + KEPT < written.load(Relaxed);
+        assert!(before <= last || released, "{last} of {before} written before");
         looks += 1;
         most = most.max(reports.len());
     }
@@ -97,20 +98,21 @@ fn a_log_that_is_written_and_recycled_meanwhile_is_never_called_damaged() {
 }
 
 const BODY_LEN: usize = 3000;
+/// Zxids behind the last that are not released.
+const KEPT: i64 = 90;
 
 /// For two seconds; segments live for some milliseconds.
-async fn write_and_release(tail: LogTail, written: Arc<AtomicI64>) {
-    let mut log = Log::start(tail, || 0).await.unwrap();
+fn write_and_release(tail: LogTail, written: &AtomicI64) {
+    let mut log = Log::start(tail, || 0).unwrap();
     let releaser = log.releaser();
     let mut zxid = 0;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(2) {
-        log.append(&batch(zxid + 1..=zxid + 3, BODY_LEN)).await.unwrap();
+        log.append(&batch(zxid + 1..=zxid + 3, BODY_LEN)).unwrap();
         zxid += 3;
         written.store(zxid, Relaxed);
         if zxid % 99 == 0 {
-            releaser.release(Zxid(zxid - 90));
+            releaser.release(Zxid(zxid - KEPT));
         }
     }
-    log.close().await.unwrap();
 }

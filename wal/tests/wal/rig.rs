@@ -1,10 +1,8 @@
-//! What every test here needs: records, an executor, and the log opened to a list.
+//! What every test here needs: records, a thread, and the log opened to a list.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::path::Path;
 
-use glommio::{LocalExecutorBuilder, Placement};
 use jute::Zxid;
 use wal::{Batch, LogTail, OpenError, Options, ReplayReport};
 
@@ -29,12 +27,9 @@ pub(crate) fn batch(zxids: std::ops::RangeInclusive<i64>, body_len: usize) -> Ba
     batch
 }
 
-/// Runs `body` on an executor of its own.
-pub(crate) fn run<T: Send + 'static, F: Future<Output = T> + 'static>(
-    body: impl FnOnce() -> F + Send + 'static,
-) -> T {
-    let executor = LocalExecutorBuilder::new(Placement::Unbound).spawn(body).unwrap();
-    executor.join().unwrap()
+/// Runs `body` on a thread of its own, as a log has.
+pub(crate) fn run<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(body).join().unwrap())
 }
 
 /// Everything above `image_zxid`, with what [`wal::open`] gives.

@@ -8,14 +8,13 @@ use crate::rig::{assert_records, batch, open, run, small};
 fn append(dir: &std::path::Path, options: &Options, first: i64, shape: (i64, i64, usize)) {
     let (batches, per_batch, body_len) = shape;
     let (_, tail, _) = open(dir, options, 0).unwrap();
-    run(move || async move {
-        let mut log = Log::start(tail, || 0).await.unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
         for idx in 0..batches {
             let from = first + idx * per_batch;
-            log.append(&batch(from..=from + per_batch - 1, body_len)).await.unwrap();
+            log.append(&batch(from..=from + per_batch - 1, body_len)).unwrap();
         }
         assert_eq!(log.last_zxid().0, first + batches * per_batch - 1);
-        log.close().await.unwrap();
     });
 }
 
@@ -60,13 +59,12 @@ fn released_segments_are_recycled_and_their_old_frames_never_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let options = small(16 << 10);
     let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
-    run(move || async move {
-        let mut log = Log::start(tail, || 0).await.unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
         for zxid in 1..=200 {
-            log.append(&batch(zxid..=zxid, 500)).await.unwrap();
+            log.append(&batch(zxid..=zxid, 500)).unwrap();
             log.releaser().release(jute::Zxid(zxid - 10));
         }
-        log.close().await.unwrap();
     });
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     assert!(files < 9, "{files} files after releasing all but the last ten transactions");
@@ -81,10 +79,9 @@ fn an_image_ahead_of_the_log_starts_a_new_segment_and_the_hole_is_remembered() {
     append(dir.path(), &options, 1, (5, 1, 10));
     let (got, tail, _) = open(dir.path(), &options, 100).unwrap();
     assert!(got.is_empty());
-    run(move || async move {
-        let mut log = Log::start(tail, || 0).await.unwrap();
-        log.append(&batch(101..=103, 10)).await.unwrap();
-        log.close().await.unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
+        log.append(&batch(101..=103, 10)).unwrap();
     });
     let (got, _, _) = open(dir.path(), &options, 100).unwrap();
     assert_records(&got, 101..=103, 10);

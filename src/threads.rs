@@ -1,0 +1,118 @@
+//! The threads of the shards, each pinned to its core: a loop of turns and sleep.
+//!
+//! With one core the pipeline shard and the only session shard share a thread and take turns, so that a batch costs no switch
+//! between threads. Absent here: what a turn is, the threads that may block.
+
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::task::Context;
+
+use net::driver::{Driver, Links, Sleeper};
+use net::shard::Shard;
+use wal::AppendError;
+
+use crate::clock;
+use crate::pipeline_shard::PipelineShard;
+use crate::reader::ArenaReader;
+
+/// A session shard that has not started.
+pub(crate) struct SessionShard {
+    pub(crate) shard: Shard<ArenaReader>,
+    pub(crate) listener: TcpListener,
+    pub(crate) links: Links,
+}
+
+impl SessionShard {
+    fn driver(self, sleeper: &Sleeper) -> std::io::Result<Driver<ArenaReader>> {
+        Driver::new(self.shard, vec![self.listener], self.links, sleeper)
+    }
+}
+
+/// Starts a session shard on a thread of its own, pinned to `core`.
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn start_sessions(core: usize, session: SessionShard) -> std::io::Result<()> {
+    start(core, "session", move || {
+        let SessionShard { shard, listener, links } = session;
+        let done = net::driver::run(shard, vec![listener], links);
+        // Without this shard, clients would hang: half-alive is worse than dead.
+        assert!(done.is_ok(), "a session shard ended: {done:?}");
+    })
+}
+
+/// Starts the pipeline shard on a thread pinned to `core`, and with it the session shard that has no other core.
+///
+/// `make` makes it there, since its ring belongs to the thread; this waits until it has. `ended` hears when the shard has ended, as
+/// told or because the log failed.
+///
+/// # Errors
+/// The system gives no thread; or what `make` says.
+pub(crate) fn start_pipeline(
+    core: usize,
+    session: Option<SessionShard>,
+    make: impl FnOnce() -> Result<PipelineShard, AppendError> + Send + 'static,
+    ended: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+) -> std::io::Result<Result<(), AppendError>> {
+    let (tell, told) = channel();
+    start(core, "pipeline", move || {
+        let (made, pipeline) = match make() {
+            Ok(pipeline) => (Ok(()), Some(pipeline)),
+            Err(error) => (Err(error), None),
+        };
+        // The other end waits for it.
+        let _waits: Result<_, _> = tell.send(made);
+        let Some(mut pipeline) = pipeline else { return };
+        match run_pipeline(&mut pipeline, session) {
+            Ok(done) => ended(done),
+            Err(error) => panic!("the pipeline's thread cannot sleep: {error}"),
+        }
+    })?;
+    Ok(told.recv().unwrap_or_else(|_| unreachable!("the thread tells before it can end")))
+}
+
+/// Turns and sleep until the pipeline has ended.
+fn run_pipeline(
+    pipeline: &mut PipelineShard,
+    session: Option<SessionShard>,
+) -> std::io::Result<Result<(), AppendError>> {
+    let mut sleeper = Sleeper::new()?;
+    let waker = sleeper.waker();
+    sleeper.watch(&pipeline.ring())?;
+    let mut session = session.map(|it| it.driver(&sleeper)).transpose()?;
+    loop {
+        let mut cx = Context::from_waker(&waker);
+        if let Err(error) = pipeline.turn(&mut cx) {
+            return Ok(Err(error));
+        }
+        if pipeline.has_ended() {
+            return Ok(Ok(()));
+        }
+        if let Some(session) = &mut session {
+            session.turn(&mut cx);
+        }
+        // One has given the other something to do.
+        if sleeper.take_ring() {
+            continue;
+        }
+        let limit_ms = pipeline.next_deadline().saturating_sub(clock::now_ms());
+        let session_ms = session.as_ref().and_then(Driver::sleep_limit_ms);
+        sleeper.sleep(Some(session_ms.map_or(limit_ms, |ms| ms.min(limit_ms))))?;
+        if let Some(session) = &mut session {
+            session.serve(&mut sleeper);
+            session.turn(&mut cx);
+        }
+    }
+}
+
+fn start(core: usize, name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let pinned = move || {
+        let mut set = rustix::thread::CpuSet::new();
+        set.set(core);
+        if let Err(errno) = rustix::thread::sched_setaffinity(None, &set) {
+            tracing::warn!(core, %errno, "a shard is not pinned to its core");
+        }
+        run();
+    };
+    std::thread::Builder::new().name(name.into()).spawn(pinned).map(drop)
+}
