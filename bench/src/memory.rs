@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jute::{AclList, CreateRequest, Field, Op, PathWatchRequest};
 
-use crate::connection::Connection;
+use crate::connection::{Asked, Connection};
+use crate::crowd::Crowd;
 use crate::jvm;
-use crate::load::Driver;
+use crate::meter::code_name;
 use crate::process::Usage;
 use crate::server::{Kind, Programs, Server};
 use crate::tree::{Tree, TreeShape};
@@ -104,12 +105,12 @@ impl std::fmt::Display for Filled {
 pub(crate) fn fill(kind: Kind, programs: &Programs, filling: Filling) -> Result<Filled> {
     let mut server = Server::start(kind, programs)?;
     let tree = Tree::new(filling.shape, filling.znodes, filling.size);
-    let mut driver = Driver::open(server.address, 16)?;
+    let mut crowd = Crowd::open(&[server.address], 16)?;
     let empty_heap = jvm::live_heap(kind, server.pid())?;
     let resident_empty = Usage::of(server.pid())?.resident;
     let start = Instant::now();
     let directories = tree.directories();
-    plant(&mut driver, &tree, &directories)?;
+    plant(&mut crowd, &tree, &directories)?;
     let fill_seconds = start.elapsed().as_secs_f64();
     let resident = Usage::of(server.pid())?.resident;
     let full_heap = jvm::live_heap(kind, server.pid())?;
@@ -117,7 +118,7 @@ pub(crate) fn fill(kind: Kind, programs: &Programs, filling: Filling) -> Result<
         Some(_) => Some(Usage::of(server.pid())?.resident),
         None => None,
     };
-    drop(driver);
+    drop(crowd);
     let mut restart_seconds = Vec::new();
     for _ in 0..filling.restarts {
         restart_seconds.push(restart(&mut server, &tree)?.as_secs_f64());
@@ -145,19 +146,19 @@ pub(crate) fn fill(kind: Kind, programs: &Programs, filling: Filling) -> Result<
 ///
 /// # Errors
 /// A create fails with anything but NodeExists.
-pub(crate) fn plant(driver: &mut Driver, tree: &Tree, directories: &[String]) -> Result<()> {
+pub(crate) fn plant(crowd: &mut Crowd, tree: &Tree, directories: &[String]) -> Result<()> {
     let create = |path: &[u8], data: &[u8], out: &mut Vec<u8>| {
         let (path, data) = (Some(path), Some(data));
         CreateRequest { path, data, acl: AclList::open(), flags: 0 }.write(out);
     };
     // One connection, because a parent has to come before its children.
-    driver.send_all(1, directories.len() as u64, 256, |number, due, connection| {
+    crowd.send_all(1, directories.len() as u64, 256, |number, connection| {
         let path = directories[number as usize].as_bytes();
-        connection.request(due, Op::Create, |out| create(path, b"", out));
+        connection.request(Asked::default(), Op::Create, |out| create(path, b"", out));
     })?;
-    driver.send_all(usize::MAX, tree.leaves(), 256, |number, due, connection| {
+    crowd.send_all(usize::MAX, tree.leaves(), 256, |number, connection| {
         let (path, data) = tree.leaf(number);
-        connection.request(due, Op::Create, |out| create(path.as_bytes(), data, out));
+        connection.request(Asked::default(), Op::Create, |out| create(path.as_bytes(), data, out));
     })
 }
 
@@ -166,10 +167,10 @@ fn restart(server: &mut Server, tree: &Tree) -> Result<Duration> {
     let start = server.kill_and_start()?;
     let (path, _) = tree.leaf(tree.leaves().saturating_sub(1));
     let mut connection = Connection::open(server.address, 30_000)?;
-    connection.request(start, Op::GetData, |out| {
+    connection.request(Asked::default(), Op::GetData, |out| {
         PathWatchRequest { path: Some(path.as_bytes()), watch: false }.write(out);
     });
-    let reply = connection.wait(Duration::from_secs(30)).context("the first read")?;
-    ensure!(reply.err == 0, "{path} is not there after a restart: code {}", reply.err);
+    let err = connection.wait(Duration::from_secs(30)).context("the first read")?;
+    ensure!(err == 0, "{path} is not there after a restart: {}", code_name(err));
     Ok(start.elapsed())
 }

@@ -1,9 +1,12 @@
 //! What the kernel says of a server's process: CPU time, memory, disk, switches.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Counters of one process at one moment.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
@@ -47,12 +50,56 @@ impl Usage {
     }
 }
 
-/// Lets this process, and those it starts, have as many open files as the system allows.
-pub(crate) fn raise_file_limit() {
+/// Lets this process, and those it starts, have as many open files as the system allows; how many.
+pub(crate) fn raise_file_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // If it cannot be raised, what needs more says so by itself.
+    // If it cannot be raised, the answer says so.
     setrlimit(Resource::Nofile, limit).unwrap_or_default();
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Keeps the calling thread on one core.
+///
+/// # Errors
+/// There is no such core for it.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).with_context(|| format!("core {core}"))
+}
+
+/// Counters of the device that holds a directory, at one moment. Others write to it too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Disk {
+    /// Writes that were completed.
+    pub(crate) writes: u64,
+    /// Bytes of them.
+    pub(crate) bytes: u64,
+    /// Flushes of its cache.
+    pub(crate) flushes: u64,
+}
+
+impl Disk {
+    /// Reads the counters of the device that `dir` is on; none if it is on no device.
+    pub(crate) fn of(dir: &Path) -> Option<Self> {
+        let device = fs::metadata(dir).ok()?.dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let text = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+        let fields: Vec<u64> = text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        let at = |field: usize| fields.get(field).copied().unwrap_or(0);
+        Some(Self { writes: at(4), bytes: at(6) * 512, flushes: at(15) })
+    }
+
+    /// What came since `earlier`.
+    #[must_use]
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            writes: self.writes.saturating_sub(earlier.writes),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            flushes: self.flushes.saturating_sub(earlier.flushes),
+        }
+    }
 }
 
 fn value(text: &str, key: &str) -> u64 {
@@ -66,6 +113,12 @@ fn cpu_ns(pid: u32) -> Option<u64> {
     let of = |text: String| text.split_whitespace().next()?.parse::<u64>().ok();
     let read = |task: fs::DirEntry| fs::read_to_string(task.path().join("schedstat")).ok();
     Some(tasks.flatten().filter_map(read).filter_map(of).sum())
+}
+
+/// Time on a core of the calling thread, nanoseconds.
+pub(crate) fn own_cpu_ns() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
 fn switches(pid: u32) -> u64 {

@@ -10,15 +10,35 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::connection::Connection;
+use crate::run::Target;
 
 /// Which server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// This project's.
     Ringkeeper,
     /// Apache ZooKeeper.
     Reference,
+    /// Answers with constants, on this project's socket driver.
+    Constant,
+    /// Answers with constants, on bare epoll.
+    Epoll,
+    /// Answers with constants when the request is on the disk, by group commit.
+    Forced,
+}
+
+impl Kind {
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ringkeeper => "ringkeeper",
+            Self::Reference => "reference",
+            Self::Constant => "constant",
+            Self::Epoll => "epoll",
+            Self::Forced => "forced",
+        }
+    }
 }
 
 /// Where the programs are.
@@ -46,6 +66,7 @@ pub(crate) struct Server {
     programs: Programs,
     dir: PathBuf,
     child: Child,
+    command_line: String,
 }
 
 impl Server {
@@ -64,9 +85,9 @@ impl Server {
             dir.join("data").display(),
         );
         fs::write(dir.join("zoo.cfg"), config)?;
-        let child = spawn(kind, programs, &dir)?;
+        let (child, command_line) = spawn(kind, programs, &dir, port)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let server = Self { kind, address, programs: programs.clone(), dir, child };
+        let server = Self { kind, address, programs: programs.clone(), dir, child, command_line };
         server.wait()?;
         Ok(server)
     }
@@ -74,6 +95,17 @@ impl Server {
     /// The process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it was started.
+    pub(crate) fn command_line(&self) -> String {
+        self.command_line.clone()
+    }
+
+    /// As a load sees it.
+    pub(crate) fn target(&self) -> Target {
+        let data = Some(self.dir.clone());
+        Target { servers: vec![self.address], pid: Some(self.pid()), data }
     }
 
     /// Kills the server with signal 9, starts it again on its data and waits until it serves; when it was started.
@@ -84,7 +116,7 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         let start = Instant::now();
-        self.child = spawn(self.kind, &self.programs, &self.dir)?;
+        self.child = spawn(self.kind, &self.programs, &self.dir, self.address.port())?.0;
         self.wait()?;
         Ok(start)
     }
@@ -92,7 +124,7 @@ impl Server {
     fn wait(&self) -> Result<()> {
         let start = Instant::now();
         let mut patience = Duration::from_millis(50);
-        while Connection::open_within(self.address, 30_000, patience).is_err() {
+        while Connection::open_within(self.address, patience).is_err() {
             patience = (patience + patience / 8).min(Duration::from_secs(2));
             let log = self.dir.join("log");
             ensure!(
@@ -119,11 +151,12 @@ impl Drop for Server {
 /// What the reference's JVM is started with beside the heap: no artificial limits.
 pub(crate) const JVM_FLAGS: &str = "-XX:+UseG1GC -Dzookeeper.globalOutstandingLimit=100000";
 
-fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
+fn spawn(kind: Kind, programs: &Programs, dir: &Path, port: u16) -> Result<(Child, String)> {
     let config = dir.join("zoo.cfg");
     let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
     let mut command = Command::new("taskset");
     command.args(["-c", &programs.core.to_string()]);
+    let mut environment = String::new();
     match kind {
         Kind::Ringkeeper => {
             command.arg(&programs.ringkeeper).args(["server", "--cores"]);
@@ -131,10 +164,19 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path) -> Result<Child> {
         }
         Kind::Reference => {
             command.arg(&programs.reference).arg(config).env("JVMFLAGS", &programs.jvm_flags);
+            environment = format!("JVMFLAGS='{}' ", programs.jvm_flags);
+        }
+        Kind::Constant | Kind::Epoll | Kind::Forced => {
+            command.arg(std::env::current_exe()?).args(["ceiling", kind.word()]);
+            command.args(["--port", &port.to_string(), "--core", &programs.core.to_string()]);
+            command.arg("--data").arg(dir.join("data"));
         }
     }
+    let words = command.get_args().map(|it| it.to_string_lossy());
+    let line = format!("{environment}taskset {}", words.collect::<Vec<_>>().join(" "));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // The whole group goes when the harness is interrupted.
     command.process_group(0);
-    command.spawn().with_context(|| format!("cannot start {kind:?}"))
+    let child = command.spawn().with_context(|| format!("cannot start {kind:?}"))?;
+    Ok((child, line))
 }

@@ -1,11 +1,11 @@
 //! Idle sessions: how many fit, what each costs in memory, and what their pings cost.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::connection::Connection;
+use crate::clock;
+use crate::crowd::{Crowd, Idle};
 use crate::process::{self, Usage};
 use crate::server::{Kind, Programs, Server};
 
@@ -22,7 +22,7 @@ pub(crate) struct Held {
     pub(crate) sessions: usize,
     /// Why there are not more, if there are fewer than asked for.
     pub(crate) refused: Option<String>,
-    /// Sessions opened per second, one after the other.
+    /// Sessions opened per second, 32 at a time.
     pub(crate) opened_per_second: f64,
     /// Resident bytes that each adds to the server: user space, the kernel's socket buffers are not in it.
     pub(crate) resident_each: f64,
@@ -58,13 +58,11 @@ impl std::fmt::Display for Held {
     }
 }
 
-/// The sessions' timeout; they ping every third of it, as ZooKeeper's own client does.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Sessions that are opened between two looks at the time.
+const STEP: usize = 1_000;
 
-/// Sockets that one loopback address is used for: fewer than there are ephemeral ports.
-const PER_ADDRESS: usize = 20_000;
-
-/// Opens `count` sessions, or as many as fit, and lets them idle for `seconds`.
+/// Opens `count` sessions of 30 s, or as many as fit, and lets them idle for `seconds`. Each pings every third of its timeout, as
+/// ZooKeeper's own client does.
 ///
 /// # Errors
 /// The server does not start.
@@ -72,68 +70,35 @@ pub(crate) fn hold(kind: Kind, programs: &Programs, count: usize, seconds: f64) 
     process::raise_file_limit();
     let server = Server::start(kind, programs)?;
     // What a first session brings along is not each one's.
-    drop(Connection::open(server.address, 30_000)?);
+    let mut crowd = Crowd::open(&[server.address], 1)?;
     let empty_heap = crate::jvm::live_heap(kind, server.pid())?;
     let empty = Usage::of(server.pid())?.resident;
     let start = Instant::now();
-    let mut held = Vec::with_capacity(count);
     let mut refused = None;
-    while held.len() < count && refused.is_none() {
-        let host = 1 + (held.len() / PER_ADDRESS) as u8;
-        let from = IpAddr::V4(Ipv4Addr::new(127, 0, 1, host));
-        match Connection::open_from(from, server.address, TIMEOUT.as_millis() as i32) {
-            Ok(connection) => held.push(connection),
-            Err(error) => refused = Some(format!("{error:#}")),
-        }
+    while crowd.len() < count && refused.is_none() {
+        let step = count.min(crowd.len() + STEP);
+        refused = crowd.grow(step).err().map(|error| format!("{error:#}"));
     }
-    let opened_per_second = held.len() as f64 / start.elapsed().as_secs_f64();
+    let sessions = crowd.len();
+    let opened_per_second = sessions as f64 / start.elapsed().as_secs_f64();
     let full = Usage::of(server.pid())?;
     let full_heap = crate::jvm::live_heap(kind, server.pid())?;
-    let before = Usage::of(server.pid())?;
-    let (pings, lost) = idle(&mut held, Duration::from_secs_f64(seconds));
+    let (before, pings) = (Usage::of(server.pid())?, crowd.pings());
+    let mut idle = Idle::default();
+    crowd.run(&mut idle, clock::now() + clock::ns(seconds))?;
     let used = Usage::of(server.pid())?.since(before);
-    let sessions = held.len() as f64;
-    let each = |empty: u64, full: u64| full.saturating_sub(empty) as f64 / sessions;
+    let each = |empty: u64, full: u64| full.saturating_sub(empty) as f64 / sessions as f64;
     Ok(Held {
         server: kind,
         jvm_flags: (kind == Kind::Reference).then(|| programs.jvm_flags.clone()),
         asked: count,
-        sessions: held.len(),
+        sessions,
         refused,
         opened_per_second,
         resident_each: each(empty, full.resident),
         live_each: empty_heap.zip(full_heap).map(|(empty, full)| each(empty, full)),
-        pings_per_second: pings as f64 / seconds,
+        pings_per_second: (crowd.pings() - pings) as f64 / seconds,
         cpu_percent: used.cpu_us as f64 / 1e4 / seconds,
-        lost,
+        lost: idle.lost,
     })
-}
-
-/// Pings every session each third of its timeout, evenly; pings answered, and sessions lost.
-fn idle(held: &mut [Connection], time: Duration) -> (u64, usize) {
-    let mut scratch = vec![0; 4096];
-    let mut lost = vec![false; held.len()];
-    let interval = TIMEOUT / 3 / held.len().max(1) as u32;
-    let start = Instant::now();
-    let mut at = 0;
-    while start.elapsed() < time && !held.is_empty() {
-        let due = interval * at as u32;
-        if let Some(early) = due.checked_sub(start.elapsed()) {
-            // Sleeping is coarse; what becomes due meanwhile is sent in one go.
-            std::thread::sleep(early.max(Duration::from_millis(2)));
-        }
-        let which = at % held.len();
-        at += 1;
-        let connection = &mut held[which];
-        // The answer to the ping of ten seconds ago is in its socket.
-        let alive = connection.receive(&mut scratch, |_| {}).is_ok();
-        connection.ping();
-        lost[which] |= !alive || connection.flush().is_err();
-    }
-    std::thread::sleep(Duration::from_millis(20));
-    for (connection, lost) in held.iter_mut().zip(&mut lost) {
-        *lost |= connection.receive(&mut scratch, |_| {}).is_err();
-    }
-    let pings = held.iter().map(|it| it.pings).sum();
-    (pings, lost.iter().filter(|it| **it).count())
 }
