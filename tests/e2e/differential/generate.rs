@@ -62,9 +62,35 @@ const ODD_PATHS: [&str; 18] = [
     "/",
 ];
 
+/// Where the quotas of `/a` and `/b/c` are kept. What is in them is text that says one, or the reference stops.
+const QUOTA_PATHS: [&str; 7] = [
+    "/zookeeper/quota/a",
+    "/zookeeper/quota/b",
+    "/zookeeper/quota/b/c",
+    "/zookeeper/quota/a/zookeeper_limits",
+    "/zookeeper/quota/a/zookeeper_stats",
+    "/zookeeper/quota/b/c/zookeeper_limits",
+    "/zookeeper/quota/b/c/zookeeper_stats",
+];
+
+const QUOTAS: [&str; 4] = [
+    "count=0,bytes=0",
+    "count=3,bytes=20",
+    "count=-1,bytes=-1=;byteHardLimit=40;countHardLimit=3",
+    "bytes=5,count=7",
+];
+
+/// Whether what is there counts as a quota or its usage.
+fn is_quota(path: &str) -> bool {
+    path.ends_with("/zookeeper_limits") || path.ends_with("/zookeeper_stats")
+}
+
 fn path(random: &mut Random) -> String {
     if random.one_in(25) {
         return (*random.pick(&ODD_PATHS)).to_owned();
+    }
+    if random.one_in(15) {
+        return (*random.pick(&QUOTA_PATHS)).to_owned();
     }
     let mut path = String::new();
     for _ in 0..=random.below(3) {
@@ -78,7 +104,10 @@ fn path(random: &mut Random) -> String {
     path
 }
 
-fn data(random: &mut Random) -> Option<Vec<u8>> {
+fn data(random: &mut Random, path: &str) -> Option<Vec<u8>> {
+    if is_quota(path) {
+        return Some(random.pick(&QUOTAS).as_bytes().to_vec());
+    }
     match random.below(8) {
         0 => None,
         1 => Some(Vec::new()),
@@ -150,7 +179,9 @@ fn create(random: &mut Random, op: i32, path: &str) -> (Body, String) {
         _ => *random.pick(&[0, 0, 0, 1, 2, 3]),
     };
     let flags = if random.one_in(20) { *random.pick(&[-1, 0, 1, 4, 5, 6, 7]) } else { usual };
-    let data = data(random);
+    // An ephemeral quota ends at some place among its session's ephemerals, in the reference at any; docs/wire.md.
+    let flags = if is_quota(path) { flags & !1 } else { flags };
+    let data = data(random, path);
     let mut body = acl(random, Body::default().path(path).null_or(data.as_deref())).int(flags);
     let mut text = format!("create[{op}] {path} flags {flags}");
     if op == 21 {
@@ -180,7 +211,7 @@ fn write(random: &mut Random) -> (i32, Body, String) {
             (2, Body::default().path(&at).int(version), format!("delete {at} {version}"))
         }
         _ => {
-            let (data, version) = (data(random), version(random));
+            let (data, version) = (data(random, &at), version(random));
             let body = Body::default().path(&at).null_or(data.as_deref()).int(version);
             (5, body, format!("setData {at} {version}"))
         }
