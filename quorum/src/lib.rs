@@ -22,13 +22,16 @@ extern crate std;
 pub mod config;
 pub mod election;
 pub mod ids;
+pub mod peer;
 pub mod time;
 pub mod verifier;
 pub mod wire;
+pub mod zab;
 
 pub use config::{Address, ConfigError, Member, QuorumConfig, Role};
 pub use election::{Election, Vote};
 pub use ids::{Epoch, Sid};
 pub use jute::Zxid;
+pub use peer::{OwnVote, Peer, PeerState};
 pub use time::Moment;
 pub use verifier::{Verifier, Views};

@@ -1,0 +1,104 @@
+//! Runs seeds: `cargo run --release -p sim -- --seed 0x5eed`, or `--seeds 0..10000`.
+
+use std::ops::Range;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sim::{Failure, Plan, Summary, Violation, World};
+
+/// Ensembles in one thread, from seeds.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// One seed; tells what servers do.
+    #[arg(long, value_parser = number)]
+    seed: Option<u64>,
+    /// A range of seeds, one run each: FROM..TO.
+    #[arg(long, value_parser = range, default_value = "0..300")]
+    seeds: Range<u64>,
+    /// Print only what was found.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Reads a number, decimal or hexadecimal.
+fn number(text: &str) -> Result<u64, std::num::ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+}
+
+/// Reads FROM..TO.
+fn range(text: &str) -> Result<Range<u64>, anyhow::Error> {
+    let (from, to) = text.split_once("..").ok_or_else(|| anyhow::anyhow!("FROM..TO"))?;
+    Ok(number(from)?..number(to)?)
+}
+
+/// One run; each hundredth seed twice, and the traces compared.
+fn run(seed: u64) -> Result<Summary, Box<Failure>> {
+    let summary = World::new(Plan::new(seed)).run()?;
+    if seed.is_multiple_of(100) {
+        let again = World::new(Plan::new(seed)).run()?;
+        if again.trace != summary.trace {
+            let violation = Violation::NotTheSame { one: summary.trace, other: again.trace };
+            return Err(Box::new(Failure { violation, summary }));
+        }
+    }
+    Ok(summary)
+}
+
+#[expect(clippy::print_stdout, reason = "a program's answer")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(seed) = arguments.seed {
+        let plan = Plan::new(seed);
+        println!("{plan:?}");
+        return match World::new(plan).told().run() {
+            Ok(summary) => {
+                println!("{summary:?}");
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                println!("{}\n{:?}", failure.violation, failure.summary);
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut found = 0;
+    let mut sum = Summary::default();
+    let count = arguments.seeds.end.saturating_sub(arguments.seeds.start);
+    for seed in arguments.seeds {
+        // A machine that stops itself ends the process: this says which seed it was.
+        std::panic::set_hook(Box::new(move |info| {
+            println!("{info}\nagain: cargo run --release -p sim -- --seed {seed}");
+        }));
+        match run(seed) {
+            Ok(summary) => add(&mut sum, &summary),
+            Err(failure) => {
+                found += 1;
+                println!(
+                    "{}\nagain: cargo run --release -p sim -- --seed {seed}",
+                    failure.violation
+                );
+            }
+        }
+    }
+    if !arguments.quiet {
+        println!("{count} seeds, {found} failed: {sum:?}");
+    }
+    if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn add(sum: &mut Summary, one: &Summary) {
+    sum.steps += one.steps;
+    sum.committed += one.committed;
+    sum.acked += one.acked;
+    sum.epochs += one.epochs;
+    sum.faults += one.faults;
+    sum.syncs += one.syncs;
+    sum.images += one.images;
+    sum.streams += one.streams;
+    sum.truncs += one.truncs;
+    sum.millis += one.millis;
+    sum.trace ^= one.trace;
+}

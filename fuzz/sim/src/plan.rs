@@ -1,0 +1,94 @@
+//! What a seed makes: the ensemble, its settings, and how bad the weather is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorum::zab::{Reconfig, Settings, WindowLimits};
+use quorum::{QuorumConfig, Sid, Views};
+
+use crate::chance::{Chance, Stream};
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Servers that vote; ids from 1.
+    pub voters: usize,
+    /// Servers that do not; ids behind those.
+    pub observers: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Every server's settings.
+    pub settings: Settings,
+    /// How long things go wrong.
+    pub faults_for: Duration,
+    /// Mean time between two faults.
+    pub fault_every: Duration,
+    /// Mean delay of a packet, microseconds.
+    pub net_us: u64,
+    /// Mean time of a write, microseconds.
+    pub disk_us: u64,
+    /// In a thousand: that a server crashes at a boundary of writes.
+    pub crash_per_mille: u64,
+    /// In a thousand: that anybody at all is elected.
+    pub odd_leader_per_mille: u64,
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, Stream::World);
+        let voters = [3, 3, 3, 3, 5, 5, 4, 7][chance.index(8)];
+        let observers = [0, 0, 0, 1, 1, 2][chance.index(6)];
+        let settings = Settings {
+            tick: Duration::from_millis(chance.within(40..120)),
+            init_limit: 10,
+            sync_limit: 5,
+            window: WindowLimits {
+                count_max: [4, 16, 64, 4_096][chance.index(4)],
+                bytes_max: 1 << 20,
+            },
+            reconfig: Reconfig::Disabled,
+        };
+        Self {
+            seed,
+            voters,
+            observers,
+            clients: 2 + chance.index(4),
+            settings,
+            faults_for: Duration::from_millis(chance.within(3_000..15_000)),
+            fault_every: Duration::from_millis([80, 200, 500, 1_500][chance.index(4)]),
+            net_us: [100, 500, 3_000][chance.index(3)],
+            disk_us: [50, 500, 5_000, 20_000][chance.index(4)],
+            crash_per_mille: [0, 0, 1, 5, 20][chance.index(5)],
+            odd_leader_per_mille: [0, 100, 500][chance.index(3)],
+        }
+    }
+
+    /// Servers in all.
+    pub fn servers(&self) -> usize {
+        self.voters + self.observers
+    }
+
+    /// The id of a server.
+    pub fn sid(node: usize) -> Sid {
+        Sid(node as i64 + 1)
+    }
+
+    /// The configuration that all know.
+    ///
+    /// # Panics
+    /// If the text made here is no configuration.
+    pub fn views(&self) -> Views {
+        let mut text = String::new();
+        for node in 0..self.servers() {
+            let role = if node < self.voters { "participant" } else { "observer" };
+            let sid = Self::sid(node);
+            text.push_str(&format!("server.{sid}=10.0.0.{sid}:2888:3888:{role}\n"));
+        }
+        text.push_str("version=0");
+        let config = QuorumConfig::parse(&text).unwrap_or_else(|err| panic!("{err}"));
+        Views::new(Arc::new(config))
+    }
+}

@@ -1,0 +1,487 @@
+//! The world: servers, connections, clients and time.
+//!
+//! One event after the other, by time and then by order of making; everything that is left to chance is drawn from the seed's
+//! streams. So a seed is a run.
+
+mod faults;
+mod links;
+mod load;
+mod perform;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use jute::Zxid;
+use quorum::zab::{Input, Link, Output};
+use quorum::{Moment, PeerState, Sid};
+
+use crate::chance::{Chance, Stream};
+use crate::checker::Checker;
+use crate::net::{Conn, Walls};
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::violation::Violation;
+use load::Client;
+
+/// How long an ensemble without faults may take until all agree and a write is acknowledged.
+const LIVENESS: Duration = Duration::from_mins(1);
+
+/// Something that will happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// Bytes reach an end.
+    Arrive { conn: u64, side: usize },
+    /// An end hears that the connection is no more.
+    Lost { conn: u64, side: usize },
+    /// A server's attempt to connect ends.
+    Connect { node: usize, life: u64, to: Sid },
+    /// Writes are done.
+    Disk { node: usize, life: u64 },
+    /// A server looks at the clock.
+    Wake { node: usize, life: u64 },
+    /// A server's election ends.
+    Elect { node: usize, life: u64 },
+    /// A turn of a leader's pipeline.
+    Pump { node: usize, life: u64 },
+    /// The driver of a leader answers about a learner.
+    Answer { node: usize, life: u64, link: u64, what: Answer },
+    /// A client does something.
+    Client { client: usize },
+    /// Something goes wrong.
+    Fault,
+    /// A server starts.
+    Start { node: usize },
+    /// Everything is mended.
+    Heal,
+    /// A wall falls.
+    Fall { wall: u64 },
+}
+
+/// What a leader's driver was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Floor { zxid: Zxid },
+    Log { after: Zxid, upto: Zxid },
+    Choose,
+    Image,
+}
+
+/// What a run was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Inputs that machines took.
+    pub steps: u64,
+    /// Transactions committed.
+    pub committed: u64,
+    /// Writes acknowledged to clients.
+    pub acked: u64,
+    /// Epochs that began to serve.
+    pub epochs: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Syncs answered.
+    pub syncs: u64,
+    /// Learners brought up by an image, and by the log on the disk.
+    pub images: u64,
+    /// By the log on the disk.
+    pub streams: u64,
+    /// Truncations.
+    pub truncs: u64,
+    /// Simulated milliseconds.
+    pub millis: u64,
+    /// What the run amounts to: equal for equal runs.
+    pub trace: u64,
+}
+
+/// A run that broke a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The rule.
+    pub violation: Violation,
+    /// How far it came.
+    pub summary: Summary,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct World {
+    plan: Plan,
+    now: Moment,
+    queue: BinaryHeap<Reverse<(Moment, u64, Event)>>,
+    made: u64,
+    nodes: Vec<Node>,
+    conns: BTreeMap<u64, Conn>,
+    conn_count: u64,
+    walls: BTreeMap<u64, Walls>,
+    wall_count: u64,
+    clients: Vec<Client>,
+    checker: Checker,
+    net: Chance,
+    disk: Chance,
+    load: Chance,
+    faults: Chance,
+    election: Chance,
+    /// Whether things go wrong.
+    is_stormy: bool,
+    healed_at: Option<Moment>,
+    /// Writes acknowledged when everything was mended.
+    acked_at_heal: usize,
+    summary: Summary,
+    violation: Option<Violation>,
+    is_told: bool,
+    out: Vec<Output>,
+    #[cfg(planted)]
+    bug: Option<quorum::zab::Bug>,
+}
+
+impl World {
+    /// The world of a plan.
+    pub fn new(plan: Plan) -> Self {
+        let seed = plan.seed;
+        let mut world = Self {
+            now: Moment::ZERO,
+            queue: BinaryHeap::new(),
+            made: 0,
+            nodes: (0..plan.servers()).map(|it| Node::new(Plan::sid(it))).collect(),
+            conns: BTreeMap::new(),
+            conn_count: 0,
+            walls: BTreeMap::new(),
+            wall_count: 0,
+            clients: (0..plan.clients).map(Client::new).collect(),
+            checker: Checker::default(),
+            net: Chance::new(seed, Stream::Net),
+            disk: Chance::new(seed, Stream::Disk),
+            load: Chance::new(seed, Stream::Load),
+            faults: Chance::new(seed, Stream::Faults),
+            election: Chance::new(seed, Stream::Election),
+            is_stormy: true,
+            healed_at: None,
+            acked_at_heal: 0,
+            summary: Summary::default(),
+            violation: None,
+            is_told: false,
+            out: Vec::new(),
+            #[cfg(planted)]
+            bug: None,
+            plan,
+        };
+        for node in 0..world.nodes.len() {
+            world.after(Duration::from_millis(1), Event::Start { node });
+        }
+        for client in 0..world.clients.len() {
+            world.after(Duration::from_millis(20), Event::Client { client });
+        }
+        world.after(world.plan.fault_every, Event::Fault);
+        world.after(world.plan.faults_for, Event::Heal);
+        world
+    }
+
+    /// Puts a bug into every server.
+    #[cfg(planted)]
+    #[must_use]
+    pub fn with_bug(mut self, bug: quorum::zab::Bug) -> Self {
+        self.bug = Some(bug);
+        self
+    }
+
+    /// Tells every event on standard output.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.is_told = true;
+        self
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first [`Violation`], and how far the run came.
+    pub fn run(mut self) -> Result<Summary, Box<Failure>> {
+        while let Some(Reverse((at, _, event))) = self.queue.pop() {
+            self.now = at;
+            self.trace(&event);
+            self.happen(event);
+            if let Some(violation) = self.violation {
+                return self.failed(violation);
+            }
+            if let Some(healed_at) = self.healed_at {
+                if self.is_settled() {
+                    break;
+                }
+                if LIVENESS < self.now.since(healed_at) {
+                    return self.failed(self.unsettled());
+                }
+            }
+        }
+        match self.checker.check_acked() {
+            Err(violation) => self.failed(violation),
+            Ok(()) => Ok(self.summary()),
+        }
+    }
+
+    fn failed(&self, violation: Violation) -> Result<Summary, Box<Failure>> {
+        Err(Box::new(Failure { violation, summary: self.summary() }))
+    }
+
+    fn summary(&self) -> Summary {
+        Summary {
+            committed: self.checker.committed(),
+            acked: self.checker.acked_count() as u64,
+            millis: self.now.micros() / 1_000,
+            ..self.summary
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive { conn, side } => self.arrive(conn, side),
+            Event::Lost { conn, side } => self.lost(conn, side),
+            Event::Connect { node, life, to } => self.connect(node, life, to),
+            Event::Disk { node, life } => self.disk_done(node, life),
+            Event::Wake { node, life } => self.wake(node, life),
+            Event::Elect { node, life } => self.elect(node, life),
+            Event::Pump { node, life } => self.pump(node, life),
+            Event::Answer { node, life, link, what } => self.answer(node, life, Link(link), what),
+            Event::Client { client } => self.client(client),
+            Event::Fault => self.fault(),
+            Event::Start { node } => self.start(node),
+            Event::Heal => self.heal(),
+            Event::Fall { wall } => {
+                self.walls.remove(&wall);
+            }
+        }
+    }
+
+    /// Makes an event.
+    fn after(&mut self, delay: Duration, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    fn at(&mut self, at: Moment, event: Event) {
+        self.made += 1;
+        self.queue.push(Reverse((at, self.made, event)));
+    }
+
+    /// Whether the server is in this life; one that sleeps gets the event when it wakes.
+    fn is_here(&mut self, node: usize, life: u64, event: Event) -> bool {
+        let it = &self.nodes[node];
+        if it.peer.is_none() || it.life != life {
+            return false;
+        }
+        if self.now < it.paused_until {
+            self.at(it.paused_until, event);
+            return false;
+        }
+        true
+    }
+
+    fn start(&mut self, node: usize) {
+        if self.nodes[node].peer.is_some() {
+            return;
+        }
+        let views = self.plan.views();
+        let settings = self.plan.settings;
+        self.nodes[node].start(settings, views);
+        #[cfg(planted)]
+        if let (Some(peer), Some(bug)) = (&mut self.nodes[node].peer, self.bug) {
+            peer.plant(bug);
+        }
+        self.look(node);
+    }
+
+    /// A server's machine takes an input.
+    fn step(&mut self, node: usize, input: Input<'_>) {
+        let Some(peer) = &mut self.nodes[node].peer else { return };
+        self.summary.steps += 1;
+        let mut out = std::mem::take(&mut self.out);
+        peer.step(self.now, input, &mut out);
+        let life = self.nodes[node].life;
+        for output in out.drain(..) {
+            self.mix(&output);
+            if self.is_told {
+                self.tell(node, &output);
+            }
+            // A crash may come between any two things that a step orders.
+            if self.is_stormy
+                && matches!(output, Output::Write { .. } | Output::Send { .. })
+                && self.disk.hits(self.plan.crash_per_mille)
+                && self.disk.hits(100)
+            {
+                self.crash(node);
+            }
+            if self.nodes[node].life != life || self.nodes[node].peer.is_none() {
+                break;
+            }
+            self.perform(node, output);
+        }
+        out.clear();
+        self.out = out;
+        self.end_turn(node);
+    }
+
+    /// What a driver does at the end of a turn: sends, writes, sets its alarm.
+    fn end_turn(&mut self, node: usize) {
+        self.flush(node);
+        if self.nodes[node].disk.begin() {
+            let life = self.nodes[node].life;
+            let delay = self.disk_delay(node);
+            self.after(delay, Event::Disk { node, life });
+        }
+        let it = &mut self.nodes[node];
+        let deadline = it.peer.as_ref().and_then(quorum::Peer::next_deadline);
+        if let Some(at) = deadline
+            && it.wake_at.is_none_or(|before| at < before || before <= self.now)
+        {
+            it.wake_at = Some(at);
+            let life = it.life;
+            self.at(at.max(self.now), Event::Wake { node, life });
+        }
+    }
+
+    fn wake(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Wake { node, life }) {
+            return;
+        }
+        self.nodes[node].wake_at = None;
+        let due = self.nodes[node].peer.as_ref().and_then(quorum::Peer::next_deadline);
+        if due.is_some_and(|at| at <= self.now) {
+            self.step(node, Input::Deadline);
+        } else {
+            self.end_turn(node);
+        }
+    }
+
+    fn disk_delay(&mut self, node: usize) -> Duration {
+        let mean = self.plan.disk_us;
+        let slow = self.is_stormy && self.disk.hits(5);
+        let factor = self.nodes[node].disk_factor * if slow { 50 } else { 1 };
+        Duration::from_micros(self.disk.within(mean / 2..mean * 2) * factor)
+    }
+
+    fn disk_done(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Disk { node, life }) {
+            return;
+        }
+        if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
+            return self.crash(node);
+        }
+        match self.nodes[node].disk.end() {
+            Err(violation) => self.fail(violation),
+            Ok(None) => {}
+            Ok(Some(write)) => {
+                if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
+                    return self.crash(node);
+                }
+                self.step(node, Input::Durable { write });
+            }
+        }
+    }
+
+    /// Begins an election, played: it ends some time later, with a leader that is mostly the best.
+    fn look(&mut self, node: usize) {
+        self.end_turn(node);
+        let life = self.nodes[node].life;
+        let delay = Duration::from_micros(self.election.within(1_000..60_000));
+        self.after(delay, Event::Elect { node, life });
+    }
+
+    fn elect(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Elect { node, life }) {
+            return;
+        }
+        let Some(peer) = &self.nodes[node].peer else { return };
+        if peer.state() != PeerState::Looking {
+            return;
+        }
+        match self.choose(node) {
+            Some(leader) => self.step(node, Input::Elected { leader }),
+            None => self.look(node),
+        }
+    }
+
+    /// Whom a looking server would find.
+    fn choose(&mut self, node: usize) -> Option<Sid> {
+        let voters = 0..self.plan.voters;
+        let seen: Vec<_> = voters
+            .filter(|&it| {
+                let other = &self.nodes[it];
+                other.peer.is_some() && other.paused_until <= self.now && self.is_open(node, it)
+            })
+            .collect();
+        if self.is_stormy && self.election.hits(self.plan.odd_leader_per_mille) {
+            let idx = self.election.index(seen.len().max(1));
+            return seen.get(idx).map(|&it| self.nodes[it].sid);
+        }
+        let peer = |it: usize| self.nodes[it].peer.as_ref();
+        let leading = |&&it: &&usize| {
+            peer(it).is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }))
+        };
+        let best = seen.iter().filter(leading).max_by_key(|&&it| self.nodes[it].serving);
+        if let Some(&best) = best {
+            return Some(self.nodes[best].sid);
+        }
+        if 2 * seen.len() <= self.plan.voters {
+            return None;
+        }
+        let vote = |it: usize| peer(it).map(|it| (it.vote().epoch, it.vote().zxid));
+        let best = seen.iter().max_by_key(|&&it| (vote(it), it))?;
+        // A follower waits until its leader knows.
+        (*best == node).then(|| self.nodes[*best].sid)
+    }
+
+    fn fail(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Whether all agree, and something was written since everything was mended.
+    fn is_settled(&self) -> bool {
+        self.acked_at_heal < self.checker.acked_count() && self.behind() == 0
+    }
+
+    /// Servers that are not at the end of the history.
+    fn behind(&self) -> usize {
+        let end = self.checker.committed();
+        let at_end = |it: &&Node| it.serving.is_some() && it.applied.count == end;
+        self.nodes.len() - self.nodes.iter().filter(at_end).count()
+    }
+
+    fn unsettled(&self) -> Violation {
+        let wait_s = LIVENESS.as_secs();
+        if self.checker.acked_count() <= self.acked_at_heal {
+            return Violation::NoProgress { wait_s };
+        }
+        let all = self.nodes.len();
+        Violation::NoAgreement { count: all - self.behind(), all, wait_s }
+    }
+
+    /// Takes an event into the trace.
+    fn trace(&mut self, event: &Event) {
+        self.mix(event);
+    }
+
+    fn mix(&mut self, what: &impl std::fmt::Debug) {
+        use std::fmt::Write;
+        let mut mixer = Mixer(self.summary.trace ^ self.now.micros());
+        if write!(mixer, "{what:?}").is_err() {
+            unreachable!("a mixer takes everything");
+        }
+        self.summary.trace = mixer.0;
+    }
+
+    #[expect(clippy::print_stdout, reason = "asked for")]
+    fn tell(&self, node: usize, output: &Output) {
+        println!("{:?} server {}: {output:?}", self.now, self.nodes[node].sid);
+    }
+}
+
+/// Text to a number.
+struct Mixer(u64);
+
+impl std::fmt::Write for Mixer {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! What goes wrong: crashes, pauses, cut connections, walls, slow disks, images and purges.
+
+use std::time::Duration;
+
+use quorum::Moment;
+
+use super::{Event, World};
+use crate::disk::Disk;
+use crate::net::Walls;
+
+impl World {
+    /// A server dies. It comes back some time later.
+    pub(super) fn crash(&mut self, node: usize) {
+        if self.nodes[node].peer.is_none() {
+            return;
+        }
+        self.summary.faults += 1;
+        self.drop_conns_of(node);
+        let mut disk: Disk = std::mem::take(&mut self.nodes[node].disk);
+        if let Err(violation) = disk.crash(&mut self.disk) {
+            self.fail(violation);
+        }
+        let it = &mut self.nodes[node];
+        it.disk = disk;
+        it.peer = None;
+        it.life += 1;
+        it.end_role();
+        it.paused_until = Moment::ZERO;
+        it.wake_at = None;
+        it.is_pumping = false;
+        let most = if self.faults.hits(200) { 5_000 } else { 300 };
+        let delay = Duration::from_millis(self.faults.within(1..most));
+        self.after(delay, Event::Start { node });
+    }
+
+    /// The next thing goes wrong.
+    pub(super) fn fault(&mut self) {
+        if !self.is_stormy {
+            return;
+        }
+        let mean = self.plan.fault_every.as_micros() as u64;
+        let next = Duration::from_micros(self.faults.within(mean / 4..mean * 2));
+        self.after(next, Event::Fault);
+        let node = self.faults.index(self.nodes.len());
+        self.summary.faults += 1;
+        match self.faults.index(16) {
+            0..=2 => self.crash(node),
+            3 | 4 => self.pause(node),
+            5..=7 => {
+                let open: Vec<u64> = self.conns.keys().copied().collect();
+                if !open.is_empty() {
+                    let number = open[self.faults.index(open.len())];
+                    self.cut(number);
+                }
+            }
+            8..=11 => self.wall(),
+            12 => {
+                self.nodes[node].disk_factor = if self.faults.hits(500) { 20 } else { 1 };
+            }
+            13 => self.crash_many(),
+            _ => {
+                if self.nodes[node].peer.is_some() {
+                    let keep = self.faults.index(20);
+                    self.nodes[node].take_image(keep);
+                }
+            }
+        }
+    }
+
+    /// All who lead, or a majority, or all, die at once.
+    fn crash_many(&mut self) {
+        let all = self.nodes.len();
+        let kind = self.faults.index(3);
+        for node in 0..all {
+            let leads = self.nodes[node].peer.as_ref().is_some_and(|it| it.next_zxid().is_some());
+            let dies = match kind {
+                0 => leads,
+                1 => self.faults.hits(600),
+                _ => true,
+            };
+            if dies {
+                self.crash(node);
+            }
+        }
+    }
+
+    fn pause(&mut self, node: usize) {
+        let most = if self.faults.hits(100) { 10_000 } else { 1_000 };
+        let pause = Duration::from_millis(self.faults.within(10..most));
+        self.nodes[node].paused_until = self.now + pause;
+    }
+
+    /// A wall goes up: around one, through the middle, one way, a bridge, a ring.
+    fn wall(&mut self) {
+        let all = self.nodes.len();
+        let one = self.faults.index(all);
+        let other = self.faults.index(all);
+        let side: Vec<bool> = (0..all).map(|_| self.faults.hits(500)).collect();
+        let kind = self.faults.index(6);
+        let mut walls = Walls::none(all);
+        for from in 0..all {
+            for to in (0..all).filter(|&it| it != from) {
+                let near = (from + 1) % all == to || (to + 1) % all == from;
+                let blocked = match kind {
+                    0 => from == one || to == one,
+                    1 => side[from] != side[to],
+                    2 => from == one,
+                    3 => to == one,
+                    // Both sides see the one on the bridge.
+                    4 => side[from] != side[to] && from != other && to != other,
+                    _ => !near,
+                };
+                if blocked {
+                    walls.block(from, to);
+                }
+            }
+        }
+        self.wall_count += 1;
+        self.walls.insert(self.wall_count, walls);
+        let most = if self.faults.hits(200) { 8_000 } else { 1_500 };
+        let lasts = Duration::from_millis(self.faults.within(10..most));
+        self.after(lasts, Event::Fall { wall: self.wall_count });
+    }
+
+    /// Everything is mended, and stays so.
+    pub(super) fn heal(&mut self) {
+        self.is_stormy = false;
+        self.healed_at = Some(self.now);
+        self.acked_at_heal = self.checker.acked_count();
+        self.walls.clear();
+        for node in 0..self.nodes.len() {
+            self.nodes[node].disk_factor = 1;
+            if self.now < self.nodes[node].paused_until {
+                self.nodes[node].paused_until = self.now;
+            }
+            self.after(Duration::from_millis(1), Event::Start { node });
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Connections of the world: made, cut, walled off; bytes on their way.
+
+use std::time::Duration;
+
+use jute::Zxid;
+use quorum::wire::{Message, PacketStream};
+use quorum::zab::{Input, Link};
+use quorum::{Moment, Sid};
+
+use super::{Event, World};
+use crate::disk::Image;
+use crate::net::{Conn, Parcel};
+use crate::node::Request;
+use crate::violation::Violation;
+
+/// Bytes of an image's numbers, behind its length.
+const IMAGE_LEN: usize = 24;
+
+/// When a parcel behind a wall is looked at again.
+const BEHIND_WALL: Duration = Duration::from_millis(20);
+
+impl World {
+    /// The number of a server.
+    pub(super) fn node_of(&self, sid: Sid) -> Option<usize> {
+        let idx = usize::try_from(sid.0 - 1).ok()?;
+        (idx < self.nodes.len()).then_some(idx)
+    }
+
+    /// Whether two servers reach each other, both ways.
+    pub(super) fn is_open(&self, one: usize, other: usize) -> bool {
+        !self.is_walled(one, other) && !self.is_walled(other, one)
+    }
+
+    fn is_walled(&self, from: usize, to: usize) -> bool {
+        self.walls.values().any(|it| it.is_blocked(from, to))
+    }
+
+    fn delay(&mut self) -> Duration {
+        let mean = self.plan.net_us;
+        let factor = if self.is_stormy && self.net.hits(10) { 100 } else { 1 };
+        Duration::from_micros(self.net.within(mean / 2..mean * 2) * factor)
+    }
+
+    /// An attempt to connect ends.
+    pub(super) fn connect(&mut self, node: usize, life: u64, to: Sid) {
+        if !self.is_here(node, life, Event::Connect { node, life, to }) {
+            return;
+        }
+        let target = self.node_of(to).filter(|&it| {
+            let other = &self.nodes[it];
+            let leads = other
+                .peer
+                .as_ref()
+                .is_some_and(|it| matches!(it.state(), quorum::PeerState::Leading { .. }));
+            leads && other.paused_until <= self.now && self.is_open(node, it)
+        });
+        let Some(target) = target else {
+            return self.step(node, Input::ConnectFailed { to });
+        };
+        self.conn_count += 1;
+        let link = Link(self.conn_count);
+        let conn = Conn::new((node, life), (target, self.nodes[target].life));
+        self.conns.insert(self.conn_count, conn);
+        self.step(target, Input::Accepted { link });
+        self.step(node, Input::Connected { link, to });
+    }
+
+    /// Writes a message to a connection.
+    pub(super) fn write(&mut self, node: usize, link: Link, message: &Message<'_>) {
+        let life = self.nodes[node].life;
+        let sid = self.nodes[node].sid;
+        let Some(conn) = self.conns.get_mut(&link.0) else { return };
+        let Some(side) = conn.side_of(node, life) else { return };
+        let end = &mut conn.ends[side];
+        if let Message::Ack { zxid } = *message {
+            if zxid.counter() == 0 {
+                end.has_acked = true;
+            } else if !end.has_acked {
+                self.violation.get_or_insert(Violation::AckOrder { sid, zxid });
+            }
+        }
+        message.encode(&mut end.written);
+    }
+
+    /// Writes an image to a connection, with something behind its numbers so that it has some length.
+    pub(super) fn write_image(&mut self, node: usize, link: Link, image: Image) {
+        let life = self.nodes[node].life;
+        let padding = self.net.index(5_000);
+        let Some(conn) = self.conns.get_mut(&link.0) else { return };
+        let Some(side) = conn.side_of(node, life) else { return };
+        let bytes = &mut conn.ends[side].written;
+        bytes.extend_from_slice(&((IMAGE_LEN + padding) as u32).to_be_bytes());
+        bytes.extend_from_slice(&image.zxid.0.to_be_bytes());
+        bytes.extend_from_slice(&image.count.to_be_bytes());
+        bytes.extend_from_slice(&image.digest.to_be_bytes());
+        bytes.resize(bytes.len() + padding, 0);
+    }
+
+    /// What a server has written in this turn goes on its way.
+    pub(super) fn flush(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let mut full = Vec::new();
+        for (&number, conn) in &mut self.conns {
+            let Some(side) = conn.side_of(node, life) else { continue };
+            if !conn.ends[side].written.is_empty() {
+                full.push((number, side, std::mem::take(&mut conn.ends[side].written)));
+            }
+        }
+        for (number, side, mut bytes) in full {
+            // Now and then in two pieces, cut anywhere.
+            if self.net.hits(50) {
+                let rest = bytes.split_off(self.net.index(bytes.len()));
+                self.parcel(number, 1 - side, Parcel::Bytes(bytes));
+                self.parcel(number, 1 - side, Parcel::Bytes(rest));
+            } else {
+                self.parcel(number, 1 - side, Parcel::Bytes(bytes));
+            }
+        }
+    }
+
+    /// A parcel begins to travel to an end; none overtakes another.
+    fn parcel(&mut self, number: u64, side: usize, parcel: Parcel) {
+        let delay = self.delay();
+        let Some(conn) = self.conns.get_mut(&number).filter(|it| !it.is_cut) else { return };
+        let end = &mut conn.ends[side];
+        let at = (self.now + delay).max(end.last_at);
+        end.last_at = at;
+        end.coming.push_back(parcel);
+        self.at(at, Event::Arrive { conn: number, side });
+    }
+
+    /// A server closes a connection; what it wrote still goes out.
+    pub(super) fn close(&mut self, node: usize, link: Link) {
+        let life = self.nodes[node].life;
+        self.flush(node);
+        let Some(conn) = self.conns.get_mut(&link.0) else { return };
+        let Some(side) = conn.side_of(node, life) else { return };
+        if !conn.ends[side].is_closed {
+            conn.ends[side].is_closed = true;
+            self.parcel(link.0, 1 - side, Parcel::End);
+        }
+        self.nodes[node].groups.remove(&link);
+    }
+
+    /// A connection breaks: both ends hear of it, sooner or later, and of what travels only a beginning arrives.
+    pub(super) fn cut(&mut self, number: u64) {
+        if self.conns.get_mut(&number).is_none_or(|it| std::mem::replace(&mut it.is_cut, true)) {
+            return;
+        }
+        for side in [0, 1] {
+            let Some(conn) = self.conns.get_mut(&number) else { return };
+            let keep = self.net.index(conn.ends[side].coming.len() + 1);
+            let coming = &mut conn.ends[side].coming;
+            coming.truncate(keep);
+            if let Some(Parcel::Bytes(bytes)) = coming.back_mut()
+                && !bytes.is_empty()
+            {
+                bytes.truncate(self.net.index(bytes.len()));
+            }
+            // Now and then an end does not hear: its peer has just gone.
+            let delay = Duration::from_micros(self.net.within(10..50_000));
+            if !self.net.hits(100) {
+                self.after(delay, Event::Lost { conn: number, side });
+            }
+        }
+    }
+
+    /// An end hears that its connection is no more.
+    pub(super) fn lost(&mut self, number: u64, side: usize) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        let end = &mut conn.ends[side];
+        if end.is_closed {
+            return;
+        }
+        let (node, life) = (end.node, end.life);
+        if !self.is_here(node, life, Event::Lost { conn: number, side }) {
+            return;
+        }
+        self.end_of(number, side);
+    }
+
+    fn end_of(&mut self, number: u64, side: usize) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        conn.ends[side].is_closed = true;
+        let node = conn.ends[side].node;
+        let other = &conn.ends[1 - side];
+        let is_over = other.is_closed || self.nodes[other.node].life != other.life;
+        if is_over {
+            self.conns.remove(&number);
+        }
+        let link = Link(number);
+        self.nodes[node].groups.remove(&link);
+        self.step(node, Input::Closed { link });
+    }
+
+    /// A parcel reaches an end.
+    pub(super) fn arrive(&mut self, number: u64, side: usize) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        let end = &conn.ends[side];
+        let (node, life, is_closed) = (end.node, end.life, end.is_closed);
+        let from = conn.ends[1 - side].node;
+        let event = Event::Arrive { conn: number, side };
+        if self.is_walled(from, node) {
+            return self.after(BEHIND_WALL, event);
+        }
+        if is_closed || !self.is_here(node, life, event) {
+            return;
+        }
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        match conn.ends[side].coming.pop_front() {
+            None => {}
+            Some(Parcel::End) => self.end_of(number, side),
+            Some(Parcel::Bytes(bytes)) => {
+                let Some(mut stream) = conn.ends[side].stream.take() else { return };
+                stream.feed(&bytes);
+                self.read(number, side, &mut stream);
+                if let Some(conn) = self.conns.get_mut(&number) {
+                    conn.ends[side].stream = Some(stream);
+                }
+            }
+        }
+    }
+
+    /// Takes what is whole from a stream.
+    fn read(&mut self, number: u64, side: usize, stream: &mut PacketStream) {
+        loop {
+            let Some(conn) = self.conns.get(&number) else { return };
+            let end = &conn.ends[side];
+            let (node, life) = (end.node, end.life);
+            if end.is_closed || self.nodes[node].peer.is_none() || self.nodes[node].life != life {
+                return;
+            }
+            if let Some(zxid) = end.image {
+                if !self.read_image(number, side, zxid, stream) {
+                    return;
+                }
+                continue;
+            }
+            let link = Link(number);
+            match stream.next_packet() {
+                Ok(None) => return,
+                Ok(Some(packet)) => match Message::read(&packet) {
+                    Ok(message) => {
+                        self.note_request(node, link, &message);
+                        self.step(node, Input::Packet { link, message });
+                    }
+                    Err(_) => return self.fail(Violation::BadPacket),
+                },
+                Err(_) => return self.fail(Violation::BadPacket),
+            }
+        }
+    }
+
+    /// Takes an image from a stream, if it is whole.
+    fn read_image(
+        &mut self,
+        number: u64,
+        side: usize,
+        zxid: Zxid,
+        stream: &mut PacketStream,
+    ) -> bool {
+        let raw = stream.raw();
+        let Some(&len) = raw.first_chunk::<4>() else { return false };
+        let len = 4 + u32::from_be_bytes(len) as usize;
+        if raw.len() < len {
+            return false;
+        }
+        let word = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&raw[4 + at..12 + at]);
+            u64::from_be_bytes(bytes)
+        };
+        let image = Image { zxid: Zxid(word(0) as i64), count: word(8), digest: word(16) };
+        assert_eq!(image.zxid, zxid);
+        stream.take_raw(len);
+        let Some(conn) = self.conns.get_mut(&number) else { return false };
+        conn.ends[side].image = None;
+        let node = conn.ends[side].node;
+        self.nodes[node].received = Some(image);
+        self.step(node, Input::SnapshotReceived { link: Link(number) });
+        true
+    }
+
+    /// What the machine will ask to be prepped in this step.
+    fn note_request(&mut self, node: usize, link: Link, message: &Message<'_>) {
+        if let Message::Request { session, cxid, op, .. } = *message {
+            let sync = Request::Sync(quorum::zab::SyncFrom::Learner(link));
+            let write = Request::Write { session, cxid };
+            let request = if op == super::load::SYNC { sync } else { write };
+            self.nodes[node].incoming = Some(request);
+        }
+    }
+
+    /// Forgets connections of servers that are no more.
+    pub(super) fn drop_conns_of(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let mut ended = Vec::new();
+        for (&number, conn) in &mut self.conns {
+            if let Some(side) = conn.side_of(node, life) {
+                conn.ends[side].is_closed = true;
+                conn.ends[side].written.clear();
+                ended.push((number, 1 - side));
+            }
+        }
+        for (number, side) in ended {
+            let at = self.conns.get(&number).map_or(Moment::ZERO, |it| it.ends[side].last_at);
+            let delay = self.delay();
+            self.at((self.now + delay).max(at), Event::Lost { conn: number, side });
+        }
+    }
+}

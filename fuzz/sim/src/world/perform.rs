@@ -1,0 +1,258 @@
+//! What machines order, done.
+
+use std::time::Duration;
+
+use jute::Zxid;
+use quorum::wire::Message;
+use quorum::zab::{Input, Link, Output, Packet, To, Write, WriteId};
+use quorum::{Epoch, PeerState};
+
+use super::{Answer, Event, World};
+use crate::disk::{DiskWrite, Txn};
+use crate::net::Conn;
+use crate::node::Request;
+use crate::violation::Violation;
+
+impl World {
+    /// Does one thing that a server's machine ordered.
+    pub(super) fn perform(&mut self, node: usize, output: Output) {
+        let life = self.nodes[node].life;
+        match output {
+            Output::Send { to, packet } => self.send(node, to, &packet),
+            Output::Join { link, group } => {
+                self.nodes[node].groups.insert(link, group);
+            }
+            Output::Close { link, .. } => self.close(node, link),
+            Output::Connect { to } => {
+                let delay = Duration::from_micros(self.net.within(100..5_000));
+                self.after(delay, Event::Connect { node, life, to });
+            }
+            Output::Write { write, what } => self.order(node, write, what),
+            Output::AskLog { link, zxid } => self.answer_soon(node, link, Answer::Floor { zxid }),
+            Output::StreamLog { link, after, upto } => {
+                self.answer_soon(node, link, Answer::Log { after, upto });
+            }
+            Output::SendSnapshot { link } => self.answer_soon(node, link, Answer::Choose),
+            Output::StreamSnapshot { link } => self.answer_soon(node, link, Answer::Image),
+            Output::ReceiveSnapshot { link, zxid } => {
+                let end = |conn: &mut Conn| conn.side_of(node, life);
+                if let Some(conn) = self.conns.get_mut(&link.0)
+                    && let Some(side) = end(conn)
+                {
+                    conn.ends[side].image = Some(zxid);
+                }
+            }
+            Output::Commit { upto } => self.apply(node, upto),
+            Output::Serve { epoch } => self.serve(node, epoch),
+            Output::Look { .. } => {
+                self.nodes[node].end_role();
+                self.look(node);
+            }
+            Output::Request { .. } => {
+                let request = self.nodes[node].incoming.take();
+                self.nodes[node].requests.extend(request);
+                self.pump_soon(node);
+            }
+            Output::Synced { id } => self.synced(node, id),
+            // Nothing that this world has.
+            Output::Activate { .. }
+            | Output::Propose { .. }
+            | Output::Touched { .. }
+            | Output::Revalidate { .. }
+            | Output::SessionIs { .. } => {}
+        }
+    }
+
+    fn send(&mut self, node: usize, to: To, packet: &Packet) {
+        let links: Vec<Link> = match to {
+            To::Link(link) => vec![link],
+            To::Group(group) => {
+                let groups = self.nodes[node].groups.iter();
+                groups.filter(|&(_, it)| *it == group).map(|(&link, _)| link).collect()
+            }
+        };
+        // A machine that lives; its transaction is there until its next step.
+        let Some(peer) = self.nodes[node].peer.take() else { return };
+        for link in links {
+            self.write(node, link, &peer.message(packet));
+        }
+        self.nodes[node].peer = Some(peer);
+    }
+
+    /// A write is ordered: the files will be like that.
+    fn order(&mut self, node: usize, id: WriteId, what: Write) {
+        let it = &mut self.nodes[node];
+        let write = match what {
+            Write::Append { zxid } => {
+                let bytes = it.peer.as_ref().and_then(|peer| peer.txn(zxid));
+                let Some(bytes) = bytes else {
+                    let sid = it.sid;
+                    return self.fail(Violation::CommittedUnknown { sid, zxid });
+                };
+                DiskWrite::Append(Txn { zxid, bytes: bytes.into() })
+            }
+            Write::Truncate { to } => {
+                if to < it.applied.zxid {
+                    let (sid, applied) = (it.sid, it.applied.zxid);
+                    return self.fail(Violation::AppliedTakenBack { sid, to, applied });
+                }
+                self.summary.truncs += 1;
+                DiskWrite::Truncate(to)
+            }
+            Write::AcceptedEpoch(epoch) => DiskWrite::Accepted(epoch),
+            Write::CurrentEpoch(epoch) => DiskWrite::Current(epoch),
+            Write::InstallSnapshot { zxid } => {
+                let Some(image) = it.received.take() else {
+                    let sid = it.sid;
+                    return self.fail(Violation::CommittedUnknown { sid, zxid });
+                };
+                if image.zxid < it.applied.zxid {
+                    let (sid, applied) = (it.sid, it.applied.zxid);
+                    return self.fail(Violation::AppliedTakenBack { sid, to: zxid, applied });
+                }
+                it.applied = image;
+                self.summary.images += 1;
+                if let Err(violation) = self.checker.check_image(it.sid, image) {
+                    return self.fail(violation);
+                }
+                DiskWrite::Install(image)
+            }
+        };
+        if let Err(violation) = it.view.write(&write) {
+            return self.fail(violation);
+        }
+        it.disk.order(id, write);
+    }
+
+    /// Everything up to `upto` is committed.
+    fn apply(&mut self, node: usize, upto: Zxid) {
+        let applied = self.nodes[node].applied;
+        let log = &self.nodes[node].view.log;
+        let from = log.partition_point(|it| it.zxid <= applied.zxid);
+        let end = log.partition_point(|it| it.zxid <= upto);
+        let txns: Vec<Txn> = log[from.min(end)..end].to_vec();
+        for txn in txns {
+            let after = self.nodes[node].applied.after(&txn);
+            self.nodes[node].applied = after;
+            match self.checker.apply(self.nodes[node].sid, &txn, after) {
+                Err(violation) => return self.fail(violation),
+                Ok(true) => self.check_quorum(txn.zxid),
+                Ok(false) => {}
+            }
+            self.reply(node, &txn);
+        }
+        if self.nodes[node].applied.zxid < upto {
+            let sid = self.nodes[node].sid;
+            self.fail(Violation::CommittedUnknown { sid, zxid: upto });
+        }
+    }
+
+    /// What is committed is on the disks of a quorum.
+    fn check_quorum(&mut self, zxid: Zxid) {
+        let voters = &self.nodes[..self.plan.voters];
+        let count = voters.iter().filter(|it| it.has_durable(zxid)).count();
+        if 2 * count <= self.plan.voters {
+            self.fail(Violation::NoQuorumHasIt { zxid, count });
+        }
+    }
+
+    fn serve(&mut self, node: usize, epoch: Epoch) {
+        let it = &mut self.nodes[node];
+        it.serving = Some(epoch);
+        let leads =
+            it.peer.as_ref().is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }));
+        if leads {
+            self.summary.epochs += 1;
+            if let Err(violation) = self.checker.lead((it.sid, it.life), epoch, it.applied) {
+                self.fail(violation);
+            }
+        }
+    }
+
+    fn answer_soon(&mut self, node: usize, link: Link, what: Answer) {
+        let life = self.nodes[node].life;
+        let delay = Duration::from_micros(self.disk.within(100..self.plan.disk_us * 4 + 200));
+        self.after(delay, Event::Answer { node, life, link: link.0, what });
+    }
+
+    /// A leader's driver answers about a learner.
+    pub(super) fn answer(&mut self, node: usize, life: u64, link: Link, what: Answer) {
+        let event = Event::Answer { node, life, link: link.0, what };
+        let is_open = self.conns.get(&link.0).is_some_and(|conn| {
+            conn.side_of(node, life).is_some_and(|side| !conn.ends[side].is_closed)
+        });
+        if !is_open || !self.is_here(node, life, event) {
+            return;
+        }
+        match what {
+            Answer::Floor { zxid } => {
+                let floor = self.nodes[node].view.floor(zxid);
+                self.step(node, Input::LogFloor { link, floor });
+            }
+            Answer::Choose => {
+                let image = self.nodes[node].applied;
+                self.nodes[node].chosen.insert(link, image);
+                self.step(node, Input::SnapshotChosen { link, zxid: image.zxid });
+            }
+            Answer::Image => {
+                if let Some(image) = self.nodes[node].chosen.remove(&link) {
+                    self.write_image(node, link, image);
+                    self.step(node, Input::SnapshotSent { link });
+                }
+            }
+            Answer::Log { after, upto } => self.stream(node, link, (after, upto)),
+        }
+    }
+
+    /// Sends a part of the log; if it was dropped meanwhile, there is no going on.
+    fn stream(&mut self, node: usize, link: Link, (after, upto): (Zxid, Zxid)) {
+        let view = &self.nodes[node].view;
+        if after < view.log_after {
+            self.close(node, link);
+            return self.step(node, Input::Closed { link });
+        }
+        let from = view.log.partition_point(|it| it.zxid <= after);
+        let end = view.log.partition_point(|it| it.zxid <= upto);
+        let txns: Vec<Txn> = view.log[from..end].to_vec();
+        for txn in &txns {
+            let zxid = txn.zxid;
+            self.write(node, link, &Message::Proposal { zxid, txn: &txn.bytes });
+            self.write(node, link, &Message::Commit { zxid });
+        }
+        self.summary.streams += 1;
+        self.step(node, Input::LogStreamed { link });
+    }
+
+    /// A leader's pipeline has something to do.
+    pub(super) fn pump_soon(&mut self, node: usize) {
+        if !self.nodes[node].is_pumping {
+            self.nodes[node].is_pumping = true;
+            let life = self.nodes[node].life;
+            let delay = Duration::from_micros(self.load.within(10..500));
+            self.after(delay, Event::Pump { node, life });
+        }
+    }
+
+    /// A turn of a leader's pipeline: everything that waits, in its order.
+    pub(super) fn pump(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Pump { node, life }) {
+            return;
+        }
+        self.nodes[node].is_pumping = false;
+        while let Some(request) = self.nodes[node].requests.pop_front() {
+            match request {
+                Request::Sync(from) => self.step(node, Input::Sync { from }),
+                Request::Write { session, cxid } => {
+                    let next = self.nodes[node].peer.as_ref().and_then(quorum::Peer::next_zxid);
+                    let Some(zxid) = next else { continue };
+                    let txn = super::load::txn(zxid, session, cxid);
+                    let sid = self.nodes[node].sid;
+                    if let Err(violation) = self.checker.propose(sid, zxid, &txn) {
+                        return self.fail(violation);
+                    }
+                    self.step(node, Input::Propose { zxid, txn: &txn });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One server of the ensemble: looking for a leader, then in a role, then looking again.
+//!
+//! ZooKeeper: `QuorumPeer.run`. The election is beside it: [`Output::Look`] asks for one with [`Peer::vote`], and
+//! [`Input::Elected`] ends it. A role is a struct that is made with the election's outcome and consumed when it ends, so no
+//! packet, no ack and no queue of one role reaches the next; writes that were ordered go on, in their order.
+//!
+//! *How it is driven.* See [`crate::zab`] for the contract. A turn: for each input `step`, perform the outputs, then once
+//! `step` with [`Input::Deadline`]; sleep until [`Peer::next_deadline`]. A leader's pipeline numbers its transactions from
+//! [`Peer::next_zxid`], gives each to `step` when the batch's write begins, and applies on [`Output::Commit`].
+//!
+//! *Absent:* sockets, files, the election, the tree.
+
+use alloc::vec::Vec;
+
+use jute::Zxid;
+
+use crate::wire::{Message, PROTOCOL_VERSION, Touches};
+use crate::zab::{
+    Input, Leader, Learner, LeaveReason, Link, LinkError, Output, Packet, Phase, Plain, Replica,
+    Restored, Settings, Step, Validity,
+};
+use crate::{Epoch, Moment, Sid, Views};
+
+/// What a server is doing.
+#[derive(Clone, Debug)]
+enum State {
+    /// It elects.
+    Looking,
+    /// It was elected.
+    Leading(Leader),
+    /// Somebody else was: as a follower, or as an observer.
+    Learning(Learner),
+}
+
+/// What a server is doing, by name. Source: `QuorumPeer.ServerState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// It elects.
+    Looking,
+    /// It leads, or means to.
+    Leading {
+        /// How far.
+        phase: Phase,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// It follows, or means to.
+    Following {
+        /// Whom.
+        leader: Sid,
+    },
+    /// It observes, or means to.
+    Observing {
+        /// Whom.
+        leader: Sid,
+    },
+}
+
+/// What a server says of itself in an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnVote {
+    /// The last transaction logged.
+    pub zxid: Zxid,
+    /// The current epoch.
+    pub epoch: Epoch,
+}
+
+/// One server's whole machine.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    replica: Replica,
+    state: State,
+}
+
+impl Peer {
+    /// A server that begins to look, with what its disk holds.
+    pub fn new(sid: Sid, settings: Settings, views: Views, restored: &Restored) -> Self {
+        Self { replica: Replica::new(sid, settings, views, restored), state: State::Looking }
+    }
+
+    /// Puts a bug in.
+    #[cfg(planted)]
+    pub fn plant(&mut self, bug: crate::zab::Bug) {
+        self.replica.plant(bug);
+    }
+
+    /// Takes one input at `now`; pushes what to do about it, in order.
+    pub fn step(&mut self, now: Moment, input: Input<'_>, out: &mut Vec<Output>) {
+        if let Input::Durable { write } = input {
+            self.replica.set_durable(write);
+        }
+        let settled = match &self.state {
+            State::Looking => Zxid::ZERO,
+            State::Leading(leader) => leader.settled(),
+            State::Learning(learner) => learner.settled(),
+        };
+        self.replica.history.trim(settled);
+        let mut step = Step { now, replica: &mut self.replica, out };
+        let done = match &mut self.state {
+            State::Looking => {
+                self.state = Self::look(&mut step, input);
+                return;
+            }
+            State::Leading(leader) => leader.step(&mut step, input),
+            State::Learning(learner) => learner.step(&mut step, input),
+        };
+        if let Err(why) = done {
+            self.leave(now, why, out);
+        }
+    }
+
+    /// Takes an input while looking.
+    fn look(step: &mut Step<'_>, input: Input<'_>) -> State {
+        match input {
+            Input::Elected { leader } if leader == step.replica.sid => {
+                return State::Leading(Leader::elected(step));
+            }
+            Input::Elected { leader } => {
+                return State::Learning(Learner::elected(step, leader));
+            }
+            Input::Accepted { link } | Input::Connected { link, .. } => {
+                step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });
+            }
+            // Of a role that has ended.
+            _ => {}
+        }
+        State::Looking
+    }
+
+    /// Ends the role.
+    fn leave(&mut self, now: Moment, why: LeaveReason, out: &mut Vec<Output>) {
+        let mut step = Step { now, replica: &mut self.replica, out };
+        match core::mem::replace(&mut self.state, State::Looking) {
+            State::Looking => {}
+            State::Leading(leader) => leader.leave(&mut step),
+            State::Learning(learner) => learner.leave(&mut step),
+        }
+        out.push(Output::Look { why });
+    }
+
+    /// When to call `step` with [`Input::Deadline`] if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        match &self.state {
+            State::Looking => None,
+            State::Leading(leader) => Some(leader.next_deadline()),
+            State::Learning(learner) => Some(learner.next_deadline()),
+        }
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> PeerState {
+        match &self.state {
+            State::Looking => PeerState::Looking,
+            State::Leading(it) => PeerState::Leading { phase: it.phase(), epoch: it.epoch() },
+            State::Learning(it) if it.is_observer() => PeerState::Observing { leader: it.leader() },
+            State::Learning(it) => PeerState::Following { leader: it.leader() },
+        }
+    }
+
+    /// What to elect with.
+    pub fn vote(&self) -> OwnVote {
+        OwnVote { zxid: self.replica.history.last(), epoch: self.replica.current }
+    }
+
+    /// The configurations it knows.
+    pub fn views(&self) -> &Views {
+        &self.replica.views
+    }
+
+    /// The zxid of the next proposal; `None` if this server takes none.
+    pub fn next_zxid(&self) -> Option<Zxid> {
+        match &self.state {
+            State::Leading(leader) => leader.next_zxid(self.replica.history.last()),
+            _ => None,
+        }
+    }
+
+    /// Where a learner's driver sends its clients' requests, as [`Message::Request`]; `None` if it does not serve.
+    pub fn request_link(&self) -> Option<Link> {
+        match &self.state {
+            State::Learning(learner) => learner.request_link(),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a transaction that an output of the last step names.
+    pub fn txn(&self, zxid: Zxid) -> Option<&[u8]> {
+        self.replica.history.get(zxid)
+    }
+
+    /// The promised epoch, and the current one.
+    pub fn epochs(&self) -> (Epoch, Epoch) {
+        (self.replica.accepted, self.replica.current)
+    }
+
+    /// The last transaction that is known to be committed.
+    pub fn committed(&self) -> Zxid {
+        self.replica.committed
+    }
+
+    /// What of the log is in memory.
+    pub fn history(&self) -> &crate::zab::History {
+        &self.replica.history
+    }
+
+    /// A packet of the last step's outputs, as it goes out.
+    pub fn message<'a>(&'a self, packet: &'a Packet) -> Message<'a> {
+        let txn = |zxid| self.txn(zxid).unwrap_or_else(|| unreachable!("{zxid} was just named"));
+        match *packet {
+            Packet::Proposal { zxid } => Message::Proposal { zxid, txn: txn(zxid) },
+            Packet::Inform { zxid } => Message::Inform { zxid, txn: txn(zxid) },
+            Packet::InformAndActivate { zxid, designated } => {
+                Message::InformAndActivate { zxid, designated, txn: txn(zxid) }
+            }
+            Packet::PingAnswer { zxid, ref touches } => {
+                Message::Ping { zxid, touches: Touches::decode(touches) }
+            }
+            Packet::NewLeader { epoch, ref config } => {
+                Message::NewLeader { epoch, config: Some(config) }
+            }
+            Packet::Plain(plain) => plain_message(plain),
+        }
+    }
+}
+
+/// The message of a packet of numbers.
+fn plain_message(plain: Plain) -> Message<'static> {
+    match plain {
+        Plain::Ack { zxid } => Message::Ack { zxid },
+        Plain::Commit { zxid } => Message::Commit { zxid },
+        Plain::CommitAndActivate { zxid, designated } => {
+            Message::CommitAndActivate { zxid, designated }
+        }
+        Plain::Ping { zxid } => Message::Ping { zxid, touches: None },
+        Plain::Sync => Message::Sync,
+        Plain::Revalidate(touch) => Message::Revalidate(touch),
+        Plain::Revalidated { session, valid } => {
+            Message::Revalidated { session, valid: valid == Validity::Alive }
+        }
+        Plain::FollowerInfo { accepted, info } => Message::FollowerInfo { accepted, info },
+        Plain::ObserverInfo { accepted, info } => Message::ObserverInfo { accepted, info },
+        Plain::LeaderInfo { epoch } => Message::LeaderInfo { epoch, protocol: PROTOCOL_VERSION },
+        Plain::AckEpoch { zxid, current } => Message::AckEpoch { zxid, current },
+        Plain::UpToDate => Message::UpToDate,
+        Plain::Diff { zxid } => Message::Diff { zxid },
+        Plain::Trunc { zxid } => Message::Trunc { zxid },
+        Plain::Snap { zxid } => Message::Snap { zxid },
+    }
+}

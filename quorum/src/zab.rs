@@ -1,0 +1,43 @@
+//! ZAB: discovery, synchronisation and broadcast, as leader and as learner.
+//!
+//! ZooKeeper: `Leader`, `LearnerHandler`, `Learner`, `Follower`, `Observer`. `docs/zab.md` maps each step of the protocol to a
+//! function. A role is a struct that [`crate::Peer`] makes and consumes; what outlives roles is in [`Replica`].
+
+mod error;
+mod history;
+mod io;
+mod leader;
+mod learner;
+mod planted;
+mod replica;
+mod sync_plan;
+
+use alloc::vec::Vec;
+
+pub use error::{LeaveReason, LinkError, Phase};
+pub use history::{History, WindowLimits};
+pub use io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, Validity, Write, WriteId};
+pub(crate) use leader::Leader;
+pub(crate) use learner::Learner;
+#[cfg(planted)]
+pub use planted::Bug;
+pub(crate) use replica::Replica;
+pub use replica::{Reconfig, Restored, Settings};
+pub(crate) use sync_plan::SyncPlan;
+
+use crate::Moment;
+
+/// What a role sees while it takes one input.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) now: Moment,
+    pub(crate) replica: &'a mut Replica,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Step<'_> {
+    /// Sends a packet of numbers.
+    pub(crate) fn send(&mut self, to: To, plain: Plain) {
+        self.out.push(Output::Send { to, packet: Packet::Plain(plain) });
+    }
+}

@@ -1,0 +1,271 @@
+//! Broadcast: propose, collect acks, commit in order; ping, and see that a quorum is in step.
+//!
+//! ZooKeeper: `Leader.propose`, `processAck`, `tryToCommit`, `processSync`, the loop of `lead`. An ack of a zxid is one of all
+//! before it: a learner logs in order. Every ack goes through one count: what a quorum has is found from the learners' marks.
+
+use alloc::sync::Arc;
+
+use jute::Zxid;
+
+use crate::{QuorumConfig, Sid, Views};
+
+use super::super::io::{Group, Output, Packet, Plain, SyncFrom, To};
+use super::super::planted::Bug;
+use super::super::{LeaveReason, LinkError, Phase, Step, replica::inspect};
+use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
+
+impl Leader {
+    /// Offers a transaction to all, and to the own log. The driver gives only what [`Leader::next_zxid`] allowed.
+    pub(super) fn propose(&mut self, step: &mut Step<'_>, zxid: Zxid, txn: &[u8]) {
+        let next = self.next_zxid(step.replica.history.last());
+        assert_eq!(next, Some(zxid), "the pipeline proposes what comes next");
+        let Ok(config) = inspect(zxid, txn) else {
+            unreachable!(
+                "the pipeline's transactions carry their zxids, and configurations that can be read"
+            )
+        };
+        let write = step.replica.append(zxid, txn, step.out);
+        if let Some(config) = &config {
+            step.replica.propose_config(config, step.out);
+        }
+        let views = Arc::clone(&step.replica.views);
+        self.outstanding.push_back(Outstanding { zxid, views, is_reconfig: config.is_some() });
+        self.own.push_back(OwnAppend { write, zxid, since: step.now });
+        for handler in &mut self.handlers {
+            if handler.is_joined() && handler.group == Group::Followers {
+                handler.slow.sent(zxid, step.now);
+            }
+        }
+        to_group(step, Group::Followers, Packet::Proposal { zxid });
+        if step.replica.has(Bug::AckBeforeDurable) {
+            self.own_acked = zxid;
+        }
+    }
+
+    /// Own appends are durable.
+    pub(super) fn own_durable(&mut self, step: &mut Step<'_>) {
+        while let Some(own) = self.own.pop_front_if(|it| step.replica.is_durable(it.write)) {
+            self.own_acked = own.zxid;
+        }
+        self.commit_ready(step);
+    }
+
+    /// A learner acks: NEWLEADER, or everything up to a proposal.
+    pub(super) fn ack(
+        &mut self,
+        step: &mut Step<'_>,
+        idx: usize,
+        zxid: Zxid,
+    ) -> Result<(), LinkError> {
+        let last = step.replica.history.last().max(self.epoch.zxid());
+        if last < zxid {
+            return Err(LinkError::Gap { zxid, last });
+        }
+        let handler = &mut self.handlers[idx];
+        if handler.stage == Stage::Synced && zxid == self.epoch.zxid() {
+            self.new_leader_acked(step, idx);
+        } else if handler.is_joined() && zxid.counter() != 0 {
+            // An ack that overtook that of NEWLEADER is kept, and counts when that comes.
+            handler.acked = handler.acked.max(zxid);
+            handler.slow.acked(zxid);
+            self.commit_ready(step);
+        }
+        Ok(())
+    }
+
+    /// Up to where a voter's log is durable.
+    fn mark(&self, step: &Step<'_>, sid: Sid) -> Zxid {
+        if sid == step.replica.sid {
+            return self.own_acked;
+        }
+        let early = step.replica.has(Bug::CountEarlyAcks);
+        let counts = |stage| Stage::Acked <= stage || early && Stage::Synced <= stage;
+        let handlers = self.handlers.iter().filter(|it| it.sid == sid && counts(it.stage));
+        let followers = handlers.filter(|it| it.group == Group::Followers);
+        let ghosts = self.ghosts.iter().filter(|it| it.0 == sid).map(|it| it.1);
+        followers.map(|it| it.acked).chain(ghosts).max().unwrap_or_default()
+    }
+
+    /// The last transaction that quorums of `views` have.
+    fn quorum_mark(&self, step: &Step<'_>, views: &Views) -> Zxid {
+        let voters = views.voters();
+        let marks: alloc::vec::Vec<_> = voters.iter().map(|&it| self.mark(step, it)).collect();
+        let has = |mark: Zxid| {
+            step.replica.has_quorum(views, |sid| {
+                voters.iter().zip(&marks).any(|(&it, &its)| it == sid && mark <= its)
+            })
+        };
+        marks.iter().copied().filter(|&it| has(it)).max().unwrap_or_default()
+    }
+
+    /// Commits what has its quorums, in order.
+    pub(super) fn commit_ready(&mut self, step: &mut Step<'_>) {
+        while self.phase == Phase::Broadcast && self.designated.is_none() {
+            let Some(head) = self.outstanding.front() else { break };
+            let views = Arc::clone(&head.views);
+            let mark = self.quorum_mark(step, &views);
+            let fits = |it: &mut Outstanding| it.zxid <= mark && Arc::ptr_eq(&it.views, &views);
+            let mut any = false;
+            if step.replica.has(Bug::CommitOutOfOrder) && self.outstanding.len() > 1 {
+                self.outstanding.swap(0, 1);
+            }
+            while self.designated.is_none()
+                && let Some(head) = self.outstanding.pop_front_if(fits)
+            {
+                any = true;
+                self.commit(step, &head);
+            }
+            if !any {
+                break;
+            }
+        }
+        self.answer_syncs(step);
+    }
+
+    fn commit(&mut self, step: &mut Step<'_>, proposal: &Outstanding) {
+        let zxid = proposal.zxid;
+        assert!(self.settled < zxid || cfg!(planted));
+        self.settled = zxid;
+        step.replica.commit(zxid, step.out);
+        if proposal.is_reconfig && step.replica.is_reconfigurable() {
+            let config = Arc::clone(proposal.views.last_seen());
+            let designated = self.designate(step, &config, proposal);
+            step.replica.commit_config(&config, step.out);
+            let plain = Plain::CommitAndActivate { zxid, designated };
+            to_group(step, Group::Followers, Packet::Plain(plain));
+            to_group(step, Group::Observers, Packet::InformAndActivate { zxid, designated });
+            self.designated = (designated != step.replica.sid).then_some(designated);
+            // What follows needs the quorums of today.
+            for it in &mut self.outstanding {
+                it.views = Arc::clone(&step.replica.views);
+            }
+        } else {
+            to_group(step, Group::Followers, Packet::Plain(Plain::Commit { zxid }));
+            to_group(step, Group::Observers, Packet::Inform { zxid });
+        }
+    }
+
+    /// Who should lead under a new configuration: this server if it votes there under its address, else the voter that has acked
+    /// this proposal and most of what follows.
+    ///
+    /// Source: `Leader.getDesignatedLeader`.
+    fn designate(&self, step: &Step<'_>, config: &QuorumConfig, proposal: &Outstanding) -> Sid {
+        let sid = step.replica.sid;
+        let endpoints = |config: &QuorumConfig| config.member(sid).map(|it| it.endpoints.clone());
+        let same = endpoints(config) == endpoints(step.replica.views.committed());
+        if config.verifier().is_voter(sid) && same {
+            return sid;
+        }
+        let voters = config.verifier().voters().iter().copied().filter(|&it| it != sid);
+        let marks = voters.map(|it| (self.mark(step, it), it));
+        let best = marks.filter(|&(mark, _)| proposal.zxid <= mark).max();
+        best.map_or(sid, |(_, it)| it)
+    }
+
+    /// Somebody waits for what was proposed before.
+    pub(super) fn sync(&mut self, step: &mut Step<'_>, from: SyncFrom) {
+        if self.phase == Phase::Broadcast {
+            let last = step.replica.history.last();
+            self.rounds.push(from, last);
+            self.next_round(step);
+            self.answer_syncs(step);
+        }
+    }
+
+    /// Begins a round if one is due.
+    fn next_round(&mut self, step: &mut Step<'_>) {
+        if !self.rounds.is_due() {
+            return;
+        }
+        self.rounds.begin();
+        for idx in 0..self.handlers.len() {
+            self.ping(step, idx);
+            let pings = &mut self.handlers[idx].pings;
+            pings.wanted = pings.sent;
+        }
+        self.confirm(step);
+    }
+
+    /// Sends a ping to a learner that has joined. Only one that serves answers.
+    pub(super) fn ping(&mut self, step: &mut Step<'_>, idx: usize) {
+        let handler = &mut self.handlers[idx];
+        if handler.is_joined() {
+            let zxid = step.replica.history.last().max(self.epoch.zxid());
+            step.send(To::Link(handler.link), Plain::Ping { zxid });
+        }
+        if handler.stage == Stage::UpToDate {
+            handler.pings.sent += 1;
+        }
+    }
+
+    /// A learner answers a ping.
+    pub(super) fn ping_answered(&mut self, step: &mut Step<'_>, idx: usize) {
+        let handler = &mut self.handlers[idx];
+        if handler.stage == Stage::UpToDate && handler.pings.answered < handler.pings.sent {
+            handler.pings.answered += 1;
+        }
+        if self.rounds.is_under_way() {
+            self.confirm(step);
+        }
+    }
+
+    /// Ends the round under way if a quorum has answered, and begins the next if one is due.
+    fn confirm(&mut self, step: &mut Step<'_>) {
+        let answered = |sid| {
+            let mut handlers = self.handlers.iter().filter(|it| it.sid == sid);
+            handlers.any(|it| it.stage == Stage::UpToDate && it.pings.wanted <= it.pings.answered)
+        };
+        let replica = &step.replica;
+        if replica.has(Bug::SyncWithoutQuorum)
+            || replica.has_quorum(&replica.views, |it| it == replica.sid || answered(it))
+        {
+            self.rounds.confirm();
+            self.answer_syncs(step);
+            self.next_round(step);
+        }
+    }
+
+    fn answer_syncs(&mut self, step: &mut Step<'_>) {
+        while let Some(from) = self.rounds.pop(self.settled) {
+            match from {
+                SyncFrom::Local(id) => step.out.push(Output::Synced { id }),
+                SyncFrom::Learner(link) => step.send(To::Link(link), Plain::Sync),
+            }
+        }
+    }
+
+    /// Half a tick has passed. Every second time: is a quorum in step, and is the own disk?
+    pub(super) fn half_tick(&mut self, step: &mut Step<'_>) -> Result<(), LeaveReason> {
+        if let Some(designated) = self.designated {
+            return Err(LeaveReason::Reconfigured { designated });
+        }
+        // **Differs:** beside a reference server as leader such a follower stays outside until the next election.
+        if let Some(accepted) = self.outpaced {
+            return Err(LeaveReason::Outpaced { accepted });
+        }
+        let last = step.replica.history.last();
+        if self.next_zxid(last).is_none() {
+            return Err(LeaveReason::Rollover);
+        }
+        self.halves = (self.halves + 1) % 2;
+        if self.halves == 1 {
+            return Ok(());
+        }
+        self.tick += 1;
+        if step.replica.settings.sync_time() < self.own_delay(step.now) {
+            return Err(LeaveReason::SlowDisk);
+        }
+        let replica = &step.replica;
+        let in_step = |sid| {
+            let mut handlers = self.handlers.iter().filter(|it| it.sid == sid);
+            handlers.any(|it| it.group == Group::Followers && self.tick <= it.in_step_until)
+        };
+        if replica.has_quorum(&replica.views, |it| it == replica.sid || in_step(it))
+            || replica.has(Bug::LeadAlone)
+        {
+            Ok(())
+        } else {
+            Err(LeaveReason::QuorumLost)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `sync`: answered when a quorum has said that it still follows, and what was proposed before is committed.
+//!
+//! ZooKeeper: `Leader.processSync`, `pendingSyncs`. **Differs:** the reference answers without asking anybody, so a deposed
+//! leader answers too. Here a round of pings confirms the quorum; all that arrive while one is under way share the next.
+
+use alloc::collections::VecDeque;
+
+use jute::Zxid;
+
+use super::super::io::SyncFrom;
+
+/// Who waits, and for what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rounds {
+    /// Invariant: rounds and zxids do not descend. Bounded by what the driver lets wait.
+    waiting: VecDeque<Waiting>,
+    /// The last round begun.
+    begun: u64,
+    /// The last round that a quorum answered.
+    confirmed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    from: SyncFrom,
+    round: u64,
+    /// Everything up to here is to be committed.
+    after: Zxid,
+}
+
+impl Rounds {
+    /// Somebody waits from now on, for everything up to `after`.
+    pub(super) fn push(&mut self, from: SyncFrom, after: Zxid) {
+        self.waiting.push_back(Waiting { from, round: self.begun + 1, after });
+    }
+
+    /// Whether a round is to begin: somebody waits for one, and none is under way.
+    pub(super) fn is_due(&self) -> bool {
+        !self.is_under_way() && self.waiting.back().is_some_and(|it| self.begun < it.round)
+    }
+
+    /// Whether answers are awaited.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.confirmed < self.begun
+    }
+
+    /// A round begins.
+    pub(super) fn begin(&mut self) {
+        assert!(!self.is_under_way());
+        self.begun += 1;
+    }
+
+    /// A quorum has answered the round under way.
+    pub(super) fn confirm(&mut self) {
+        self.confirmed = self.begun;
+    }
+
+    /// The first who need wait no longer, if everything up to `committed` is committed.
+    pub(super) fn pop(&mut self, committed: Zxid) -> Option<SyncFrom> {
+        let ready = |it: &mut Waiting| it.round <= self.confirmed && it.after <= committed;
+        self.waiting.pop_front_if(ready).map(|it| it.from)
+    }
+
+    /// Forgets those for whom `is_gone` holds.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(SyncFrom) -> bool) {
+        self.waiting.retain(|it| !is_gone(it.from));
+    }
+}

@@ -1,0 +1,56 @@
+//! Bugs that others had, put back in on purpose, so that the simulator can show that it would find them.
+//!
+//! They exist only in a build with `--cfg planted`, which nothing but `fuzz/sim/planted` asks for: without it [`Replica::has`]
+//! is `false` at compile time, and there is no way to name a bug.
+//!
+//! [`Replica::has`]: super::Replica
+
+/// A bug. Beside each: where it was, as the reference's tracker numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(planted), expect(unreachable_pub, reason = "only a planted build names them"))]
+pub enum Bug {
+    /// A proposal is acked when it comes, not when it is durable. Z-4646.
+    AckBeforeDurable,
+    /// NEWLEADER is acked when it comes, while the history is still being written. Z-3911.
+    AckNewLeaderBeforeDurable,
+    /// The current epoch is written before the history that it names. Z-4643, Z-4785.
+    CurrentEpochBeforeHistory,
+    /// The current epoch is never written. Z-335.
+    ForgetCurrentEpoch,
+    /// A leader of an epoch that is older than the promised one is accepted. Z-1653.
+    AcceptOlderEpoch,
+    /// The promise of an epoch is not written before it is acked. Z-1343.
+    AckEpochBeforeDurable,
+    /// The leader leads learners that are ahead of it. The paper's discovery, left out.
+    LeadTheAhead,
+    /// A log that goes on where the leader's ended is kept. Z-1154.
+    SkipTrunc,
+    /// TRUNC keeps one too many. Z-1549.
+    TruncTooLittle,
+    /// A proposal commits as soon as it has its quorum, whatever is in front of it. Z-3125.
+    CommitOutOfOrder,
+    /// Observers count in quorums. Z-2959.
+    CountObservers,
+    /// Half of the voters are enough. A wrong `>=`.
+    HalfIsAQuorum,
+    /// The acks of a learner count on when its connection has gone. Z-3240.
+    KeepAcksOfTheGone,
+    /// An ack that overtakes the one of NEWLEADER counts at once. Z-4685.
+    CountEarlyAcks,
+    /// The leader serves before its history is on a quorum. Z-3023.
+    ServeBeforeQuorum,
+    /// What is proposed while a learner syncs is not sent to it. Z-3104.
+    LoseProposalsInSync,
+    /// A DIFF begins behind one that the learner lacks. Z-4925.
+    DiffWithHole,
+    /// Gaps between proposals go unseen. Z-4925, at the learner.
+    AcceptGaps,
+    /// `sync` is answered without asking the quorum. Z-2136.
+    SyncWithoutQuorum,
+    /// The leader goes on without followers. Z-2247.
+    LeadAlone,
+    /// The epoch is made of the own accepted one only. Z-1419.
+    EpochFromOwn,
+    /// The learner applies what it synced before the leader is established. Z-1558.
+    ApplyBeforeUpToDate,
+}
