@@ -1,7 +1,7 @@
 //! ZAB: discovery, synchronisation and broadcast, as leader and as learner.
 //!
 //! ZooKeeper: `Leader`, `LearnerHandler`, `Learner`, `Follower`, `Observer`. `docs/zab.md` maps each step of the protocol to a
-//! function. A role is a struct that [`crate::Peer`] makes and consumes; what outlives roles is in [`Replica`].
+//! function. A role is a struct that [`crate::Peer`] makes and consumes; what outlives roles is in `Replica`.
 
 mod error;
 mod history;
