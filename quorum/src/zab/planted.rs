@@ -1,6 +1,6 @@
 //! Bugs that others had, put back in on purpose, so that the simulator can show that it would find them.
 //!
-//! They exist only in a build with `--cfg planted`, which nothing but `fuzz/sim/planted` asks for: without it [`Replica::has`]
+//! They exist only in a build with `--cfg planted`, which nothing asks for by itself: without it [`Replica::has`]
 //! is `false` at compile time, and there is no way to name a bug.
 //!
 //! [`Replica::has`]: super::Replica
