@@ -7,8 +7,9 @@
 //! Invariants: steps are answered in the order they were taken; the tree changes only in [`Pipeline::durable`], and only by
 //! transactions that are durable; the messages of a batch are handed out before its version is published.
 //!
-//! Absent here: rings, the log's file, clocks.
+//! Absent here: rings, the log's file, clocks; the tree and what is told of it are the [`Applier`]'s.
 
+mod applier;
 mod connections;
 mod outbox;
 mod quota_notes;
@@ -19,20 +20,14 @@ use std::ops::Range;
 
 use engine::auth::AuthIds;
 use engine::prep::{Prep, Prepared, Request, Room};
-use engine::read::{ReadRequest, serve};
 use engine::reaper::ReaperConfig;
-use engine::rules::Rules;
-use engine::session::SessionTracker;
-use engine::state::State;
-use engine::tree::TreeView;
-use jute::{CreateSessionTxn, Field, Op, PathRequest, Record, SessionId, Xid, Zxid};
-use net::figures::PipelineFigures;
-use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
+use jute::{CreateSessionTxn, Field, Op, PathRequest, Record, SessionId, Xid};
+use net::message::{DeliverItem, Forward, ForwardItem};
 use wal::{Batch, batch::Records};
 
-use connections::Connections;
-pub use connections::Owner;
-use outbox::{Outbox, Sink};
+pub use applier::Applier;
+use applier::Changes;
+pub use connections::{Home, Owner};
 pub use quota_notes::QuotaNote;
 use quota_notes::QuotaNotes;
 use stage::{Asker, Stage, Step};
@@ -45,12 +40,6 @@ pub const OUT_MAX: usize = 2;
 
 /// Sessions that one turn expires at most, so that a mass expiry leaves room for others.
 const EXPIRED_PER_TURN_MAX: usize = 256;
-
-/// Transactions from one kept digest to the next. Source: `DataTree.DIGEST_LOG_INTERVAL`.
-const DIGEST_EVERY: i64 = 128;
-
-/// Digests kept. Source: `DataTree.DIGEST_LOG_LIMIT`.
-const DIGESTS_MAX: usize = 1024;
 
 /// The moment of a turn.
 #[derive(Clone, Copy, Debug)]
@@ -75,94 +64,50 @@ pub struct Reaping {
 /// Orders, preps, applies. One per server.
 #[derive(Debug)]
 pub struct Pipeline {
-    state: State,
+    applier: Applier,
     prep: Prep,
-    rules: Rules,
-    sessions: SessionTracker<Owner>,
-    shards: Vec<Connections>,
     filling: Stage,
     /// Those whose batch was given out by [`Pipeline::next_batch`], oldest first; at most [`OUT_MAX`].
     out: VecDeque<Stage>,
     /// To be filled again.
     spare: Vec<Stage>,
-    /// Whether [`Pipeline::publish`] is owed.
-    unpublished: bool,
-    outbox: Outbox,
     reaping: Reaping,
     /// When to look for containers and TTL znodes next, monotonic milliseconds.
     reap_at_ms: u64,
     /// Found and not yet deleted, last first.
     to_reap: Vec<Vec<u8>>,
-    figures: PipelineFigures,
     quota_notes: QuotaNotes,
-    /// At most [`DIGESTS_MAX`]; the oldest goes.
-    digests: VecDeque<(Zxid, u64)>,
 }
 
 impl Pipeline {
-    /// Starts on a tree, for `shards` session shards. Every session of the tree has a whole timeout from now on.
-    pub fn new(
-        state: State,
-        rules: Rules,
-        mut sessions: SessionTracker<Owner>,
-        reaping: Reaping,
-        shards: usize,
-        now_ms: u64,
-    ) -> Self {
-        let count = state.tree().look(TreeView::session_count);
-        for at in 0..count {
-            let session = state.tree().look(|view| view.session_at(at));
-            sessions.open(now_ms, session.id, session.timeout_ms as i32);
-        }
-        let applied = state.tree().zxid();
+    /// Orders what comes behind the transactions that are applied.
+    pub fn new(applier: Applier, reaping: Reaping, now_ms: u64) -> Self {
         Self {
-            prep: Prep::new(rules.clone(), &state),
-            state,
-            rules,
-            sessions,
-            shards: std::iter::repeat_with(Connections::default).take(shards).collect(),
+            prep: Prep::new(applier.rules.clone(), &applier.state),
+            applier,
             filling: Stage::default(),
             out: VecDeque::new(),
             spare: Vec::new(),
-            unpublished: false,
-            outbox: Outbox::new(shards, applied),
             reap_at_ms: now_ms + reaping.interval_ms,
             reaping,
             to_reap: Vec::new(),
-            figures: PipelineFigures::default(),
             quota_notes: QuotaNotes::default(),
-            digests: VecDeque::new(),
         }
     }
 
-    /// The tree and what follows from it.
-    pub fn state(&self) -> &State {
-        &self.state
+    /// The tree, the connections, the figures.
+    pub fn applier(&self) -> &Applier {
+        &self.applier
     }
 
-    /// The tree, to take its image between two batches.
-    pub fn state_mut(&mut self) -> &mut State {
-        &mut self.state
+    /// The same, for the driver: between two batches, or between [`Pipeline::durable`] and [`Pipeline::publish`].
+    pub fn applier_mut(&mut self) -> &mut Applier {
+        &mut self.applier
     }
 
-    /// The sessions and their owners.
-    pub fn sessions(&self) -> &SessionTracker<Owner> {
-        &self.sessions
-    }
-
-    /// What it has done.
-    pub fn figures(&self) -> &PipelineFigures {
-        &self.figures
-    }
-
-    /// The same, for what the driver measures, and to forget it.
-    pub fn figures_mut(&mut self) -> &mut PipelineFigures {
-        &mut self.figures
-    }
-
-    /// The tree's digests after some of the last transactions. Source: `ZooKeeperServer.getDigestLog`.
-    pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
-        self.digests.iter().copied()
+    /// Gives the role up: what was ordered and is not applied has nobody to answer to.
+    pub fn into_applier(self) -> Applier {
+        self.applier
     }
 
     /// Whether another [`Forward`] may be taken in this turn.
@@ -183,28 +128,29 @@ impl Pipeline {
     /// Takes one turn of a session shard.
     pub fn take(&mut self, moment: Moment, shard: usize, forward: &Forward) {
         for &(session, seen_ms) in &forward.touched {
-            self.sessions.touch_again(seen_ms, session);
+            self.applier.sessions.touch_again(seen_ms, session);
         }
         let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
-        self.figures.prep_processor_request_queued += forward.items.len() as u64;
-        self.figures.prep_processor_queue_size.add(forward.items.len() as u64);
+        let figures = &mut self.applier.figures;
+        figures.prep_processor_request_queued += forward.items.len() as u64;
+        figures.prep_processor_queue_size.add(forward.items.len() as u64);
         for item in &forward.items {
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
                     let owner = Owner { shard, conn: *conn };
                     if *session == SessionId::NONE {
                         let session = self.open_session(moment, owner, *timeout_ms);
-                        self.shards[shard].open(*conn, session, auth.clone());
+                        self.applier.open(owner, session, auth.clone());
                     } else if bytes(password) == jute::password(*session)
                         && self.attach(moment, owner, *session, *timeout_ms)
                     {
-                        self.shards[shard].open(*conn, *session, auth.clone());
+                        self.applier.open(owner, *session, auth.clone());
                     } else {
                         self.filling.steps.push(Step::Refuse { owner });
                     }
                 }
                 ForwardItem::Auth { conn, auth } => {
-                    self.shards[shard].set_auth(*conn, auth.clone());
+                    self.applier.set_auth(Owner { shard, conn: *conn }, auth.clone());
                 }
                 ForwardItem::Request { conn, session, xid, op, body } => {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
@@ -215,15 +161,16 @@ impl Pipeline {
                     self.filling.steps.push(Step::Echo { asker });
                 }
                 ForwardItem::Gone { conn, session } => {
-                    self.shards[shard].close(*conn);
-                    self.sessions.release(*session, &Owner { shard, conn: *conn });
+                    let owner = Owner { shard, conn: *conn };
+                    self.applier.close(owner);
+                    self.applier.sessions.release(*session, &Home::Here(owner));
                 }
             }
         }
     }
 
     fn open_session(&mut self, moment: Moment, owner: Owner, timeout_ms: i32) -> SessionId {
-        let session = self.sessions.next_id();
+        let session = self.applier.sessions.next_id();
         let mut body = Vec::new();
         CreateSessionTxn { timeout_ms }.encode(&mut body);
         let made = self.ask(moment, session, Op::CreateSession, &body);
@@ -240,11 +187,12 @@ impl Pipeline {
         session: SessionId,
         timeout_ms: i32,
     ) -> bool {
-        if !self.sessions.touch(moment.now_ms, session, timeout_ms) {
+        if !self.applier.sessions.touch(moment.now_ms, session, timeout_ms) {
             return false;
         }
-        if let Ok(Some(before)) = self.sessions.set_owner(session, owner) {
-            self.shards[before.shard].close(before.conn);
+        let before = self.applier.sessions.set_owner(session, Home::Here(owner));
+        if let Ok(Some(Home::Here(before))) = before {
+            self.applier.close(before);
             self.filling.steps.push(Step::Close { owner: before });
         }
         self.filling.steps.push(Step::Attach { owner, session, timeout_ms });
@@ -252,13 +200,13 @@ impl Pipeline {
     }
 
     fn request(&mut self, moment: Moment, asker: Asker, session: SessionId, op: Op, body: &[u8]) {
-        let Owner { shard, conn } = asker.owner;
         // A connection that has ended, or whose session has moved: nothing is to happen, and nobody is to hear of it.
-        let Some((owned, auth)) = self.shards[shard].find(conn) else { return };
+        let Some((owned, auth)) = self.applier.find(asker.owner) else { return };
         if owned != session {
             return;
         }
-        self.sessions.touch_again(moment.now_ms, session);
+        let auth = auth.clone();
+        self.applier.sessions.touch_again(moment.now_ms, session);
         match op {
             Op::Ping => self.filling.steps.push(Step::Echo { asker }),
             Op::Create
@@ -272,9 +220,8 @@ impl Pipeline {
             | Op::Reconfig
             | Op::CloseSession => {
                 if op == Op::CloseSession {
-                    self.sessions.set_closing(session);
+                    self.applier.sessions.set_closing(session);
                 }
-                let auth = auth.clone();
                 let request = Request { session, cxid: asker.xid, op, body, auth: &auth };
                 let step = match self.prepare(moment, &request) {
                     Prepared::Txn(_) => Step::Txn { asker: Some(asker) },
@@ -292,16 +239,16 @@ impl Pipeline {
     /// Appends the transaction that a request becomes, if it becomes one.
     fn prepare(&mut self, moment: Moment, request: &Request<'_>) -> Prepared {
         let out = self.filling.batch.begin();
-        let prepared = self.prep.prepare(&self.state, moment.wall_ms, request, out);
+        let prepared = self.prep.prepare(&self.applier.state, moment.wall_ms, request, out);
         match prepared {
             Prepared::Txn(zxid) => {
                 self.filling.batch.finish(zxid);
-                self.figures.outstanding_changes_queued += 1;
+                self.applier.figures.outstanding_changes_queued += 1;
             }
             Prepared::Refused(_) => self.filling.batch.cancel(),
         }
         for exceeded in self.prep.exceeded() {
-            self.quota_notes.take(moment.now_ms, exceeded, &mut self.figures);
+            self.quota_notes.take(moment.now_ms, exceeded, &mut self.applier.figures);
         }
         prepared
     }
@@ -315,14 +262,14 @@ impl Pipeline {
 
     /// When to call [`Pipeline::deadline`] if nothing else happens, monotonic milliseconds.
     pub fn next_deadline(&self) -> u64 {
-        self.sessions.next_deadline().map_or(self.reap_at_ms, |at| at.min(self.reap_at_ms))
+        self.applier.sessions.next_deadline().map_or(self.reap_at_ms, |at| at.min(self.reap_at_ms))
     }
 
     /// Ends the sessions whose time is up, and asks for the deletes of containers and TTL znodes that are due.
     pub fn deadline(&mut self, moment: Moment) {
         let mut expired = Vec::new();
-        self.sessions.expire(moment.now_ms, EXPIRED_PER_TURN_MAX, &mut expired);
-        self.figures.stale_sessions_expired += expired.len() as u64;
+        self.applier.sessions.expire(moment.now_ms, EXPIRED_PER_TURN_MAX, &mut expired);
+        self.applier.figures.stale_sessions_expired += expired.len() as u64;
         for session in expired {
             if self.ask(moment, session, Op::CloseSession, &[]) {
                 self.filling.steps.push(Step::Txn { asker: None });
@@ -342,8 +289,9 @@ impl Pipeline {
                 self.filling.steps.push(Step::Txn { asker: None });
             }
         } else {
-            let perishables = self.state.perishables();
-            self.to_reap = perishables.due(self.state.tree(), moment.wall_ms, self.reaping.config);
+            let state = &self.applier.state;
+            let due = state.perishables().due(state.tree(), moment.wall_ms, self.reaping.config);
+            self.to_reap = due;
             self.to_reap.reverse();
         }
         let pause_ms = if self.to_reap.is_empty() {
@@ -376,26 +324,23 @@ impl Pipeline {
     /// The oldest batch that is out is durable: applies it, and answers. Readers see none of it until [`Pipeline::publish`];
     /// every shard's message is to be handed over in between.
     pub fn durable(&mut self, moment: Moment, batch: Batch) {
-        assert!(!self.unpublished);
-        self.unpublished = true;
         let Some(mut stage) = self.out.pop_front() else { unreachable!("the batch was out") };
         let mut entries = batch.records();
-        let changes = !batch.is_empty();
-        if changes {
-            self.state.begin();
-        }
-        let mut applied = self.state.tree().zxid();
+        let changes = if batch.is_empty() { Changes::None } else { Changes::Some };
+        self.applier.begin(changes);
         for step in stage.steps.drain(..) {
-            self.step(moment, step, &stage.bytes, &mut entries, &mut applied);
+            self.step(moment, step, &stage.bytes, &mut entries);
         }
         assert!(entries.next().is_none(), "every transaction has its step");
-        self.outbox.seal(applied);
-        if changes {
+        self.applier.end();
+        if changes == Changes::Some {
             let count = u64::from(batch.count());
-            self.figures.sync_processor_request_queued += count;
-            self.figures.sync_processor_batch_size.add(count);
-            self.figures.sync_processor_queue_size.add(u64::from(self.filling.batch.count()));
-            self.figures.outstanding_changes_removed += count;
+            let waiting = u64::from(self.filling.batch.count());
+            let figures = &mut self.applier.figures;
+            figures.sync_processor_request_queued += count;
+            figures.sync_processor_batch_size.add(count);
+            figures.sync_processor_queue_size.add(waiting);
+            figures.outstanding_changes_removed += count;
         }
         stage.batch = batch;
         stage.clear();
@@ -404,113 +349,38 @@ impl Pipeline {
 
     /// Shows readers what [`Pipeline::durable`] did.
     pub fn publish(&mut self) {
-        assert!(self.unpublished);
-        self.unpublished = false;
-        let applied = self.outbox.applied();
-        if self.state.tree().zxid() < applied {
-            self.state.commit(applied);
+        if let Some(applied) = self.applier.publish() {
             self.prep.applied(applied);
         }
     }
 
-    /// What a shard is told of the batch; none if it is nothing.
-    pub fn deliver(&mut self, shard: usize) -> Option<Deliver> {
-        self.outbox.take(shard)
-    }
-
-    /// Gives a message's memory back.
-    pub fn recycle(&mut self, shard: usize, spent: Deliver) {
-        self.outbox.recycle(shard, spent);
-    }
-
-    fn step(
-        &mut self,
-        moment: Moment,
-        step: Step,
-        bytes: &[u8],
-        entries: &mut Records<'_>,
-        applied: &mut Zxid,
-    ) {
+    fn step(&mut self, moment: Moment, step: Step, bytes: &[u8], entries: &mut Records<'_>) {
+        let applier = &mut self.applier;
+        let mut entry = || match entries.next() {
+            Some((_, entry)) => entry,
+            None => unreachable!("every step has its transaction"),
+        };
         match step {
-            Step::Txn { asker } => self.apply(moment, asker, entries, applied),
+            Step::Txn { asker } => drop(applier.apply(moment, asker, entry())),
             Step::Open { owner, session, timeout_ms } => {
-                self.apply(moment, None, entries, applied);
-                self.sessions.open(moment.now_ms, session, timeout_ms);
-                // A connection that has gone meanwhile leaves its session to expire.
-                if self.shards[owner.shard].find(owner.conn).is_some() {
-                    let before = self.sessions.set_owner(session, owner);
-                    assert_eq!(before, Ok(None), "a new session has no connection yet");
-                }
-                let conn = owner.conn;
-                self.outbox.push(owner, DeliverItem::Connected { conn, session, timeout_ms });
+                applier.apply(moment, None, entry());
+                applier.opened(moment, owner, session, timeout_ms);
             }
             Step::Attach { owner, session, timeout_ms } => {
-                let conn = owner.conn;
-                self.outbox.push(owner, DeliverItem::Connected { conn, session, timeout_ms });
+                applier.connected(owner, session, timeout_ms);
             }
             Step::Refuse { owner } => {
-                self.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
+                applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
             }
             Step::Close { owner } => {
-                self.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
+                applier.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
             }
-            Step::Refusal { asker, code } => self.outbox.reply(asker, *applied, code),
-            Step::Echo { asker } => {
-                self.outbox.body();
-                self.outbox.reply(asker, *applied, jute::Code::Ok);
-            }
+            Step::Refusal { asker, code } => applier.answer(asker, code),
+            Step::Echo { asker } => applier.answer(asker, jute::Code::Ok),
             Step::Read { asker, session, op, body } => {
-                self.read(asker, session, op, &bytes[body], *applied);
+                applier.read(asker, session, op, &bytes[body]);
             }
         }
-    }
-
-    fn apply(
-        &mut self,
-        moment: Moment,
-        asker: Option<Asker>,
-        entries: &mut Records<'_>,
-        applied: &mut Zxid,
-    ) {
-        let Some((_, entry)) = entries.next() else {
-            unreachable!("every step has its transaction")
-        };
-        let mut sink = Sink::new(&mut self.outbox, asker);
-        let done = match self.state.apply(entry, &mut sink) {
-            Ok(done) => done,
-            // What is on the disk cannot be done: nothing may be served from this tree any more.
-            Err(error) => panic!("a transaction that was prepared here cannot be applied: {error}"),
-        };
-        *applied = done.header.zxid;
-        let latency_ms = moment.wall_ms.saturating_sub(done.header.time_ms).max(0);
-        self.figures.propagation_latency.add(latency_ms as u64);
-        if applied.0 % DIGEST_EVERY == 0 {
-            if self.digests.len() == DIGESTS_MAX {
-                self.digests.pop_front();
-            }
-            self.digests.push_back((*applied, self.state.tree().look(TreeView::digest)));
-        }
-        if let Some(asker) = asker {
-            self.outbox.reply(asker, done.header.zxid, done.code);
-        }
-        for session in self.outbox.closed() {
-            let owner = self.sessions.remove(session);
-            // Whoever asked for it hears of it by the reply.
-            if let Some(owner) = owner.filter(|&it| asker.is_none_or(|asker| asker.owner != it)) {
-                self.shards[owner.shard].close(owner.conn);
-                self.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
-            }
-        }
-    }
-
-    /// Answers a read at its place between transactions.
-    fn read(&mut self, asker: Asker, session: SessionId, op: Op, body: &[u8], applied: Zxid) {
-        let Owner { shard, conn } = asker.owner;
-        let Some((_, auth)) = self.shards[shard].find(conn) else { return };
-        let request = ReadRequest { op, body, session, auth };
-        let out = self.outbox.body();
-        let served = self.state.tree().look(|view| serve(view, &self.rules, &request, out));
-        self.outbox.reply(asker, applied, served.code);
     }
 }
 

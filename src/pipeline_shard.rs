@@ -15,7 +15,7 @@ use wal::{AppendError, Batch, DiskSpace, Log};
 
 use crate::clock;
 use crate::images::{Due, Images};
-use crate::pipeline::{Moment, Pipeline, QuotaNote};
+use crate::pipeline::{Applier, Moment, Pipeline, QuotaNote};
 
 /// The pipeline's ends of the rings to one session shard.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Lane {
 /// What the control thread wants of the pipeline.
 pub(crate) enum Order {
     /// Look at the machine.
-    Look(Box<dyn FnOnce(&mut Pipeline) + Send>),
+    Look(Box<dyn FnOnce(&mut Applier) + Send>),
     /// End after the batch that is being written.
     Stop,
 }
@@ -144,7 +144,7 @@ impl PipelineShard {
         while let Poll::Ready(order) = self.orders.poll_next(cx) {
             any = true;
             match order {
-                Order::Look(look) => look(&mut self.pipeline),
+                Order::Look(look) => look(self.pipeline.applier_mut()),
                 Order::Stop => self.stopping = true,
             }
         }
@@ -189,7 +189,7 @@ impl PipelineShard {
         if self.writing.is_none() && self.durable.is_none() {
             self.see_to_images(moment, nothing);
         }
-        let headroom = self.pipeline.state().tree().headroom();
+        let headroom = self.pipeline.applier().state().tree().headroom();
         let memory_tight = headroom.fresh < MEMORY_RESERVE_WORDS;
         let tight = self.space.nearly_full() || memory_tight;
         if tight != self.tight {
@@ -260,14 +260,14 @@ impl PipelineShard {
     fn apply(&mut self, batch: Batch) {
         for (shard, lane) in self.lanes.iter_mut().enumerate() {
             if let Some(spare) = lane.delivers.spare() {
-                self.pipeline.recycle(shard, spare);
+                self.pipeline.applier_mut().recycle(shard, spare);
             }
         }
         let moment = clock::now();
         let grown = Due { txns: u64::from(batch.count()), bytes: batch.len_bytes() as u64 };
         self.pipeline.durable(moment, batch);
         for (shard, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(deliver) = self.pipeline.deliver(shard) else { continue };
+            let Some(deliver) = self.pipeline.applier_mut().deliver(shard) else { continue };
             // There was room, and nobody else pushes here; a shard that has gone takes the process with it.
             drop(lane.delivers.push(deliver));
         }
@@ -278,7 +278,7 @@ impl PipelineShard {
     /// How long the write took that is done.
     fn measure_append(&mut self, batch: &Batch) {
         let took_ms = clock::now_ms().saturating_sub(self.append_began_ms);
-        let figures = self.pipeline.figures_mut();
+        let figures = self.pipeline.applier_mut().figures_mut();
         figures.fsynctime.add(took_ms);
         figures.sync_processor_queue_flush_time_ms.add(took_ms);
         if self.slow_append_ms < took_ms {
@@ -293,8 +293,8 @@ impl PipelineShard {
     }
 
     fn see_to_images(&mut self, moment: Moment, grown: Due) {
-        let ended = self.images.after_batch(self.pipeline.state_mut(), moment, grown);
-        let figures = self.pipeline.figures_mut();
+        let ended = self.images.after_batch(self.pipeline.applier_mut().state_mut(), moment, grown);
+        let figures = self.pipeline.applier_mut().figures_mut();
         match ended {
             Some(Outcome::Written { took, .. }) => {
                 figures.snapshottime.add(took.as_millis() as u64);

@@ -7,7 +7,7 @@ use jute::{SessionId, Zxid};
 use net::figures::PipelineFigures;
 use net::words::QuotaRow;
 
-use crate::pipeline::Pipeline;
+use crate::pipeline::Applier;
 
 /// Cheap figures.
 #[derive(Clone, Debug, Default)]
@@ -25,18 +25,18 @@ pub(crate) struct PipelineReport {
 }
 
 impl PipelineReport {
-    pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        let tree = pipeline.state().tree();
+    pub(crate) fn of(applier: &Applier) -> Self {
+        let tree = applier.state().tree();
         let counters = tree.look(TreeView::counters);
         Self {
-            figures: pipeline.figures().clone(),
+            figures: applier.figures().clone(),
             zxid: tree.zxid(),
             znodes: counters.znodes,
             ephemerals: counters.ephemerals,
-            sessions: pipeline.sessions().len() as u64,
+            sessions: applier.sessions().len() as u64,
             data_bytes: counters.data_bytes,
-            quotas: by_namespace(&pipeline.state().quotas().uses(tree)),
-            digests: pipeline.digests().collect(),
+            quotas: by_namespace(&applier.state().quotas().uses(tree)),
+            digests: applier.digests().collect(),
         }
     }
 }
@@ -78,8 +78,8 @@ pub(crate) struct SessionRows {
 }
 
 impl SessionRows {
-    pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        let tree = pipeline.state().tree();
+    pub(crate) fn of(applier: &Applier) -> Self {
+        let tree = applier.state().tree();
         let mut ephemerals = Vec::new();
         for at in 0..tree.look(TreeView::session_count) {
             let session = tree.look(|view| view.session_at(at));
@@ -94,7 +94,7 @@ impl SessionRows {
             };
             ephemerals.push((session.id, (0..session.ephemeral_count).map(path).collect()));
         }
-        Self { expiry: pipeline.sessions().expiry_rows(), ephemerals }
+        Self { expiry: applier.sessions().expiry_rows(), ephemerals }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::config::{Config, ConfigError, Cores, Level};
 use crate::control::{Control, Event, watch_signals};
 use crate::exit_code::ExitCode;
 use crate::images::{Due, Images};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Applier, Pipeline};
 use crate::pipeline_shard::{Lane, Order, PipelineShard};
 use crate::reader::ArenaReader;
 use crate::settings;
@@ -229,19 +229,14 @@ fn launch(
     let seed = MapSeed { low: chance(), high: chance() };
     let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);
     let rules = settings::rules(config);
-    let mut pipeline = Pipeline::new(
-        state,
-        rules,
-        tracker,
-        settings::reaping(config),
-        lanes.len(),
-        clock::now_ms(),
-    );
-    let figures = pipeline.figures_mut();
+    let now_ms = clock::now_ms();
+    let mut applier = Applier::new(state, rules, tracker, lanes.len(), now_ms);
+    let figures = applier.figures_mut();
     figures.startup_snap_load_time.add(took_ms[0]);
     figures.startup_txns_load_time.add(took_ms[1]);
     figures.startup_txns_loaded.add(replayed);
     figures.dbinittime.add(took_ms[0] + took_ms[1]);
+    let pipeline = Pipeline::new(applier, settings::reaping(config), now_ms);
     let slow_append_ms = storage.fsync_warning_ms;
     let here = if cores.len() == 1 { sessions.pop() } else { None };
     let no_thread = system("cannot start a shard");

@@ -19,7 +19,7 @@ use net::words::{self, Dump, Gauges, ServerRow, Serving, Word};
 
 use crate::clock;
 use crate::config::{ConfFigures, Config};
-use crate::pipeline::Pipeline;
+use crate::pipeline::Applier;
 use crate::pipeline_shard::Order;
 use crate::report::{PipelineReport, SessionRows};
 use crate::surroundings::{
@@ -203,9 +203,9 @@ impl Words {
     }
 
     /// Asks the pipeline; nothing but defaults if it does not answer in time.
-    fn pipeline<T: Default + Send + 'static>(&self, look: fn(&mut Pipeline) -> T) -> T {
+    fn pipeline<T: Default + Send + 'static>(&self, look: fn(&mut Applier) -> T) -> T {
         let (to, answer) = channel();
-        let look = Box::new(move |pipeline: &mut Pipeline| drop(to.send(look(pipeline))));
+        let look = Box::new(move |applier: &mut Applier| drop(to.send(look(applier))));
         drop(self.pipeline.send(Order::Look(look)));
         answer.recv_timeout(PATIENCE).unwrap_or_default()
     }

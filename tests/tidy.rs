@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("net", &["engine", "jute"]),
     ("bench", &["jute"]),
     ("sim", &["jute", "quorum"]),
-    ("ringkeeper", &["engine", "jute", "net", "snapshot", "wal"]),
+    ("ringkeeper", &["engine", "jute", "net", "quorum", "snapshot", "wal"]),
 ];
 
 /// A file may be longer only as a table that is one thing; none is so far.

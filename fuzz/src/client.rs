@@ -19,7 +19,7 @@ use net::admission::{Admission, AdmissionSettings};
 use net::message::{ConnId, Deliver};
 use net::shard::{Inbox, Output, Read, Shard, ShardSettings, Stamps, Tree};
 use net::words::Whitelist;
-use ringkeeper::pipeline::{Moment, Pipeline, Reaping};
+use ringkeeper::pipeline::{Applier, Moment, Pipeline, Reaping};
 use wal::Batch;
 
 use crate::memory::state;
@@ -124,7 +124,7 @@ impl World {
         Self {
             now_ms: 0,
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
-            pipeline: Pipeline::new(state, rules.clone(), sessions, reaping, SHARDS, 0),
+            pipeline: Pipeline::new(Applier::new(state, rules.clone(), sessions, SHARDS, 0), reaping, 0),
             clients: Default::default(),
             writing: None,
         }
@@ -173,7 +173,7 @@ impl World {
         let Some(batch) = self.writing.take() else { return };
         self.pipeline.durable(self.moment(), batch);
         for (number, (_, inbox)) in self.shards.iter_mut().enumerate() {
-            inbox.0.extend(self.pipeline.deliver(number));
+            inbox.0.extend(self.pipeline.applier_mut().deliver(number));
         }
         // No shard has a turn in between: it may wait for the writer, and here that would be for ever.
         self.pipeline.publish();
@@ -244,8 +244,8 @@ impl World {
             self.begin_batch();
             self.end_batch();
         }
-        assert!(self.pipeline.sessions().is_empty(), "sessions live for ever");
-        let tree = self.pipeline.state().tree();
+        assert!(self.pipeline.applier().sessions().is_empty(), "sessions live for ever");
+        let tree = self.pipeline.applier().state().tree();
         assert_eq!(tree.look(TreeView::session_count), 0, "sessions live in the tree for ever");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::auth::AuthIds;
 use jute::SessionId;
 use net::message::ConnId;
+use quorum::zab::Link;
 
 /// A connection of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub struct Owner {
     pub shard: usize,
     /// Which of its connections.
     pub conn: ConnId,
+}
+
+/// Where the connection of a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// At this server.
+    Here(Owner),
+    /// At a learner, by its link to this leader.
+    There(Link),
 }
 
 /// One connection that has sent its handshake.

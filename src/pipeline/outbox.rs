@@ -77,11 +77,6 @@ impl Outbox {
         }
     }
 
-    /// How far the tree is after the sealed batch.
-    pub(crate) fn applied(&self) -> Zxid {
-        self.applied
-    }
-
     /// The sessions that the transaction has ended.
     pub(crate) fn closed(&mut self) -> Vec<SessionId> {
         std::mem::take(&mut self.closed)

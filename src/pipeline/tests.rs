@@ -21,7 +21,7 @@ use jute::{
 use net::message::{ConnId, Deliver, DeliverItem, Forward, ForwardItem};
 use wal::Batch;
 
-use super::{Moment, Owner, Pipeline, Reaping};
+use super::{Applier, Home, Moment, Owner, Pipeline, Reaping};
 
 /// What sessions ask for, milliseconds.
 const TIMEOUT_MS: i32 = 4_000;
@@ -58,7 +58,8 @@ impl World {
         let reaping = Reaping { interval_ms: 1_000, per_minute_max: 600, config };
         let rules = Rules { extended_types: ExtendedTypes::On, ..Rules::default() };
         let now_ms = 10_000;
-        Self { pipeline: Pipeline::new(state, rules, sessions, reaping, SHARDS, now_ms), now_ms }
+        let applier = Applier::new(state, rules, sessions, SHARDS, now_ms);
+        Self { pipeline: Pipeline::new(applier, reaping, now_ms), now_ms }
     }
 
     fn moment(&self) -> Moment {
@@ -97,7 +98,7 @@ impl World {
         let owner = owner(shard, slot);
         self.handshake(owner, SessionId::NONE, &[]);
         let told = self.turn();
-        let session = self.pipeline.shards[shard].find(owner.conn).map(|(session, _)| session);
+        let session = self.pipeline.applier.find(owner).map(|(session, _)| session);
         let session = session.expect("a connection that has asked for a session");
         assert!(told[shard].contains(&format!("{slot} is {session}, {TIMEOUT_MS} ms")), "{told:?}");
         Client { owner, session }
@@ -124,7 +125,7 @@ impl World {
 
     /// What waits for a shard.
     fn heard(&mut self, shard: usize) -> Vec<String> {
-        self.pipeline.deliver(shard).map(|it| lines(&it)).unwrap_or_default()
+        self.pipeline.applier_mut().deliver(shard).map(|it| lines(&it)).unwrap_or_default()
     }
 
     /// Writes what there is, and finishes it.
@@ -141,7 +142,7 @@ impl World {
 
     /// Data of a znode as readers on other cores see it; "none" if it is not there, "torn" inside a batch.
     fn seen(&self, path: &str) -> String {
-        let reader = self.pipeline.state().tree().reader();
+        let reader = self.pipeline.applier().state().tree().reader();
         let read = reader.read(|view| {
             let view = TreeView::new(view);
             let mut data = Vec::new();
@@ -155,7 +156,7 @@ impl World {
     }
 
     fn zxid(&self) -> i64 {
-        self.pipeline.state().tree().zxid().0
+        self.pipeline.applier().state().tree().zxid().0
     }
 }
 

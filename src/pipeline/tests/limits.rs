@@ -2,7 +2,8 @@
 
 use engine::prep::Room;
 
-use super::super::{BATCH_BYTES_MAX, DIGESTS_MAX, EXPIRED_PER_TURN_MAX};
+use super::super::applier::DIGESTS_MAX;
+use super::super::{BATCH_BYTES_MAX, EXPIRED_PER_TURN_MAX};
 use super::*;
 
 #[test]
@@ -50,12 +51,12 @@ fn many_sessions_that_expire_at_once_leave_room_for_others() {
         world.handshake(owner(0, slot), SessionId::NONE, &[]);
     }
     world.turn();
-    assert_eq!(world.pipeline.sessions().len(), count);
+    assert_eq!(world.pipeline.applier().sessions().len(), count);
     world.pass(4_500);
-    assert_eq!(world.pipeline.sessions().len(), 44);
+    assert_eq!(world.pipeline.applier().sessions().len(), 44);
     assert!(world.pipeline.next_deadline() <= world.now_ms, "the rest is due at once");
     world.pass(0);
-    assert!(world.pipeline.sessions().is_empty());
+    assert!(world.pipeline.applier().sessions().is_empty());
 }
 
 #[test]
@@ -120,8 +121,8 @@ fn the_digest_is_kept_of_every_128th_transaction_and_of_the_last_thousand() {
         }
     }
     world.turn();
-    let kept: Vec<_> = world.pipeline.digests().collect();
-    let expected = world.pipeline.state().tree().look(TreeView::digest);
+    let kept: Vec<_> = world.pipeline.applier().digests().collect();
+    let expected = world.pipeline.applier().state().tree().look(TreeView::digest);
     let zxids: Vec<_> = (3..DIGESTS_MAX as i64 + 3).map(|it| jute::Zxid(128 * it)).collect();
     assert_eq!(kept, zxids.into_iter().map(|it| (it, expected)).collect::<Vec<_>>());
 }
@@ -131,7 +132,7 @@ fn what_is_outstanding_is_counted() {
     let mut world = World::new();
     let client = world.connect(0, 0);
     let outstanding = |world: &World| {
-        let figures = world.pipeline.figures();
+        let figures = world.pipeline.applier().figures();
         figures.outstanding_changes_queued - figures.outstanding_changes_removed
     };
     world.ask(client, 1, create("/a"));

@@ -7,11 +7,11 @@ fn a_session_is_a_transaction_and_is_told_when_that_is_durable() {
     let mut world = World::new();
     world.handshake(owner(1, 4), SessionId::NONE, &[]);
     let batch = world.pipeline.next_batch().expect("a handshake waits");
-    assert_eq!((batch.count(), world.pipeline.sessions().len()), (1, 0));
+    assert_eq!((batch.count(), world.pipeline.applier().sessions().len()), (1, 0));
     assert_eq!(world.heard(1), Vec::<String>::new());
     let told = world.finish(batch);
     assert_eq!(told, [vec!["up to 0x1"], vec!["4 is 0x100, 4000 ms", "up to 0x1"]]);
-    let tree = world.pipeline.state().tree();
+    let tree = world.pipeline.applier().state().tree();
     let known = tree.look(|it| it.session(SessionId(0x100))).expect("it is in the tree");
     assert_eq!(known.timeout_ms, 4_000);
 }
@@ -95,9 +95,9 @@ fn the_timeout_is_what_the_last_connection_asked_for() {
     let told = world.turn();
     assert_eq!(told[0], ["0 is to close", "1 is 0x100, 9000 ms", "up to 0x1"]);
     world.pass(8_000);
-    assert!(world.pipeline.sessions().is_open(session));
+    assert!(world.pipeline.applier().sessions().is_open(session));
     world.pass(2_000);
-    assert!(!world.pipeline.sessions().is_open(session));
+    assert!(!world.pipeline.applier().sessions().is_open(session));
 }
 
 #[test]
@@ -124,7 +124,10 @@ fn the_end_of_the_first_connection_is_not_that_of_the_second() {
     let second = world.reopen(owner(1, 0), first.session);
     world.turn();
     world.gone(first.owner, first.session);
-    assert_eq!(world.pipeline.sessions().owner(first.session), Some(&second.owner));
+    assert_eq!(
+        world.pipeline.applier().sessions().owner(first.session),
+        Some(&Home::Here(second.owner))
+    );
     // A slot that is used again is another connection.
     let third = world.connect(0, 0);
     world.gone(Owner { shard: 0, conn: ConnId { slot: 0, generation: 9 } }, third.session);
@@ -143,8 +146,8 @@ fn a_session_ends_with_its_ephemerals_and_is_answered_last() {
     let told = world.turn();
     assert_eq!(told[0], ["NodeDeleted /e at 0x5", "0: 2 Ok at 0x5", "up to 0x5"]);
     assert_eq!((world.seen("/e"), world.seen("/f")), ("none".into(), "new".into()));
-    assert_eq!(world.pipeline.sessions().len(), 1);
-    let tree = world.pipeline.state().tree();
+    assert_eq!(world.pipeline.applier().sessions().len(), 1);
+    let tree = world.pipeline.applier().state().tree();
     assert!(tree.look(|it| it.session(client.session)).is_none());
 }
 
@@ -167,18 +170,18 @@ fn a_silent_session_expires_with_its_ephemerals_and_its_connection() {
     world.now_ms += 4_000;
     world.ask(other, 1, ping());
     world.pass(0);
-    assert!(world.pipeline.sessions().is_open(client.session), "a tick early");
+    assert!(world.pipeline.applier().sessions().is_open(client.session), "a tick early");
     assert!(world.pipeline.next_deadline() <= world.now_ms + 500);
     let told = world.pass(500);
     assert_eq!(told[0], ["NodeDeleted /e at 0x4", "0 is to close", "up to 0x4"]);
     assert_eq!(told[1], ["NodeDeleted /e at 0x4", "up to 0x4"]);
     assert_eq!(world.seen("/e"), "none");
-    assert!(world.pipeline.sessions().is_open(other.session));
+    assert!(world.pipeline.applier().sessions().is_open(other.session));
     world.ask(client, 2, create("/a"));
     assert!(world.pipeline.next_batch().is_none(), "a connection that is closed asks");
     world.reopen(owner(0, 1), client.session);
     assert_eq!(world.turn()[0], ["1 is refused", "up to 0x4"]);
-    assert_eq!(world.pipeline.figures().stale_sessions_expired, 1);
+    assert_eq!(world.pipeline.applier().figures().stale_sessions_expired, 1);
 }
 
 #[test]
@@ -205,9 +208,9 @@ fn a_session_that_was_heard_of_elsewhere_lives_on() {
         world.pipeline.take(world.moment(), 0, &forward);
         world.pass(0);
     }
-    assert!(world.pipeline.sessions().is_open(client.session));
+    assert!(world.pipeline.applier().sessions().is_open(client.session));
     world.pass(4_000);
-    assert!(!world.pipeline.sessions().is_open(client.session));
+    assert!(!world.pipeline.applier().sessions().is_open(client.session));
 }
 
 #[test]
@@ -216,9 +219,9 @@ fn a_session_whose_client_went_during_the_handshake_expires() {
     world.handshake(owner(0, 0), SessionId::NONE, &[]);
     world.gone(owner(0, 0), SessionId::NONE);
     world.turn();
-    assert_eq!(world.pipeline.sessions().owner(SessionId(0x100)), None);
+    assert_eq!(world.pipeline.applier().sessions().owner(SessionId(0x100)), None);
     assert_eq!(world.pass(4_500)[0], ["up to 0x2"]);
-    assert!(world.pipeline.sessions().is_empty());
+    assert!(world.pipeline.applier().sessions().is_empty());
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn when_the_server_starts_every_session_has_its_whole_timeout() {
     let client = world.connect(0, 0);
     world.ask(client, 1, ephemeral("/e"));
     world.turn();
-    let Pipeline { state, .. } = world.pipeline;
+    let Applier { state, .. } = world.pipeline.into_applier();
     let mut world = World::on(state);
     world.pass(4_000);
     assert_eq!(world.seen("/e"), "new");
@@ -242,7 +245,7 @@ fn when_the_server_starts_every_session_has_its_whole_timeout() {
 fn an_id_in_use_is_not_given_again_when_the_clock_has_gone_back() {
     let mut world = World::new();
     world.connect(0, 0);
-    let Pipeline { state, .. } = world.pipeline;
+    let Applier { state, .. } = world.pipeline.into_applier();
     let mut world = World::on(state);
     assert_eq!(world.connect(0, 0).session, SessionId(0x101));
 }

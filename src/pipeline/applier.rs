@@ -1,0 +1,263 @@
+//! The last stage: transactions that are decided are applied, and everybody hears of it. Whatever the server's role.
+//!
+//! ZooKeeper: `FinalRequestProcessor`, `ZKDatabase`. Owns the tree, and what the pipeline knows of connections and sessions.
+//! It outlives roles; what a role orders is elsewhere.
+//!
+//! Invariants: between [`Applier::begin`] and [`Applier::end`] transactions are applied and answers written; readers see none of it
+//! until [`Applier::publish`], and every shard's message is to be handed over in between.
+//!
+//! Absent here: what is decided and when, rings, clocks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use engine::auth::AuthIds;
+use engine::read::{ReadRequest, serve};
+use engine::rules::Rules;
+use engine::session::SessionTracker;
+use engine::state::State;
+use engine::tree::TreeView;
+use jute::{Code, Op, SessionId, TxnHeader, Zxid};
+use net::figures::PipelineFigures;
+use net::message::{Deliver, DeliverItem};
+
+use super::Moment;
+use super::connections::{Connections, Home, Owner};
+use super::outbox::{Outbox, Sink};
+use super::stage::Asker;
+
+/// Transactions from one kept digest to the next. Source: `DataTree.DIGEST_LOG_INTERVAL`.
+const DIGEST_EVERY: i64 = 128;
+
+/// Digests kept. Source: `DataTree.DIGEST_LOG_LIMIT`.
+pub(super) const DIGESTS_MAX: usize = 1024;
+
+/// The tree, who is connected, and what they are told. One per server.
+#[derive(Debug)]
+pub struct Applier {
+    pub(super) state: State,
+    pub(super) rules: Rules,
+    pub(super) sessions: SessionTracker<Home>,
+    shards: Vec<Connections>,
+    pub(super) outbox: Outbox,
+    pub(super) figures: PipelineFigures,
+    /// At most [`DIGESTS_MAX`]; the oldest goes.
+    digests: VecDeque<(Zxid, u64)>,
+    /// How far the batch is that is being applied.
+    applied: Zxid,
+    /// Whether the batch has changed the tree.
+    changes: Changes,
+    /// Whether [`Applier::publish`] is owed.
+    unpublished: bool,
+}
+
+/// Whether a batch has transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changes {
+    /// It has.
+    Some,
+    /// Only answers wait in it.
+    None,
+}
+
+impl Applier {
+    /// Starts on a tree, for `shards` session shards. Every session of the tree has a whole timeout from now on.
+    pub fn new(
+        state: State,
+        rules: Rules,
+        sessions: SessionTracker<Home>,
+        shards: usize,
+        now_ms: u64,
+    ) -> Self {
+        let applied = state.tree().zxid();
+        let mut applier = Self {
+            state,
+            rules,
+            sessions,
+            shards: std::iter::repeat_with(Connections::default).take(shards).collect(),
+            outbox: Outbox::new(shards, applied),
+            figures: PipelineFigures::default(),
+            digests: VecDeque::new(),
+            applied,
+            changes: Changes::None,
+            unpublished: false,
+        };
+        applier.track_sessions(now_ms);
+        applier
+    }
+
+    fn track_sessions(&mut self, now_ms: u64) {
+        let count = self.state.tree().look(TreeView::session_count);
+        for at in 0..count {
+            let session = self.state.tree().look(|view| view.session_at(at));
+            self.sessions.open(now_ms, session.id, session.timeout_ms as i32);
+        }
+    }
+
+    /// The tree and what follows from it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The tree, to take its image between two batches.
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// The sessions and their owners.
+    pub fn sessions(&self) -> &SessionTracker<Home> {
+        &self.sessions
+    }
+
+    /// What it has done.
+    pub fn figures(&self) -> &PipelineFigures {
+        &self.figures
+    }
+
+    /// The same, for what the driver measures, and to forget it.
+    pub fn figures_mut(&mut self) -> &mut PipelineFigures {
+        &mut self.figures
+    }
+
+    /// The tree's digests after some of the last transactions. Source: `ZooKeeperServer.getDigestLog`.
+    pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> {
+        self.digests.iter().copied()
+    }
+
+    /// The connection's session and ids, if it is still there.
+    pub(super) fn find(&self, owner: Owner) -> Option<(SessionId, &Arc<AuthIds>)> {
+        self.shards[owner.shard].find(owner.conn)
+    }
+
+    /// The connection belongs to `session` from now on.
+    pub(super) fn open(&mut self, owner: Owner, session: SessionId, auth: Arc<AuthIds>) {
+        self.shards[owner.shard].open(owner.conn, session, auth);
+    }
+
+    /// The connection's ids are others now.
+    pub(super) fn set_auth(&mut self, owner: Owner, auth: Arc<AuthIds>) {
+        self.shards[owner.shard].set_auth(owner.conn, auth);
+    }
+
+    /// Nothing of this connection counts any more.
+    pub(super) fn close(&mut self, owner: Owner) {
+        self.shards[owner.shard].close(owner.conn);
+    }
+
+    /// Ends a connection without a word.
+    pub(super) fn cut(&mut self, owner: Owner) {
+        self.close(owner);
+        self.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
+    }
+
+    /// Begins a batch.
+    pub(super) fn begin(&mut self, changes: Changes) {
+        assert!(!self.unpublished);
+        self.unpublished = true;
+        self.changes = changes;
+        if changes == Changes::Some {
+            self.state.begin();
+        }
+        self.applied = self.state.tree().zxid();
+    }
+
+    /// Ends a batch: the messages can be taken.
+    pub(super) fn end(&mut self) {
+        self.outbox.seal(self.applied);
+    }
+
+    /// Shows readers what the batch did. Whether the tree moved.
+    pub(super) fn publish(&mut self) -> Option<Zxid> {
+        assert!(self.unpublished);
+        self.unpublished = false;
+        let moved = self.changes == Changes::Some;
+        if moved {
+            self.state.commit(self.applied);
+        }
+        moved.then_some(self.applied)
+    }
+
+    /// What a shard is told of the batch; none if it is nothing.
+    pub fn deliver(&mut self, shard: usize) -> Option<Deliver> {
+        self.outbox.take(shard)
+    }
+
+    /// Gives a message's memory back.
+    pub fn recycle(&mut self, shard: usize, spent: Deliver) {
+        self.outbox.recycle(shard, spent);
+    }
+
+    /// Applies a transaction, and answers whoever asked for it.
+    pub(super) fn apply(
+        &mut self,
+        moment: Moment,
+        asker: Option<Asker>,
+        entry: &[u8],
+    ) -> TxnHeader {
+        let mut sink = Sink::new(&mut self.outbox, asker);
+        let done = match self.state.apply(entry, &mut sink) {
+            Ok(done) => done,
+            // What is on the disk cannot be done: nothing may be served from this tree any more.
+            Err(error) => panic!("a transaction that is decided cannot be applied: {error}"),
+        };
+        self.applied = done.header.zxid;
+        let latency_ms = moment.wall_ms.saturating_sub(done.header.time_ms).max(0);
+        self.figures.propagation_latency.add(latency_ms as u64);
+        if self.applied.0 % DIGEST_EVERY == 0 {
+            if self.digests.len() == DIGESTS_MAX {
+                self.digests.pop_front();
+            }
+            self.digests.push_back((self.applied, self.state.tree().look(TreeView::digest)));
+        }
+        if let Some(asker) = asker {
+            self.outbox.reply(asker, done.header.zxid, done.code);
+        }
+        for session in self.outbox.closed() {
+            let Some(Home::Here(owner)) = self.sessions.remove(session) else { continue };
+            // Whoever asked for it hears of it by the reply.
+            if asker.is_none_or(|asker| asker.owner != owner) {
+                self.cut(owner);
+            }
+        }
+        done.header
+    }
+
+    /// Answers a read at its place between transactions.
+    pub(super) fn read(&mut self, asker: Asker, session: SessionId, op: Op, body: &[u8]) {
+        let Owner { shard, conn } = asker.owner;
+        let Some((_, auth)) = self.shards[shard].find(conn) else { return };
+        let request = ReadRequest { op, body, session, auth };
+        let out = self.outbox.body();
+        let served = self.state.tree().look(|view| serve(view, &self.rules, &request, out));
+        self.outbox.reply(asker, self.applied, served.code);
+    }
+
+    /// Answers without a body.
+    pub(super) fn answer(&mut self, asker: Asker, code: Code) {
+        self.outbox.body();
+        self.outbox.reply(asker, self.applied, code);
+    }
+
+    /// A handshake goes on with its session.
+    pub(super) fn connected(&mut self, owner: Owner, session: SessionId, timeout_ms: i32) {
+        let conn = owner.conn;
+        self.outbox.push(owner, DeliverItem::Connected { conn, session, timeout_ms });
+    }
+
+    /// A new session's handshake is answered.
+    pub(super) fn opened(
+        &mut self,
+        moment: Moment,
+        owner: Owner,
+        session: SessionId,
+        timeout_ms: i32,
+    ) {
+        self.sessions.open(moment.now_ms, session, timeout_ms);
+        // A connection that has gone meanwhile leaves its session to expire.
+        if self.find(owner).is_some() {
+            let before = self.sessions.set_owner(session, Home::Here(owner));
+            assert_eq!(before, Ok(None), "a new session has no connection yet");
+        }
+        self.connected(owner, session, timeout_ms);
+    }
+}
