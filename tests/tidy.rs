@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("quorum", &["jute"]),
     ("wal", &["engine", "jute"]),
     ("snapshot", &["engine", "jute"]),
-    ("net", &["engine", "jute"]),
+    ("net", &["engine", "jute", "quorum"]),
     ("bench", &["jute"]),
     ("sim", &["jute", "quorum"]),
     ("ringkeeper", &["engine", "jute", "net", "quorum", "snapshot", "wal"]),
