@@ -1,26 +1,42 @@
 //! The learner port: connections of a leader and its learners, on real sockets. Documents say "quorum port".
 //!
-//! ZooKeeper: the sockets of `Leader.LearnerCnxAcceptor`, `LearnerHandler` and `Learner`. One thread, the caller's.
-//! *Absent:* what packets mean; when to retry; SASL and TLS.
-#![expect(
-    clippy::todo,
-    clippy::needless_pass_by_value,
-    clippy::size_of_ref,
-    reason = "the shape comes before the bodies"
-)]
+//! ZooKeeper: the sockets of `Leader.LearnerCnxAcceptor`, `LearnerHandler` and `Learner`. One thread, the caller's: no call waits. A
+//! turn reads each link once, [`LearnerPort::flush`] writes to each once; between them the caller steps the machine. The machine's
+//! outputs are queued in their order, also the closes.
+//!
+//! *Invariants:* numbers of links are never used twice; after [`Arrived::Closed`] or [`LearnerPort::close`] nothing more is heard of a
+//! link. What one link can make us keep is bounded: a packet and a read coming in, [`LearnerPortSettings::queued_max`] going out, and
+//! [`LINKS_MAX`] links. *Absent:* what packets mean; when to connect again; SASL and TLS.
 
+mod link;
+mod outbox;
+mod turn;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use quorum::wire::Message;
 use quorum::zab::{Group, Link, To};
 use quorum::{Address, Moment, Sid};
+use rustix::event::epoll::EventFlags;
+use tracing::warn;
 
+use self::link::{Channel, Stage};
+use self::outbox::Stream;
 use crate::driver::KeepAlive;
 pub use crate::port::PortError;
+use crate::port::{Dials, Ears, Listening, PortKind, Watch};
 
 /// Above so many queued bytes a link is not given more of a snapshot or of the log, until [`Arrived::Drained`].
 pub const QUEUED_MARK: usize = 1 << 20;
+/// Links that may be open; a further one is closed at once.
+pub const LINKS_MAX: usize = 1_024;
+/// How long a closed link may take to bring away what was queued, and to hear that the other side has closed.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// Bytes that one read may bring.
+const SCRATCH_LEN: usize = 256 << 10;
 
 /// How the port behaves.
 #[derive(Clone, Debug)]
@@ -89,19 +105,70 @@ pub enum Arrived<'a> {
     },
 }
 
+/// What the next turn begins with.
+#[derive(Debug)]
+enum Pending {
+    Closed {
+        link: Link,
+        why: PortError,
+    },
+    Drained {
+        link: Link,
+    },
+    /// Bytes came back behind a snapshot.
+    Unread {
+        link: Link,
+    },
+}
+
 /// The port. Dropping it closes everything.
 #[derive(Debug)]
-pub struct LearnerPort {}
+pub struct LearnerPort {
+    settings: LearnerPortSettings,
+    watch: Watch,
+    ears: Ears,
+    dials: Dials,
+    links: BTreeMap<Link, Channel>,
+    /// Of the next link.
+    number: u64,
+    /// By [`Group`].
+    streams: [Stream; 2],
+    pending: VecDeque<Pending>,
+    scratch: Box<[u8]>,
+    /// That of the last turn.
+    now: Moment,
+}
 
 impl LearnerPort {
-    /// A port that connects; it listens from [`LearnerPort::listen`] on.
+    /// A port that connects; it listens from [`LearnerPort::listen`] on. This may wait for the name of an address of our own.
     ///
     /// Tries to listen, so that an address that is taken is known at the start.
     ///
     /// # Errors
     /// [`PortError`] if an address of our own cannot be listened on.
     pub fn open(settings: LearnerPortSettings) -> Result<Self, PortError> {
-        todo!("{settings:?}")
+        let watch = Watch::new()?;
+        let mut ears = Ears::new(Listening {
+            myid: settings.myid,
+            kind: PortKind::Quorum,
+            addresses: settings.own_addresses.clone(),
+            on_all: settings.listen_on_all,
+            keep_alive: settings.keep_alive,
+        })?;
+        ears.open(&watch)?;
+        ears.close();
+        Ok(Self {
+            dials: Dials::new(&watch, settings.connect_timeout, settings.keep_alive)?,
+            settings,
+            watch,
+            ears,
+            links: BTreeMap::new(),
+            number: 0,
+            streams: [Stream::default(), Stream::default()],
+            pending: VecDeque::new(),
+            scratch: vec![0; SCRATCH_LEN].into(),
+            now: Moment::ZERO,
+        })
     }
 
     /// Accepts learners from now on. To be called when this server is elected leader, before its machine is told.
@@ -111,73 +178,161 @@ impl LearnerPort {
     /// # Errors
     /// [`PortError`] if an address of our own cannot be listened on.
     pub fn listen(&mut self) -> Result<(), PortError> {
-        todo!()
+        self.ears.open(&self.watch)
     }
 
     /// Accepts no more. Connections stay.
     pub fn stop_listening(&mut self) {
-        todo!()
+        self.ears.close();
     }
 
     /// Readable when there is something for [`LearnerPort::turn`]. Never changes.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.watch.fd()
     }
 
     /// When [`LearnerPort::turn`] is due if `fd` does not become readable before.
     pub fn next_deadline(&self) -> Option<Moment> {
-        todo!()
+        if !self.pending.is_empty() {
+            return Some(Moment::ZERO);
+        }
+        let own = [self.dials.next_deadline(), self.ears.next_deadline()];
+        let lingering = self.links.values().filter_map(Channel::lingers_until);
+        own.into_iter().flatten().chain(lingering).min()
+    }
+
+    /// Who is at the other end of a link.
+    pub fn peer_address(&self, link: Link) -> Option<SocketAddr> {
+        self.links.get(&link).map(|it| it.peer)
     }
 
     /// Connects to the first of `addresses` that answers. Then [`Arrived::Connected`] or [`Arrived::ConnectFailed`].
     ///
     /// A call for the same server that is not over is given up, and says nothing more.
     pub fn connect(&mut self, now: Moment, to: Sid, addresses: &[Address]) {
-        todo!("{now:?} {to} {addresses:?}")
+        self.dials.call(&self.watch, now, to, addresses);
     }
 
     /// Queues a packet; [`LearnerPort::flush`] sends it. For a group it is encoded and kept once.
     pub fn send(&mut self, to: To, message: &Message<'_>) {
-        todo!("{to:?} {message:?}")
+        match to {
+            To::Link(link) => self.queue(link, |out| message.encode(out)),
+            To::Group(group) => {
+                if self.links.values().any(|it| it.group == Some(group)) {
+                    self.streams[group as usize].append(|out| message.encode(out));
+                }
+            }
+        }
     }
 
     /// From here on the link gets what its group gets.
     pub fn join(&mut self, link: Link, group: Group) {
-        todo!("{link:?} {group:?}")
+        if let Some(channel) = self.open_channel(link) {
+            channel.group = Some(group);
+        }
+        let stream = &self.streams[group as usize];
+        if let Some(channel) = self.links.get_mut(&link).filter(|it| it.group.is_some()) {
+            channel.outbox.join(stream);
+        }
     }
 
     /// Closes a link behind what was queued for it. Nothing more is heard of it.
     pub fn close(&mut self, link: Link) {
-        todo!("{link:?}")
+        let until = self.now + LINGER;
+        let Some(channel) = self.links.get_mut(&link) else { return };
+        if let Some(group) = channel.group.take() {
+            channel.outbox.leave(&self.streams[group as usize]);
+        }
+        if !channel.is_closing() {
+            channel.stage = Stage::Closing { until };
+        }
     }
 
     /// Bytes that the kernel has not taken; 0 if the link is closed.
     pub fn queued(&self, link: Link) -> usize {
-        todo!("{link:?}")
+        self.links.get(&link).map_or(0, |it| it.outbox.queued(it.stream(&self.streams)))
     }
 
     /// Queues bytes as they are: those of a snapshot.
     pub fn send_raw(&mut self, link: Link, bytes: &[u8]) {
-        todo!("{link:?} {bytes:?}")
+        self.queue(link, |out| out.extend_from_slice(bytes));
     }
 
     /// What comes behind the packet that is being taken is a snapshot, until [`LearnerPort::end_raw`].
     pub fn take_raw(&mut self, link: Link) {
-        todo!("{link:?}")
+        if let Some(channel) = self.open_channel(link) {
+            channel.stage = Stage::Raw;
+        }
     }
 
-    /// The snapshot is over; `unread` was given as [`Arrived::SnapshotBytes`] and is packets.
+    /// The snapshot is over; `unread` is what was given behind its end, and is packets.
     pub fn end_raw(&mut self, link: Link, unread: &[u8]) {
-        todo!("{link:?} {unread:?}")
+        let Some(channel) = self.open_channel(link) else { return };
+        channel.stage = Stage::Packets;
+        channel.unread.extend_from_slice(unread);
+        if !unread.is_empty() {
+            self.pending.push_back(Pending::Unread { link });
+        }
     }
 
-    /// Reads, and says what came. The port may be used from within `arrived`.
-    pub fn turn(&mut self, now: Moment, arrived: &mut dyn FnMut(&mut Self, Arrived<'_>)) {
-        todo!("{now:?} {}", size_of_val(&arrived))
+    /// A link that is not closing.
+    fn open_channel(&mut self, link: Link) -> Option<&mut Channel> {
+        self.links.get_mut(&link).filter(|it| !it.is_closing())
+    }
+
+    /// Queues what `write` appends, and closes a link that does not read.
+    fn queue(&mut self, link: Link, write: impl FnOnce(&mut Vec<u8>)) {
+        let Self { links, streams, .. } = self;
+        let Some(channel) = links.get_mut(&link).filter(|it| !it.is_closing()) else { return };
+        let stream = channel.group.map(|it| &streams[it as usize]);
+        channel.outbox.append(stream, write);
+        self.check_queue(link);
+    }
+
+    /// Closes a link whose queue is too long.
+    fn check_queue(&mut self, link: Link) {
+        let queued = self.queued(link);
+        let queued_max = self.settings.queued_max;
+        if let Some(channel) = self.links.get_mut(&link) {
+            channel.above_mark |= QUEUED_MARK < queued;
+        }
+        if queued_max < queued && self.open_channel(link).is_some() {
+            let why = PortError::NotReading { queued, queued_max };
+            warn!(?link, peer = ?self.peer_address(link), "a link is closed: {why}");
+            self.links.remove(&link);
+            self.pending.push_back(Pending::Closed { link, why });
+        }
     }
 
     /// Sends what is queued: one call for each link.
     pub fn flush(&mut self) {
-        todo!()
+        let mut over = None;
+        for (&link, channel) in &mut self.links {
+            let stream = channel.group.map(|it| &self.streams[it as usize]);
+            if self.settings.queued_max < channel.outbox.queued(stream) {
+                over = Some(link);
+            }
+            if !channel.interest.contains(EventFlags::OUT) {
+                channel.write(stream, &self.watch, link);
+            }
+            if channel.above_mark && channel.outbox.queued(stream) <= QUEUED_MARK {
+                channel.above_mark = false;
+                self.pending.push_back(Pending::Drained { link });
+            }
+        }
+        if let Some(link) = over {
+            self.check_queue(link);
+        }
+        self.forget_sent();
+    }
+
+    /// Gives memory back that no link of a group needs.
+    fn forget_sent(&mut self) {
+        for group in [Group::Followers, Group::Observers] {
+            let members = self.links.values().filter(|it| it.group == Some(group));
+            let least = members.filter_map(|it| it.outbox.place()).min();
+            let stream = &mut self.streams[group as usize];
+            stream.forget(least.unwrap_or_else(|| stream.end()));
+        }
     }
 }

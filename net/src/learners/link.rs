@@ -1,0 +1,122 @@
+//! One connection of the learner port: its socket, what came and what goes.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use quorum::Moment;
+use quorum::wire::PacketStream;
+use quorum::zab::{Group, Link};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use tracing::debug;
+
+use super::outbox::{Outbox, Stream};
+use crate::port::{Source, Watch};
+
+/// Pieces that one call sends.
+const PIECES: usize = 16;
+
+/// What comes on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Packets.
+    Packets,
+    /// A snapshot.
+    Raw,
+    /// Nothing that matters: we have closed it, and it ends at that moment at the latest.
+    Closing { until: Moment },
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) socket: OwnedFd,
+    pub(super) peer: SocketAddr,
+    pub(super) stage: Stage,
+    pub(super) stream: PacketStream,
+    /// What came back at the end of a snapshot.
+    pub(super) unread: Vec<u8>,
+    pub(super) outbox: Outbox,
+    pub(super) group: Option<Group>,
+    /// What epoll tells of it.
+    pub(super) interest: EventFlags,
+    /// Whether the queue was above the mark since it was said that it is not.
+    pub(super) above_mark: bool,
+    /// Whether we have said that nothing more comes.
+    is_shut: bool,
+}
+
+impl Channel {
+    pub(super) fn new(socket: OwnedFd, peer: SocketAddr, data_len_max: usize) -> Self {
+        Self {
+            socket,
+            peer,
+            stage: Stage::Packets,
+            stream: PacketStream::new(data_len_max),
+            unread: Vec::new(),
+            outbox: Outbox::default(),
+            group: None,
+            interest: EventFlags::IN,
+            above_mark: false,
+            is_shut: false,
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// When a closed link is given up.
+    pub(super) fn lingers_until(&self) -> Option<Moment> {
+        match self.stage {
+            Stage::Closing { until } => Some(until),
+            Stage::Packets | Stage::Raw => None,
+        }
+    }
+
+    /// The stream of its group.
+    pub(super) fn stream<'a>(&self, streams: &'a [Stream; 2]) -> Option<&'a Stream> {
+        self.group.map(|it| &streams[it as usize])
+    }
+
+    /// Sends once. When all of a closed link has gone, says so to the other side.
+    ///
+    /// A broken connection is left to the reading side, which first takes what came before.
+    pub(super) fn write(&mut self, shared: Option<&Stream>, watch: &Watch, link: Link) {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let sent = match self.outbox.slices(shared, &mut slices) {
+            [] => Ok(0),
+            [slice] => send(&self.socket, slice, SendFlags::NOSIGNAL),
+            slices => {
+                let mut nothing = SendAncillaryBuffer::default();
+                sendmsg(&self.socket, slices, &mut nothing, SendFlags::NOSIGNAL)
+            }
+        };
+        match sent {
+            Ok(len) => self.outbox.sent(len),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => {
+                debug!(?link, peer = %self.peer, "nothing can be sent: {errno}");
+                let queued = self.outbox.queued(shared);
+                self.outbox.sent(queued);
+                shutdown(&self.socket, Shutdown::Both).ok();
+            }
+        }
+        let is_empty = self.outbox.queued(shared) == 0;
+        self.tell_of(watch, link, if is_empty { EventFlags::empty() } else { EventFlags::OUT });
+        if is_empty && self.is_closing() && !self.is_shut {
+            self.is_shut = true;
+            shutdown(&self.socket, Shutdown::Write).ok();
+        }
+    }
+
+    fn tell_of(&mut self, watch: &Watch, link: Link, more: EventFlags) {
+        let interest = EventFlags::IN | more;
+        if self.interest != interest {
+            self.interest = interest;
+            watch.change(&self.socket, Source::Conn(link.0), interest);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The two ports of an ensemble's server, with the machines that they drive, over real sockets on this machine.
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+#![expect(clippy::disallowed_methods, reason = "tests read the clock and wait")]
+
+mod election;
+mod voter;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use quorum::{Moment, QuorumConfig, Views};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The clock of the machines.
+fn now() -> Moment {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    // Never zero, which is before everything.
+    let micros = ORIGIN.get_or_init(Instant::now).elapsed().as_micros() + 1;
+    Moment::from_micros(micros as u64)
+}
+
+/// Sleeps until one of `fds` is readable, or `deadline`, or for 50 ms.
+fn sleep(fds: &[BorrowedFd<'_>], deadline: Option<Moment>) {
+    let left = deadline.map_or(Duration::MAX, |it| it.since(now()));
+    let left = left.min(Duration::from_millis(50));
+    let mut fds: Vec<_> = fds.iter().map(|it| PollFd::new(it, PollFlags::IN)).collect();
+    let left = Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as i64 };
+    poll(&mut fds, Some(&left)).unwrap();
+}
+
+/// Ports of this machine that nobody listens on.
+fn free_ports(count: usize) -> Vec<u16> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listeners: Vec<_> = (0..count).map(bind).collect();
+    listeners.iter().map(|it| it.local_addr().unwrap().port()).collect()
+}
+
+/// Servers 1 to `count` at these quorum and election ports.
+fn views_at(host: &str, ports: &[u16]) -> Views {
+    let line = |(idx, pair): (usize, &[u16])| {
+        format!("server.{}={host}:{}:{}:participant\n", idx + 1, pair[0], pair[1])
+    };
+    let text: String = ports.chunks_exact(2).enumerate().map(line).collect();
+    Views::new(Arc::new(QuorumConfig::parse(&text).unwrap()))
+}
+
+/// Servers 1 to `count` on free ports of this machine.
+fn views(count: usize) -> Views {
+    views_at("127.0.0.1", &free_ports(2 * count))
+}
