@@ -22,6 +22,7 @@ need node --version -- nodejs
 need npm --version -- npm
 need gcc --version -- gcc libc6-dev
 need g++ --version -- g++
+need make --version -- make
 need setpriv --version -- util-linux
 if [ ${#packages[@]} -gt 0 ]; then
     echo "installing ${packages[*]}"
