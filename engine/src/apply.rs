@@ -14,8 +14,8 @@ mod znodes;
 use alloc::vec::Vec;
 
 use jute::{
-    Code, DecodeError, ErrorTxn, EventType, Field as _, MultiHeader, MultiTxn, Op, PathError,
-    Reader, Record as _, SessionId, TxnDigest, TxnHeader, Zxid,
+    Code, DecodeError, ErrorTxn, EventType, Field as _, List, MultiHeader, MultiTxn, Op, PathError,
+    Reader, Record as _, SessionId, SubTxn, TxnDigest, TxnHeader, Zxid,
 };
 
 use crate::arena::Full;
@@ -236,7 +236,7 @@ impl<'a, E: Effects> Apply<'a, E> {
         let op = Op::from_number(number).ok_or(Stop::Type(number))?;
         match op {
             Op::Error => Err(Stop::Code(error_code(reader)?)),
-            Op::Multi => self.multi(MultiTxn::read(reader)?),
+            Op::Multi => self.multi(MultiTxn::read(reader)?.txns),
             Op::CreateSession => self.create_session(reader),
             Op::CloseSession => self.close_session(reader),
             Op::SetAcl => self.set_acl(reader),
@@ -259,11 +259,11 @@ impl<'a, E: Effects> Apply<'a, E> {
         }
     }
 
-    fn multi(&mut self, txns: MultiTxn<'_>) -> Result<(), Stop> {
-        if txns.clone().any(|sub| sub.op == Op::Error.number()) {
-            return self.failed_multi(txns);
+    fn multi(&mut self, txns: List<'_, SubTxn<'_>>) -> Result<(), Stop> {
+        if txns.iter().any(|sub| sub.op == Op::Error.number()) {
+            return self.failed_multi(&txns);
         }
-        for sub in txns {
+        for sub in &txns {
             let op = Op::from_number(sub.op).ok_or(Stop::Type(sub.op))?;
             let shown = match op {
                 Op::CreateContainer | Op::CreateTtl => Op::Create2,
@@ -285,7 +285,7 @@ impl<'a, E: Effects> Apply<'a, E> {
 
     /// Nothing is done; each op's result is an error: none before the one that failed, its own, and
     /// `RuntimeInconsistency` behind it.
-    fn failed_multi(&mut self, txns: MultiTxn<'_>) -> Result<(), Stop> {
+    fn failed_multi(&mut self, txns: &List<'_, SubTxn<'_>>) -> Result<(), Stop> {
         let mut failed = false;
         for sub in txns {
             let err = match Op::from_number(sub.op) {

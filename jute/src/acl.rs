@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::{DecodeError, Field, Reader};
+use crate::field::record;
+use crate::{DecodeError, Field, List, Reader};
 
 /// Permission bits. Source: `ZooDefs.Perms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,118 +35,39 @@ impl Perms {
     }
 }
 
-/// One entry of an ACL: permissions for an id of a scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AclEntry<'a> {
-    /// What is allowed.
-    pub perms: Perms,
-    /// How `id` is to be read; `None` is jute's null.
-    pub scheme: Option<&'a [u8]>,
-    /// Who; `None` is jute's null.
-    pub id: Option<&'a [u8]>,
-}
-
-impl<'a> Field<'a> for AclEntry<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { perms: Perms(reader.i32()?), scheme: reader.bytes()?, id: reader.bytes()? })
+impl Field<'_> for Perms {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.i32().map(Self)
     }
     fn write(&self, out: &mut Vec<u8>) {
-        self.perms.0.write(out);
-        self.scheme.write(out);
-        self.id.write(out);
+        self.0.write(out);
     }
 }
 
-/// A vector of ACL entries, checked when read, kept as its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AclList<'a> {
-    /// The entries' encodings, without the count.
-    raw: &'a [u8],
-    /// `None` is jute's null vector.
-    count: Option<u32>,
+record! {
+    /// One entry of an ACL: permissions for an id of a scheme.
+    AclEntry<'a> {
+        /// What is allowed.
+        perms: Perms,
+        /// How `id` is to be read; `None` is jute's null.
+        scheme: Option<&'a [u8]>,
+        /// Who; `None` is jute's null.
+        id: Option<&'a [u8]>,
+    }
 }
 
-impl<'a> AclList<'a> {
-    /// `world:anyone` may do everything; without the count.
-    const OPEN: &'static [u8] = b"\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone";
-    /// `world:anyone` may read; without the count.
-    const READ: &'static [u8] = b"\0\0\0\x01\0\0\0\x05world\0\0\0\x06anyone";
+/// A vector of ACL entries.
+pub type AclList<'a> = List<'a, AclEntry<'a>>;
 
+impl AclList<'static> {
     /// Everything for `world:anyone`. Source: `ZooDefs.Ids.OPEN_ACL_UNSAFE`.
-    pub fn open() -> AclList<'static> {
-        AclList { raw: AclList::OPEN, count: Some(1) }
+    pub const fn open() -> Self {
+        Self::of(1, b"\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone")
     }
 
     /// Reading for `world:anyone`. Source: `ZooDefs.Ids.READ_ACL_UNSAFE`.
-    pub fn read_only() -> AclList<'static> {
-        AclList { raw: AclList::READ, count: Some(1) }
-    }
-
-    /// The list that stands in `bytes`, count first, as [`Field::write`] made it.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if `bytes` hold no list.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::read(&mut Reader::new(bytes))
-    }
-
-    /// Whether this is jute's null vector, which is not the empty one.
-    pub fn is_null(&self) -> bool {
-        self.count.is_none()
-    }
-
-    /// How many entries; 0 for null.
-    pub fn len(&self) -> usize {
-        self.count.unwrap_or(0) as usize
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The entries in order.
-    pub fn iter(&self) -> AclIter<'a> {
-        AclIter { reader: Reader::new(self.raw), left: self.len() }
-    }
-}
-
-impl<'a> IntoIterator for &AclList<'a> {
-    type Item = AclEntry<'a>;
-    type IntoIter = AclIter<'a>;
-    fn into_iter(self) -> AclIter<'a> {
-        self.iter()
-    }
-}
-
-/// Walks an [`AclList`].
-#[derive(Clone, Debug)]
-pub struct AclIter<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
-
-impl<'a> Iterator for AclIter<'a> {
-    type Item = AclEntry<'a>;
-    fn next(&mut self) -> Option<AclEntry<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        AclEntry::read(&mut self.reader).ok()
-    }
-}
-
-impl<'a> Field<'a> for AclList<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let count = reader.count()?;
-        let start = reader.rest();
-        for _ in 0..count.unwrap_or(0) {
-            AclEntry::read(reader)?;
-        }
-        let raw = &start[..start.len() - reader.rest().len()];
-        Ok(Self { raw, count })
-    }
-    fn write(&self, out: &mut Vec<u8>) {
-        self.count.map_or(-1, |count| count as i32).write(out);
-        out.extend_from_slice(self.raw);
+    pub const fn read_only() -> Self {
+        Self::of(1, b"\0\0\0\x01\0\0\0\x05world\0\0\0\x06anyone")
     }
 }
 
@@ -165,10 +87,5 @@ mod tests {
             AclEntry { perms: Perms::ALL, scheme: Some(b"world"), id: Some(b"anyone".as_slice()) };
         assert_eq!(list.iter().collect::<Vec<_>>(), [world]);
         assert_eq!(list, AclList::open());
-    }
-
-    #[test]
-    fn a_count_larger_than_the_bytes_is_refused() {
-        assert!(AclList::decode(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1]).is_err());
     }
 }

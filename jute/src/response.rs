@@ -2,7 +2,7 @@
 //! header alone.
 
 use crate::field::record;
-use crate::{AclList, Field, Reader, Stat, Strings};
+use crate::{AclList, List, Stat, Strings};
 
 record! {
     /// create, sync: the path.
@@ -102,35 +102,10 @@ record! {
     }
 }
 
-/// whoAmI. Walks the ids in order.
-#[derive(Clone, Debug)]
-pub struct WhoAmIResponse<'a> {
-    reader: Reader<'a>,
-    left: u32,
-}
-
-impl<'a> Field<'a> for WhoAmIResponse<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, crate::DecodeError> {
-        let left = reader.count()?.unwrap_or(0);
-        let start = reader.clone();
-        for _ in 0..left {
-            ClientInfo::read(reader)?;
-        }
-        Ok(Self { reader: start, left })
-    }
-    fn write(&self, out: &mut alloc::vec::Vec<u8>) {
-        (self.left as i32).write(out);
-        for info in self.clone() {
-            info.write(out);
-        }
-    }
-}
-impl<'a> crate::Record<'a> for WhoAmIResponse<'a> {}
-
-impl<'a> Iterator for WhoAmIResponse<'a> {
-    type Item = ClientInfo<'a>;
-    fn next(&mut self) -> Option<ClientInfo<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        ClientInfo::read(&mut self.reader).ok()
+record! {
+    /// whoAmI.
+    WhoAmIResponse<'a> {
+        /// The connection's ids.
+        ids: List<'a, ClientInfo<'a>>,
     }
 }

@@ -3,7 +3,7 @@
 //! An entry is a [`TxnHeader`], the record that its type names, and mostly a [`TxnDigest`].
 
 use crate::field::record;
-use crate::{AclList, Field, Reader, SessionId, Strings, Zxid};
+use crate::{AclList, List, SessionId, Strings, Zxid};
 
 record! {
     /// What stands before every transaction. 32 bytes.
@@ -165,38 +165,10 @@ record! {
     }
 }
 
-/// multi: its ops in order. If one is an error, none was done.
-#[derive(Clone, Debug)]
-pub struct MultiTxn<'a> {
-    reader: Reader<'a>,
-    left: u32,
-}
-
-impl<'a> Field<'a> for MultiTxn<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, crate::DecodeError> {
-        let left = reader.count()?.unwrap_or(0);
-        let start = reader.clone();
-        for _ in 0..left {
-            SubTxn::read(reader)?;
-        }
-        Ok(Self { reader: start, left })
-    }
-    fn write(&self, out: &mut alloc::vec::Vec<u8>) {
-        (self.left as i32).write(out);
-        for sub in self.clone() {
-            sub.write(out);
-        }
-    }
-}
-impl<'a> crate::Record<'a> for MultiTxn<'a> {}
-
-impl<'a> Iterator for MultiTxn<'a> {
-    type Item = SubTxn<'a>;
-    fn next(&mut self) -> Option<SubTxn<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        SubTxn::read(&mut self.reader).ok()
-    }
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+record! {
+    /// multi: its ops in order. If one is an error, none was done.
+    MultiTxn<'a> {
+        /// The ops.
+        txns: List<'a, SubTxn<'a>>,
     }
 }

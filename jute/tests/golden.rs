@@ -9,16 +9,16 @@ use std::path::Path;
 use std::{fs, io};
 
 use jute::{
-    AclEntry, AclList, AddWatchRequest, AuthPacket, CheckVersionRequest, CheckVersionTxn,
-    ClientInfo, CloseSessionTxn, ConnectRequest, ConnectResponse, Create2Response,
-    CreateContainerTxn, CreateRequest, CreateSessionTxn, CreateTtlRequest, CreateTtlTxn, CreateTxn,
-    DecodeError, DeleteRequest, DeleteTxn, ErrorResponse, ErrorTxn, Field, GetAclResponse,
-    GetAllChildrenNumberResponse, GetChildren2Response, GetDataResponse, MultiHeader, MultiOps,
-    MultiTxn, Op, PathRequest, PathResponse, PathTypeRequest, PathWatchRequest, Perms, Reader,
-    ReconfigRequest, ReplyHeader, RequestHeader, SaslRequest, SaslResponse, SessionId,
+    AclEntry, AddWatchRequest, AuthPacket, CheckVersionRequest, CheckVersionTxn, ClientInfo,
+    CloseSessionTxn, ConnectRequest, ConnectResponse, Create2Response, CreateContainerTxn,
+    CreateRequest, CreateSessionTxn, CreateTtlRequest, CreateTtlTxn, CreateTxn, DecodeError,
+    DeleteRequest, DeleteTxn, ErrorResponse, ErrorTxn, Field, GetAclResponse,
+    GetAllChildrenNumberResponse, GetChildren2Response, GetDataResponse, List, MultiHeader,
+    MultiOps, MultiTxn, Op, PathRequest, PathResponse, PathTypeRequest, PathWatchRequest, Perms,
+    Reader, ReconfigRequest, ReplyHeader, RequestHeader, SaslRequest, SaslResponse, SessionId,
     SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, SetWatches, SetWatches2, Stat,
-    StatResponse, Strings, StringsResponse, SubTxn, TxnDigest, TxnHeader, WatcherEvent,
-    WhoAmIResponse, Xid, Zxid,
+    StatResponse, StringsResponse, SubTxn, TxnDigest, TxnHeader, WatcherEvent, WhoAmIResponse, Xid,
+    Zxid,
 };
 
 /// What a frame holds: its fields as text, and its bytes as we write them.
@@ -95,13 +95,7 @@ fn show_vector<T: Show>(values: impl Iterator<Item = T>, out: &mut String) {
     out.push_str(" ]");
 }
 
-impl Show for Strings<'_> {
-    fn show(&self, out: &mut String) {
-        if self.is_null() { out.push_str("null") } else { show_vector(self.iter(), out) }
-    }
-}
-
-impl Show for AclList<'_> {
+impl<'a, T: Field<'a> + Show> Show for List<'a, T> {
     fn show(&self, out: &mut String) {
         if self.is_null() { out.push_str("null") } else { show_vector(self.iter(), out) }
     }
@@ -115,18 +109,6 @@ impl Show for AclEntry<'_> {
         field("scheme", &self.scheme, out);
         field("id", &self.id, out);
         out.push_str(" ) )");
-    }
-}
-
-impl Show for WhoAmIResponse<'_> {
-    fn show(&self, out: &mut String) {
-        show_vector(self.clone(), out);
-    }
-}
-
-impl Show for MultiTxn<'_> {
-    fn show(&self, out: &mut String) {
-        show_vector(self.clone(), out);
     }
 }
 
@@ -266,15 +248,6 @@ macro_rules! tell {
             Ok(())
         }
     };
-    // A record that is its only field.
-    ($record:ident, $name:literal) => {
-        |reader, told| {
-            let record = $record::read(reader)?;
-            field($name, &record, &mut told.text);
-            record.write(&mut told.bytes);
-            Ok(())
-        }
-    };
 }
 
 /// The record that the reference calls `name`.
@@ -336,7 +309,7 @@ fn tell_response(name: &str) -> Option<Tell> {
         "GetACLResponse" => tell!(GetAclResponse),
         "GetAllChildrenNumberResponse" => tell!(GetAllChildrenNumberResponse),
         "ErrorResponse" => tell!(ErrorResponse),
-        "WhoAmIResponse" => tell!(WhoAmIResponse, "clientInfo"),
+        "WhoAmIResponse" => tell!(WhoAmIResponse, "clientInfo", ids),
         _ => return None,
     })
 }
@@ -355,7 +328,7 @@ fn tell_txn(name: &str) -> Option<Tell> {
         "CreateSessionTxn" => tell!(CreateSessionTxn),
         "CloseSessionTxn" => tell!(CloseSessionTxn),
         "ErrorTxn" => tell!(ErrorTxn),
-        "MultiTxn" => tell!(MultiTxn, "txns"),
+        "MultiTxn" => tell!(MultiTxn, "txns", txns),
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ mod notification;
 mod packet;
 mod stream;
 
-pub use ids::{Id, IdIter, IdList};
+pub use ids::{Id, IdList};
 pub use initial::{Initial, InitialError};
 pub use learner_info::{LearnerInfo, PROTOCOL_VERSION};
 pub use message::{Message, MessageError, Touch, Touches};

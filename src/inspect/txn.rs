@@ -51,11 +51,11 @@ fn lines(args: &InspectArgs, entry: &[u8]) -> Result<Vec<Shown>, DecodeError> {
         let path = record(&mut line, header.op, &mut reader)?;
         return Ok(vec![(path, line)]);
     }
-    let subs: Vec<_> = MultiTxn::read(&mut reader)?.collect();
+    let subs = MultiTxn::read(&mut reader)?.txns;
     line.text("op", "multi");
     line.number("ops", subs.len());
     let mut shown = vec![(None, line)];
-    for sub in subs {
+    for sub in &subs {
         let mut line = Line::new("part");
         line.hex("zxid", header.zxid.0);
         let path = record(&mut line, sub.op, &mut Reader::new(sub.record))?;

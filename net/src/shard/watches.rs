@@ -5,8 +5,8 @@
 
 use engine::watch::{TooManyWatches, WatchKind, Watcher, WatcherType};
 use jute::{
-    AddWatchRequest, Code, DecodeError, EventType, KeeperState, Op, PathTypeRequest, Reader,
-    Record, ReplyHeader, SetWatches, SetWatches2, Strings, WatcherEvent, Zxid,
+    AddWatchRequest, Code, DecodeError, EventType, KeeperState, Op, PathTypeRequest, Record,
+    ReplyHeader, SetWatches, SetWatches2, Strings, WatcherEvent, Zxid,
 };
 
 use super::request::Request;
@@ -97,7 +97,7 @@ impl<T: Tree> Shard<T> {
     ) -> Result<Code, DecodeError> {
         let record = SetWatches::decode(request.body)?;
         let SetWatches { relative_zxid, data, exist, child } = record;
-        let none = no_strings();
+        let none = Strings::EMPTY;
         let record =
             SetWatches2 { relative_zxid, data, exist, child, persistent: none, recursive: none };
         Ok(self.set_again(now_ms, request, record, inbox))
@@ -234,10 +234,4 @@ pub(super) fn kind_of(op: Op) -> Option<WatchKind> {
         Op::GetChildren | Op::GetChildren2 => Some(WatchKind::Child),
         _ => None,
     }
-}
-
-fn no_strings() -> Strings<'static> {
-    let empty = jute::Field::read(&mut Reader::new(&[0; 4]));
-    #[expect(clippy::expect_used, reason = "four zeros are an empty vector")]
-    empty.expect("four zeros are an empty vector")
 }
