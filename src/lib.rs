@@ -9,7 +9,7 @@ mod images;
 pub mod inspect;
 pub mod pipeline;
 mod pipeline_shard;
-mod reader;
+pub mod reader;
 mod report;
 pub mod server;
 mod settings;

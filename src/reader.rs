@@ -9,13 +9,14 @@ use net::shard::{Read, Stamps, Tree};
 
 /// Reads the arena from a session shard's thread.
 #[derive(Clone, Debug)]
-pub(crate) struct ArenaReader {
+pub struct ArenaReader {
     reader: Reader,
     rules: Rules,
 }
 
 impl ArenaReader {
-    pub(crate) fn new(reader: Reader, rules: Rules) -> Self {
+    /// Reads by `rules` what `reader` sees.
+    pub fn new(reader: Reader, rules: Rules) -> Self {
         Self { reader, rules }
     }
 }

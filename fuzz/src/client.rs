@@ -7,19 +7,18 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use engine::arena::Reader;
 use engine::map::MapSeed;
-use engine::read::{ReadRequest, changed, serve};
 use engine::reaper::ReaperConfig;
 use engine::rules::{ExtendedTypes, QuotaCheck, Rules};
 use engine::session::SessionTracker;
 use engine::tree::TreeView;
-use jute::{Code, ConnectResponse, Field as _, ReplyHeader, SessionId, Zxid};
+use jute::{ConnectResponse, Field as _, ReplyHeader, SessionId, Zxid};
 use net::admission::{Admission, AdmissionSettings};
 use net::message::{ConnId, Deliver};
-use net::shard::{Inbox, Output, Read, Shard, ShardSettings, Stamps, Tree};
+use net::shard::{Inbox, Output, Shard, ShardSettings};
 use net::words::Whitelist;
 use ringkeeper::pipeline::{Applier, Moment, Pipeline, Reaping};
+use ringkeeper::reader::ArenaReader;
 use wal::Batch;
 
 use crate::memory::state;
@@ -88,7 +87,7 @@ struct Client {
 struct World {
     now_ms: u64,
     pipeline: Pipeline,
-    shards: Vec<(Shard<Local>, Queue)>,
+    shards: Vec<(Shard<ArenaReader>, Queue)>,
     clients: [Client; CLIENTS],
     /// Begun, not durable.
     writing: Option<Batch>,
@@ -117,7 +116,7 @@ impl World {
             ..ShardSettings::default()
         };
         let shard = || {
-            let tree = Local { reader: reader.clone(), rules: rules.clone() };
+            let tree = ArenaReader::new(reader.clone(), rules.clone());
             let shard = Shard::new(settings.clone(), tree, Arc::clone(&admission), seed);
             (shard, Queue::default())
         };
@@ -281,36 +280,6 @@ impl Client {
             }
         }
         assert!(rest.is_empty(), "{} bytes that are no frame", rest.len());
-    }
-}
-
-/// The arena, read as session shards read it.
-struct Local {
-    reader: Reader,
-    rules: Rules,
-}
-
-impl Tree for Local {
-    fn zxid(&self) -> Option<Zxid> {
-        self.reader.read(|_| Ok(())).map(|((), zxid)| zxid)
-    }
-
-    fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)> {
-        let Read { session, auth, op, body } = read;
-        let request = ReadRequest { op, body, session, auth };
-        let start = out.len();
-        let served = self.reader.read(|view| {
-            out.truncate(start);
-            serve(TreeView::new(view), &self.rules, &request, out)
-        });
-        served.map(|(served, zxid)| (zxid, served.code))
-    }
-
-    fn stamps(&self, path: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
-        let found = self.reader.read(|view| changed(TreeView::new(view), path));
-        found.map(|(found, zxid)| {
-            (zxid, found.map(|it| Stamps { mzxid: it.mzxid, pzxid: it.pzxid }))
-        })
     }
 }
 

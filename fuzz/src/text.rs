@@ -9,7 +9,7 @@ use ringkeeper::config::{Config, Overrides};
 /// A configuration file. The two files that it may refer to hold the same bytes.
 pub fn zoo_cfg(bytes: &[u8]) {
     let read = |file: &Path| {
-        if file.as_os_str().len() % 2 == 0 {
+        if file.as_os_str().len().is_multiple_of(2) {
             Ok(bytes.to_vec())
         } else {
             Err(io::ErrorKind::NotFound.into())
