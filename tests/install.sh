@@ -21,6 +21,7 @@ need go version -- golang-go
 need node --version -- nodejs
 need npm --version -- npm
 need gcc --version -- gcc libc6-dev
+need git --version -- git
 need g++ --version -- g++
 need make --version -- make
 need setpriv --version -- util-linux
