@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("wal", &["engine", "jute"]),
     ("snapshot", &["engine", "jute"]),
     ("net", &["engine", "jute", "quorum"]),
-    ("bench", &["jute"]),
+    ("bench", &["engine", "jute", "net", "wal"]),
     ("sim", &["jute", "quorum"]),
     ("ringkeeper", &["engine", "jute", "net", "quorum", "snapshot", "wal"]),
 ];
@@ -70,6 +70,18 @@ fn rooms_use_only_the_rooms_below_them() {
             let ours = ARROWS.iter().any(|(it, _)| *it == name);
             assert!(!ours || allowed.contains(&name), "{room} uses {name}");
         }
+    }
+}
+
+#[test]
+fn only_the_ceiling_of_the_bench_names_the_sockets_and_the_log() {
+    for file in sources().iter().filter(|it| it.starts_with(root().join("bench"))) {
+        let text = fs::read_to_string(file).expect("a source file is text");
+        let ceiling = file.components().any(|it| it.as_os_str() == "ceiling");
+        let names = ["engine::", "net::driver", "net::shard", "wal::"];
+        let named = names.iter().find(|it| text.contains(**it));
+        let named = named.filter(|_| !ceiling && !file.ends_with("ceiling.rs"));
+        assert_eq!(named, None, "{}: the bench speaks the client protocol", file.display());
     }
 }
 

@@ -33,3 +33,4 @@ pub use log::{AppendError, Errno, Log};
 pub use map::FileMap;
 pub use open::{Direct, ForceSync, LogTail, OpenError, Options, ReplayReport, open};
 pub use preparer::{DiskSpace, Releaser};
+pub use ring::Ring;

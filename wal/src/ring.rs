@@ -19,7 +19,7 @@ use crate::frame::BLOCK;
 struct Page([u8; BLOCK]);
 
 /// The ring and the memory of its write.
-pub(crate) struct Ring {
+pub struct Ring {
     kernel: IoUring,
     pages: Vec<Page>,
     /// Bytes of the write under way.
@@ -37,7 +37,7 @@ impl Ring {
     ///
     /// # Errors
     /// What the system says if it gives none.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut builder = IoUring::builder();
         // A thread that computes is not interrupted by its write being done, and is told when it next asks the kernel for anything.
         builder.setup_single_issuer().setup_coop_taskrun();
@@ -56,7 +56,7 @@ impl Ring {
     ///
     /// # Errors
     /// What the system says if it takes no write: then it was not begun.
-    pub(crate) fn write(
+    pub fn write(
         &mut self,
         file: &impl AsFd,
         (offset, len): (u64, usize),
@@ -84,7 +84,7 @@ impl Ring {
     ///
     /// # Errors
     /// What the system says of the write.
-    pub(crate) fn poll(&mut self) -> Option<io::Result<usize>> {
+    pub fn poll(&mut self) -> Option<io::Result<usize>> {
         let done = self.kernel.completion().next()?;
         assert!(self.under_way.take().is_some());
         Some(match done.result() {
@@ -94,7 +94,10 @@ impl Ring {
     }
 
     /// Sleeps until the write that is under way is done.
-    pub(crate) fn wait(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the system says of the wait.
+    pub fn wait(&self) -> io::Result<()> {
         assert!(self.under_way.is_some());
         self.submit(1)
     }
