@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::ceiling::Ceiling;
 use crate::run::Shape;
 use crate::server::{self, Kind, Programs};
 use crate::tree::TreeShape;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    /// A server that keeps nothing: what this machine allows to anybody.
+    Ceiling(Ceiling),
     /// What znodes cost in memory.
     Memory(Fill),
     /// What znodes cost in memory, and the time from a kill to the first read.

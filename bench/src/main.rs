@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a load generator reads the clock and waits")]
 
 mod arguments;
+mod ceiling;
 mod clock;
 mod compare;
 mod connection;
@@ -85,6 +86,7 @@ fn main() -> Result<()> {
             }
             save(json.as_deref(), &all)?;
         }
+        Command::Ceiling(ceiling) => ceiling.run()?,
         Command::Memory(fill) => run_fill(&fill, 0)?,
         Command::Restart { fill, restarts } => run_fill(&fill, restarts)?,
         Command::Sessions { programs, servers, count, seconds, json } => {
