@@ -167,6 +167,10 @@ impl Crowd {
             for event in &events {
                 heard_at = now;
                 self.take(event.token().0, now, actor)?;
+                // The end came with the last bytes, and is not told of again.
+                if event.is_read_closed() {
+                    self.take(event.token().0, now, actor)?;
+                }
             }
             if now - self.pinged_at > PING_ROUND {
                 self.pinged_at = now;
