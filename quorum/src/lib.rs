@@ -7,6 +7,8 @@
 //! | [`ids`], [`time`] | server ids, epochs, moments | |
 //! | [`config`] | the members, their addresses and roles; its text | `QuorumPeerConfig`, `QuorumServer` |
 //! | [`verifier`] | what a quorum is; both quorums while the members change | `QuorumVerifier`, `SyncedLearnerTracker` |
+//! | [`server`] | one server whole: election, its connections, role | `QuorumPeer` |
+//! | [`peer`], [`zab`] | the role: discovery, synchronisation, broadcast | `Leader`, `Learner` |
 //! | [`election`] | rounds of votes; the connections they go over | `FastLeaderElection`, `QuorumCnxManager` |
 //! | [`wire`] | packets of the learner channel, notifications, the first bytes of an election connection | `QuorumPacket`, `Notification`, `InitialMessage` |
 //!
@@ -23,6 +25,7 @@ pub mod config;
 pub mod election;
 pub mod ids;
 pub mod peer;
+pub mod server;
 pub mod time;
 pub mod verifier;
 pub mod wire;
@@ -33,5 +36,6 @@ pub use election::{Election, Vote};
 pub use ids::{Epoch, Sid};
 pub use jute::Zxid;
 pub use peer::{OwnVote, Peer, PeerState};
+pub use server::Server;
 pub use time::Moment;
 pub use verifier::{Verifier, Views};

@@ -121,6 +121,9 @@ impl Peer {
             Input::Accepted { link } | Input::Connected { link, .. } => {
                 step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });
             }
+            Input::Learned { config } => {
+                step.replica.commit_config(config, step.out);
+            }
             // Of a role that has ended.
             _ => {}
         }

@@ -21,7 +21,7 @@ pub enum Stream {
     Load = 4,
     /// What goes wrong, and when.
     Faults = 5,
-    /// Who is elected, where the election is played.
+    /// Who is said to lead without having been elected.
     Election = 6,
 }
 

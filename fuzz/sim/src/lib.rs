@@ -1,6 +1,6 @@
 //! Whole ensembles in one thread, from one seed.
 //!
-//! The machines are the product's: [`quorum::Peer`], with a driver that is made of chance. A seed makes the ensemble, its
+//! The machines are the product's: [`quorum::Server`], with a driver that is made of chance. A seed makes the ensemble, its
 //! settings, its clients and all that goes wrong; a *safety stage* with faults is followed by a *liveness stage* without. What
 //! is seen is checked as it happens ([`checker`]); what is found is replayed by its seed.
 //!

@@ -1,21 +1,43 @@
-//! Connections: two streams of bytes each, in order, delayed, cut anywhere.
+//! Connections: two streams of bytes each, in order, delayed, cut anywhere; to one of two ports.
 
 use std::collections::VecDeque;
 
 use jute::Zxid;
 use quorum::Moment;
-use quorum::wire::PacketStream;
+use quorum::wire::{FrameStream, PacketStream};
 
 /// Bytes of a packet at most.
 const PACKET_LEN_MAX: usize = 1 << 20;
 
+/// A port of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// For learners; open while it leads.
+    Quorum,
+    /// For votes.
+    Election,
+}
+
 /// What travels one way.
 #[derive(Clone, Debug)]
 pub enum Parcel {
+    /// The connection itself, to the end that listens.
+    Call,
     /// Some bytes.
     Bytes(Vec<u8>),
     /// The other side has closed.
     End,
+}
+
+/// What came to an end, and how it is cut.
+#[derive(Debug)]
+pub enum Incoming {
+    /// To packets, and raw bytes between them.
+    Packets(PacketStream),
+    /// First a message that says who connects, then frames.
+    First(Vec<u8>),
+    /// To frames.
+    Frames(FrameStream),
 }
 
 /// One end of a connection.
@@ -31,8 +53,8 @@ pub struct End {
     pub coming: VecDeque<Parcel>,
     /// When the last of that arrives.
     pub last_at: Moment,
-    /// What came, cut to packets. Taken out while a packet is looked at.
-    pub stream: Option<PacketStream>,
+    /// What came. Taken out while a part of it is looked at.
+    pub stream: Option<Incoming>,
     /// An image of this zxid comes, not a packet.
     pub image: Option<Zxid>,
     /// It listens no longer.
@@ -42,14 +64,14 @@ pub struct End {
 }
 
 impl End {
-    fn new(node: usize, life: u64) -> Self {
+    fn new(node: usize, life: u64, stream: Incoming) -> Self {
         Self {
             node,
             life,
             written: Vec::new(),
             coming: VecDeque::new(),
             last_at: Moment::ZERO,
-            stream: Some(PacketStream::new(PACKET_LEN_MAX)),
+            stream: Some(stream),
             image: None,
             is_closed: false,
             has_acked: false,
@@ -60,16 +82,24 @@ impl End {
 /// A connection: who connected, and whom to.
 #[derive(Debug)]
 pub struct Conn {
-    /// The two ends.
+    /// The two ends: who connected, who listened.
     pub ends: [End; 2],
+    /// The port.
+    pub port: Port,
     /// Nothing travels any more.
     pub is_cut: bool,
 }
 
 impl Conn {
     /// A new one.
-    pub fn new(from: (usize, u64), to: (usize, u64)) -> Self {
-        Self { ends: [End::new(from.0, from.1), End::new(to.0, to.1)], is_cut: false }
+    pub fn new(port: Port, from: (usize, u64), to: (usize, u64)) -> Self {
+        let packets = || Incoming::Packets(PacketStream::new(PACKET_LEN_MAX));
+        let (calls, listens) = match port {
+            Port::Quorum => (packets(), packets()),
+            Port::Election => (Incoming::Frames(FrameStream::new()), Incoming::First(Vec::new())),
+        };
+        let ends = [End::new(from.0, from.1, calls), End::new(to.0, to.1, listens)];
+        Self { ends, port, is_cut: false }
     }
 
     /// Which end is this server's, if it is in this life.
@@ -78,16 +108,18 @@ impl Conn {
     }
 }
 
-/// Who cannot send to whom.
+/// Who cannot send to whom, on which ports.
 #[derive(Clone, Debug)]
 pub struct Walls {
     blocked: Vec<Vec<bool>>,
+    /// Only there; everywhere if it is none.
+    port: Option<Port>,
 }
 
 impl Walls {
     /// None, between `count` servers.
-    pub fn none(count: usize) -> Self {
-        Self { blocked: vec![vec![false; count]; count] }
+    pub fn none(count: usize, port: Option<Port>) -> Self {
+        Self { blocked: vec![vec![false; count]; count], port }
     }
 
     /// Nothing comes from one to the other any more.
@@ -95,8 +127,8 @@ impl Walls {
         self.blocked[from][to] = true;
     }
 
-    /// Whether nothing comes from one to the other.
-    pub fn is_blocked(&self, from: usize, to: usize) -> bool {
-        self.blocked[from][to]
+    /// Whether nothing comes from one to the other, on a connection to this port.
+    pub fn is_blocked(&self, port: Port, from: usize, to: usize) -> bool {
+        self.blocked[from][to] && self.port.is_none_or(|it| it == port)
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jute::{SessionId, Zxid};
+use quorum::election::Timing;
+use quorum::server::Server;
 use quorum::zab::{Group, Link, Settings, SyncFrom};
-use quorum::{Epoch, Moment, Peer, Sid, Views};
+use quorum::{Epoch, Moment, Peer, PeerState, Sid, Views};
 
 use crate::disk::{Disk, Files, Image};
 
@@ -27,8 +29,8 @@ pub enum Request {
 pub struct Node {
     /// Its id.
     pub sid: Sid,
-    /// Its machine; none while it is down.
-    pub peer: Option<Peer>,
+    /// Its machines; none while it is down.
+    pub server: Option<Server>,
     /// Counts its starts.
     pub life: u64,
     /// Counts its roles: what a client waits for ends with a role.
@@ -66,7 +68,7 @@ impl Node {
     pub fn new(sid: Sid) -> Self {
         Self {
             sid,
-            peer: None,
+            server: None,
             life: 0,
             stint: 0,
             disk: Disk::default(),
@@ -92,7 +94,18 @@ impl Node {
         self.applied = self.view.image;
         self.life += 1;
         self.end_role();
-        self.peer = Some(Peer::new(self.sid, settings, views, &restored));
+        let timing = Timing::default();
+        self.server = Some(Server::new(self.sid, settings, timing, views, &restored));
+    }
+
+    /// Its role; none while it is down.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.server.as_ref().map(Server::peer)
+    }
+
+    /// Whether it leads, or means to.
+    pub fn leads(&self) -> bool {
+        self.peer().is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }))
     }
 
     /// What a role leaves behind: nothing.

@@ -31,7 +31,7 @@ pub struct Plan {
     pub disk_us: u64,
     /// In a thousand: that a server crashes at a boundary of writes.
     pub crash_per_mille: u64,
-    /// In a thousand: that anybody at all is elected.
+    /// In a thousand: that a server that begins to search is told that anybody at all leads.
     pub odd_leader_per_mille: u64,
 }
 
@@ -62,7 +62,7 @@ impl Plan {
             net_us: [100, 500, 3_000][chance.index(3)],
             disk_us: [50, 500, 5_000, 20_000][chance.index(4)],
             crash_per_mille: [0, 0, 1, 5, 20][chance.index(5)],
-            odd_leader_per_mille: [0, 100, 500][chance.index(3)],
+            odd_leader_per_mille: [0, 0, 100, 500][chance.index(4)],
         }
     }
 

@@ -3,8 +3,8 @@
 //! One event after the other, by time and then by order of making; everything that is left to chance is drawn from the seed's
 //! streams. So a seed is a run.
 
+mod conns;
 mod faults;
-mod links;
 mod load;
 mod perform;
 
@@ -13,12 +13,15 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use jute::Zxid;
+use quorum::election::links;
+use quorum::server::{self, Outputs, Server};
+use quorum::wire::NotificationError;
 use quorum::zab::{Input, Link, Output};
-use quorum::{Moment, PeerState, Sid};
+use quorum::{Moment, Sid};
 
 use crate::chance::{Chance, Stream};
 use crate::checker::Checker;
-use crate::net::{Conn, Walls};
+use crate::net::{Conn, Port, Walls};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::violation::Violation;
@@ -34,14 +37,16 @@ enum Event {
     Arrive { conn: u64, side: usize },
     /// An end hears that the connection is no more.
     Lost { conn: u64, side: usize },
-    /// A server's attempt to connect ends.
-    Connect { node: usize, life: u64, to: Sid },
+    /// A server's attempt to connect ends, or begins again.
+    Connect { node: usize, life: u64, to: Sid, port: Port, tries: u8 },
+    /// A frame has left.
+    Written { node: usize, life: u64, conn: u64 },
     /// Writes are done.
     Disk { node: usize, life: u64 },
     /// A server looks at the clock.
     Wake { node: usize, life: u64 },
-    /// A server's election ends.
-    Elect { node: usize, life: u64 },
+    /// A server that searches is told that anybody leads.
+    Appoint { node: usize, life: u64 },
     /// A turn of a leader's pipeline.
     Pump { node: usize, life: u64 },
     /// The driver of a leader answers about a learner.
@@ -130,7 +135,7 @@ pub struct World {
     summary: Summary,
     violation: Option<Violation>,
     is_told: bool,
-    out: Vec<Output>,
+    out: Outputs,
     #[cfg(planted)]
     bug: Option<quorum::zab::Bug>,
 }
@@ -161,7 +166,7 @@ impl World {
             summary: Summary::default(),
             violation: None,
             is_told: false,
-            out: Vec::new(),
+            out: Outputs::default(),
             #[cfg(planted)]
             bug: None,
             plan,
@@ -199,7 +204,7 @@ impl World {
     pub fn run(mut self) -> Result<Summary, Box<Failure>> {
         while let Some(Reverse((at, _, event))) = self.queue.pop() {
             self.now = at;
-            self.trace(&event);
+            self.mix(&event);
             self.happen(event);
             if let Some(violation) = self.violation {
                 return self.failed(violation);
@@ -236,10 +241,20 @@ impl World {
         match event {
             Event::Arrive { conn, side } => self.arrive(conn, side),
             Event::Lost { conn, side } => self.lost(conn, side),
-            Event::Connect { node, life, to } => self.connect(node, life, to),
+            Event::Connect { node, life, to, port, tries } => {
+                if self.is_here(node, life, event) {
+                    self.connect(node, to, port, tries);
+                }
+            }
+            Event::Written { node, life, conn } => {
+                if self.is_here(node, life, event) {
+                    let conn = links::Conn(conn);
+                    self.step_links(node, links::Input::Written { conn });
+                }
+            }
             Event::Disk { node, life } => self.disk_done(node, life),
             Event::Wake { node, life } => self.wake(node, life),
-            Event::Elect { node, life } => self.elect(node, life),
+            Event::Appoint { node, life } => self.appoint(node, life),
             Event::Pump { node, life } => self.pump(node, life),
             Event::Answer { node, life, link, what } => self.answer(node, life, Link(link), what),
             Event::Client { client } => self.client(client),
@@ -265,7 +280,7 @@ impl World {
     /// Whether the server is in this life; one that sleeps gets the event when it wakes.
     fn is_here(&mut self, node: usize, life: u64, event: Event) -> bool {
         let it = &self.nodes[node];
-        if it.peer.is_none() || it.life != life {
+        if it.server.is_none() || it.life != life {
             return false;
         }
         if self.now < it.paused_until {
@@ -276,27 +291,46 @@ impl World {
     }
 
     fn start(&mut self, node: usize) {
-        if self.nodes[node].peer.is_some() {
+        if self.nodes[node].server.is_some() {
             return;
         }
         let views = self.plan.views();
         let settings = self.plan.settings;
         self.nodes[node].start(settings, views);
         #[cfg(planted)]
-        if let (Some(peer), Some(bug)) = (&mut self.nodes[node].peer, self.bug) {
-            peer.plant(bug);
+        if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
+            server.plant(bug);
         }
-        self.look(node);
+        self.turn(node, |server, now, out| {
+            server.start(now, out);
+            Ok(())
+        });
     }
 
-    /// A server's machine takes an input.
+    /// A server's role takes an input.
     fn step(&mut self, node: usize, input: Input<'_>) {
-        let Some(peer) = &mut self.nodes[node].peer else { return };
+        self.turn(node, |server, now, out| server.step(now, server::Input::Zab(input), out));
+    }
+
+    /// The connections of a server's election take an input.
+    fn step_links(&mut self, node: usize, input: links::Input) {
+        self.turn(node, |server, now, out| server.step(now, server::Input::Links(input), out));
+    }
+
+    /// A turn of a server: its machines step, and what they order is done.
+    fn turn(
+        &mut self,
+        node: usize,
+        step: impl FnOnce(&mut Server, Moment, &mut Outputs) -> Result<(), NotificationError>,
+    ) {
+        let Some(server) = &mut self.nodes[node].server else { return };
         self.summary.steps += 1;
         let mut out = std::mem::take(&mut self.out);
-        peer.step(self.now, input, &mut out);
+        if step(server, self.now, &mut out).is_err() {
+            self.fail(Violation::BadPacket);
+        }
         let life = self.nodes[node].life;
-        for output in out.drain(..) {
+        for output in out.zab.drain(..) {
             self.mix(&output);
             if self.is_told {
                 self.tell(node, &output);
@@ -309,14 +343,24 @@ impl World {
             {
                 self.crash(node);
             }
-            if self.nodes[node].life != life || self.nodes[node].peer.is_none() {
+            if !self.lives(node, life) {
                 break;
             }
             self.perform(node, output);
         }
-        out.clear();
+        for output in out.links.drain(..) {
+            if self.lives(node, life) {
+                self.perform_link(node, output);
+            }
+        }
+        out.zab.clear();
         self.out = out;
         self.end_turn(node);
+    }
+
+    /// Whether a server is up, and in this life.
+    fn lives(&self, node: usize, life: u64) -> bool {
+        self.nodes[node].life == life && self.nodes[node].server.is_some()
     }
 
     /// What a driver does at the end of a turn: sends, writes, sets its alarm.
@@ -328,7 +372,7 @@ impl World {
             self.after(delay, Event::Disk { node, life });
         }
         let it = &mut self.nodes[node];
-        let deadline = it.peer.as_ref().and_then(quorum::Peer::next_deadline);
+        let deadline = it.server.as_ref().and_then(Server::next_deadline);
         if let Some(at) = deadline
             && it.wake_at.is_none_or(|before| at < before || before <= self.now)
         {
@@ -343,9 +387,9 @@ impl World {
             return;
         }
         self.nodes[node].wake_at = None;
-        let due = self.nodes[node].peer.as_ref().and_then(quorum::Peer::next_deadline);
+        let due = self.nodes[node].server.as_ref().and_then(Server::next_deadline);
         if due.is_some_and(|at| at <= self.now) {
-            self.step(node, Input::Deadline);
+            self.turn(node, |server, now, out| server.step(now, server::Input::Deadline, out));
         } else {
             self.end_turn(node);
         }
@@ -377,56 +421,15 @@ impl World {
         }
     }
 
-    /// Begins an election, played: it ends some time later, with a leader that is mostly the best.
-    fn look(&mut self, node: usize) {
-        self.end_turn(node);
-        let life = self.nodes[node].life;
-        let delay = Duration::from_micros(self.election.within(1_000..60_000));
-        self.after(delay, Event::Elect { node, life });
-    }
-
-    fn elect(&mut self, node: usize, life: u64) {
-        if !self.is_here(node, life, Event::Elect { node, life }) {
-            return;
+    /// A server that searches is told that anybody leads, be it nobody's choice: what follows must refuse that.
+    fn appoint(&mut self, node: usize, life: u64) {
+        if self.is_stormy && self.lives(node, life) && self.nodes[node].paused_until <= self.now {
+            let leader = Plan::sid(self.election.index(self.plan.voters));
+            self.turn(node, |server, now, out| {
+                server.appoint(now, leader, out);
+                Ok(())
+            });
         }
-        let Some(peer) = &self.nodes[node].peer else { return };
-        if peer.state() != PeerState::Looking {
-            return;
-        }
-        match self.choose(node) {
-            Some(leader) => self.step(node, Input::Elected { leader }),
-            None => self.look(node),
-        }
-    }
-
-    /// Whom a looking server would find.
-    fn choose(&mut self, node: usize) -> Option<Sid> {
-        let voters = 0..self.plan.voters;
-        let seen: Vec<_> = voters
-            .filter(|&it| {
-                let other = &self.nodes[it];
-                other.peer.is_some() && other.paused_until <= self.now && self.is_open(node, it)
-            })
-            .collect();
-        if self.is_stormy && self.election.hits(self.plan.odd_leader_per_mille) {
-            let idx = self.election.index(seen.len().max(1));
-            return seen.get(idx).map(|&it| self.nodes[it].sid);
-        }
-        let peer = |it: usize| self.nodes[it].peer.as_ref();
-        let leading = |&&it: &&usize| {
-            peer(it).is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }))
-        };
-        let best = seen.iter().filter(leading).max_by_key(|&&it| self.nodes[it].serving);
-        if let Some(&best) = best {
-            return Some(self.nodes[best].sid);
-        }
-        if 2 * seen.len() <= self.plan.voters {
-            return None;
-        }
-        let vote = |it: usize| peer(it).map(|it| (it.vote().epoch, it.vote().zxid));
-        let best = seen.iter().max_by_key(|&&it| (vote(it), it))?;
-        // A follower waits until its leader knows.
-        (*best == node).then(|| self.nodes[*best].sid)
     }
 
     fn fail(&mut self, violation: Violation) {
@@ -452,11 +455,6 @@ impl World {
         }
         let all = self.nodes.len();
         Violation::NoAgreement { count: all - self.behind(), all, wait_s }
-    }
-
-    /// Takes an event into the trace.
-    fn trace(&mut self, event: &Event) {
-        self.mix(event);
     }
 
     fn mix(&mut self, what: &impl std::fmt::Debug) {

@@ -42,6 +42,11 @@ pub enum Input<'a> {
         /// Who leads.
         leader: Sid,
     },
+    /// The election has learned of an agreed configuration. Only while looking.
+    Learned {
+        /// The configuration.
+        config: &'a Arc<QuorumConfig>,
+    },
     /// Somebody connected to the port for learners.
     Accepted {
         /// The connection.

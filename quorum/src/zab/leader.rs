@@ -190,9 +190,13 @@ impl Leader {
                     step.send(To::Link(link), Plain::Revalidated { session, valid });
                 }
             }
+            // Asked for when this server still followed.
+            Input::Connected { link, .. } => {
+                step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });
+            }
             // Not a leader's: the driver finds touches and sessions at its own tracker.
             Input::Elected { .. }
-            | Input::Connected { .. }
+            | Input::Learned { .. }
             | Input::ConnectFailed { .. }
             | Input::SnapshotReceived { .. }
             | Input::Touch(_)

@@ -6,12 +6,12 @@ use quorum::Moment;
 
 use super::{Event, World};
 use crate::disk::Disk;
-use crate::net::Walls;
+use crate::net::{Port, Walls};
 
 impl World {
     /// A server dies. It comes back some time later.
     pub(super) fn crash(&mut self, node: usize) {
-        if self.nodes[node].peer.is_none() {
+        if self.nodes[node].server.is_none() {
             return;
         }
         self.summary.faults += 1;
@@ -22,7 +22,7 @@ impl World {
         }
         let it = &mut self.nodes[node];
         it.disk = disk;
-        it.peer = None;
+        it.server = None;
         it.life += 1;
         it.end_role();
         it.paused_until = Moment::ZERO;
@@ -59,7 +59,7 @@ impl World {
             }
             13 => self.crash_many(),
             _ => {
-                if self.nodes[node].peer.is_some() {
+                if self.nodes[node].server.is_some() {
                     let keep = self.faults.index(20);
                     self.nodes[node].take_image(keep);
                 }
@@ -72,7 +72,7 @@ impl World {
         let all = self.nodes.len();
         let kind = self.faults.index(3);
         for node in 0..all {
-            let leads = self.nodes[node].peer.as_ref().is_some_and(|it| it.next_zxid().is_some());
+            let leads = self.nodes[node].peer().is_some_and(|it| it.next_zxid().is_some());
             let dies = match kind {
                 0 => leads,
                 1 => self.faults.hits(600),
@@ -90,14 +90,15 @@ impl World {
         self.nodes[node].paused_until = self.now + pause;
     }
 
-    /// A wall goes up: around one, through the middle, one way, a bridge, a ring.
+    /// A wall goes up: around one, through the middle, one way, a bridge, a ring; now and then on one port only.
     fn wall(&mut self) {
         let all = self.nodes.len();
         let one = self.faults.index(all);
         let other = self.faults.index(all);
         let side: Vec<bool> = (0..all).map(|_| self.faults.hits(500)).collect();
         let kind = self.faults.index(6);
-        let mut walls = Walls::none(all);
+        let ports = [None, None, Some(Port::Quorum), Some(Port::Election)];
+        let mut walls = Walls::none(all, ports[self.faults.index(ports.len())]);
         for from in 0..all {
             for to in (0..all).filter(|&it| it != from) {
                 let near = (from + 1) % all == to || (to + 1) % all == from;

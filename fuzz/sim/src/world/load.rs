@@ -74,7 +74,7 @@ impl World {
         }
         let node = self.load.index(self.nodes.len());
         let it = &self.nodes[node];
-        if it.serving.is_none() || it.peer.is_none() || self.now < it.paused_until {
+        if it.serving.is_none() || it.server.is_none() || self.now < it.paused_until {
             return;
         }
         let is_sync = self.load.hits(200);
@@ -91,7 +91,7 @@ impl World {
 
     /// A server takes a client's request: a write, or a sync of this number.
     fn submit(&mut self, node: usize, (session, cxid): (SessionId, i32), sync: Option<u64>) {
-        let Some(peer) = &self.nodes[node].peer else { return };
+        let Some(peer) = self.nodes[node].peer() else { return };
         if let Some(link) = peer.request_link() {
             let op = if sync.is_some() { SYNC } else { WRITE };
             let authinfo = IdList::NULL;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jute::Zxid;
+use quorum::Epoch;
+use quorum::election::links;
 use quorum::wire::Message;
 use quorum::zab::{Input, Link, Output, Packet, To, Write, WriteId};
-use quorum::{Epoch, PeerState};
 
 use super::{Answer, Event, World};
 use crate::disk::{DiskWrite, Txn};
-use crate::net::Conn;
+use crate::net::{Conn, Port};
 use crate::node::Request;
 use crate::violation::Violation;
 
@@ -24,8 +25,7 @@ impl World {
             }
             Output::Close { link, .. } => self.close(node, link),
             Output::Connect { to } => {
-                let delay = Duration::from_micros(self.net.within(100..5_000));
-                self.after(delay, Event::Connect { node, life, to });
+                self.call(node, to, Port::Quorum);
             }
             Output::Write { write, what } => self.order(node, write, what),
             Output::AskLog { link, zxid } => self.answer_soon(node, link, Answer::Floor { zxid }),
@@ -46,7 +46,10 @@ impl World {
             Output::Serve { epoch } => self.serve(node, epoch),
             Output::Look { .. } => {
                 self.nodes[node].end_role();
-                self.look(node);
+                if self.is_stormy && self.election.hits(self.plan.odd_leader_per_mille) {
+                    let delay = Duration::from_micros(self.election.within(1_000..60_000));
+                    self.after(delay, Event::Appoint { node, life });
+                }
             }
             Output::Request { .. } => {
                 let request = self.nodes[node].incoming.take();
@@ -63,6 +66,24 @@ impl World {
         }
     }
 
+    /// Does one thing that the connections of a server's election ordered.
+    pub(super) fn perform_link(&mut self, node: usize, output: links::Output) {
+        match output {
+            links::Output::Connect { to, .. } => self.call(node, to, Port::Election),
+            links::Output::Write { conn, frame } => {
+                self.mix(&conn);
+                self.write_bytes(node, conn.0, &frame);
+                let life = self.nodes[node].life;
+                let delay = Duration::from_micros(self.net.within(10..200));
+                self.after(delay, Event::Written { node, life, conn: conn.0 });
+            }
+            links::Output::Close { conn } => self.close(node, Link(conn.0)),
+            links::Output::Reached { .. } | links::Output::Lost { .. } => {
+                unreachable!("the election was told")
+            }
+        }
+    }
+
     fn send(&mut self, node: usize, to: To, packet: &Packet) {
         let links: Vec<Link> = match to {
             To::Link(link) => vec![link],
@@ -72,11 +93,11 @@ impl World {
             }
         };
         // A machine that lives; its transaction is there until its next step.
-        let Some(peer) = self.nodes[node].peer.take() else { return };
+        let Some(server) = self.nodes[node].server.take() else { return };
         for link in links {
-            self.write(node, link, &peer.message(packet));
+            self.write(node, link, &server.peer().message(packet));
         }
-        self.nodes[node].peer = Some(peer);
+        self.nodes[node].server = Some(server);
     }
 
     /// A write is ordered: the files will be like that.
@@ -84,7 +105,7 @@ impl World {
         let it = &mut self.nodes[node];
         let write = match what {
             Write::Append { zxid } => {
-                let bytes = it.peer.as_ref().and_then(|peer| peer.txn(zxid));
+                let bytes = it.server.as_ref().and_then(|it| it.peer().txn(zxid));
                 let Some(bytes) = bytes else {
                     let sid = it.sid;
                     return self.fail(Violation::CommittedUnknown { sid, zxid });
@@ -159,9 +180,7 @@ impl World {
     fn serve(&mut self, node: usize, epoch: Epoch) {
         let it = &mut self.nodes[node];
         it.serving = Some(epoch);
-        let leads =
-            it.peer.as_ref().is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }));
-        if leads {
+        if it.leads() {
             self.summary.epochs += 1;
             if let Err(violation) = self.checker.lead((it.sid, it.life), epoch, it.applied) {
                 self.fail(violation);
@@ -243,7 +262,7 @@ impl World {
             match request {
                 Request::Sync(from) => self.step(node, Input::Sync { from }),
                 Request::Write { session, cxid } => {
-                    let next = self.nodes[node].peer.as_ref().and_then(quorum::Peer::next_zxid);
+                    let next = self.nodes[node].peer().and_then(quorum::Peer::next_zxid);
                     let Some(zxid) = next else { continue };
                     let txn = super::load::txn(zxid, session, cxid);
                     let sid = self.nodes[node].sid;

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use jute::Zxid;
-use quorum::wire::{Message, PacketStream};
+use quorum::election::links;
+use quorum::server;
+use quorum::wire::{FrameStream, Initial, Message, PacketStream};
 use quorum::zab::{Input, Link};
-use quorum::{Moment, Sid};
+use quorum::{Member, Moment, Sid};
 
 use super::{Event, World};
 use crate::disk::Image;
-use crate::net::{Conn, Parcel};
+use crate::net::{Conn, Incoming, Parcel, Port};
 use crate::node::Request;
 use crate::violation::Violation;
 
 /// Bytes of an image's numbers, behind its length.
 const IMAGE_LEN: usize = 24;
+
+/// How often a call behind a wall is repeated.
+const TRIES_MAX: u8 = 3;
 
 /// When a parcel behind a wall is looked at again.
 const BEHIND_WALL: Duration = Duration::from_millis(20);
@@ -26,13 +31,8 @@ impl World {
         (idx < self.nodes.len()).then_some(idx)
     }
 
-    /// Whether two servers reach each other, both ways.
-    pub(super) fn is_open(&self, one: usize, other: usize) -> bool {
-        !self.is_walled(one, other) && !self.is_walled(other, one)
-    }
-
-    fn is_walled(&self, from: usize, to: usize) -> bool {
-        self.walls.values().any(|it| it.is_blocked(from, to))
+    fn is_walled(&self, port: Port, from: usize, to: usize) -> bool {
+        self.walls.values().any(|it| it.is_blocked(port, from, to))
     }
 
     fn delay(&mut self) -> Duration {
@@ -41,28 +41,62 @@ impl World {
         Duration::from_micros(self.net.within(mean / 2..mean * 2) * factor)
     }
 
-    /// An attempt to connect ends.
-    pub(super) fn connect(&mut self, node: usize, life: u64, to: Sid) {
-        if !self.is_here(node, life, Event::Connect { node, life, to }) {
-            return;
+    /// A server begins to connect.
+    pub(super) fn call(&mut self, node: usize, to: Sid, port: Port) {
+        let life = self.nodes[node].life;
+        let delay = Duration::from_micros(self.net.within(100..5_000));
+        self.after(delay, Event::Connect { node, life, to, port, tries: 0 });
+    }
+
+    /// An attempt to connect ends, or goes on behind a wall.
+    pub(super) fn connect(&mut self, node: usize, to: Sid, port: Port, tries: u8) {
+        let life = self.nodes[node].life;
+        let target = self.node_of(to);
+        let is_walled = target
+            .is_some_and(|it| self.is_walled(port, node, it) || self.is_walled(port, it, node));
+        if is_walled && tries < TRIES_MAX && self.net.hits(700) {
+            let delay = Duration::from_millis(self.net.within(50..1_500));
+            let tries = tries + 1;
+            return self.after(delay, Event::Connect { node, life, to, port, tries });
         }
-        let target = self.node_of(to).filter(|&it| {
+        let target = target.filter(|&it| {
             let other = &self.nodes[it];
-            let leads = other
-                .peer
-                .as_ref()
-                .is_some_and(|it| matches!(it.state(), quorum::PeerState::Leading { .. }));
-            leads && other.paused_until <= self.now && self.is_open(node, it)
+            !is_walled && other.server.is_some() && (port == Port::Election || other.leads())
         });
         let Some(target) = target else {
-            return self.step(node, Input::ConnectFailed { to });
+            return match port {
+                Port::Quorum => self.step(node, Input::ConnectFailed { to }),
+                Port::Election => self.step_links(node, links::Input::Refused { to }),
+            };
         };
         self.conn_count += 1;
-        let link = Link(self.conn_count);
-        let conn = Conn::new((node, life), (target, self.nodes[target].life));
-        self.conns.insert(self.conn_count, conn);
-        self.step(target, Input::Accepted { link });
-        self.step(node, Input::Connected { link, to });
+        let number = self.conn_count;
+        let conn = Conn::new(port, (node, life), (target, self.nodes[target].life));
+        self.conns.insert(number, conn);
+        self.parcel(number, 1, Parcel::Call);
+        match port {
+            Port::Quorum => self.step(node, Input::Connected { link: Link(number), to }),
+            Port::Election => {
+                let views = self.plan.views();
+                let member = views.committed().member(self.nodes[node].sid);
+                let addresses = member.into_iter().flat_map(Member::election_addresses).collect();
+                let mut bytes = Vec::new();
+                Initial { sid: self.nodes[node].sid, addresses }.encode(&mut bytes);
+                self.write_bytes(node, number, &bytes);
+                let conn = links::Conn(number);
+                self.step_links(node, links::Input::Connected { to, conn });
+            }
+        }
+    }
+
+    /// Writes bytes to a connection.
+    pub(super) fn write_bytes(&mut self, node: usize, number: u64, bytes: &[u8]) {
+        let life = self.nodes[node].life;
+        if let Some(conn) = self.conns.get_mut(&number)
+            && let Some(side) = conn.side_of(node, life)
+        {
+            conn.ends[side].written.extend_from_slice(bytes);
+        }
     }
 
     /// Writes a message to a connection.
@@ -121,7 +155,12 @@ impl World {
     /// A parcel begins to travel to an end; none overtakes another.
     fn parcel(&mut self, number: u64, side: usize, parcel: Parcel) {
         let delay = self.delay();
-        let Some(conn) = self.conns.get_mut(&number).filter(|it| !it.is_cut) else { return };
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        if conn.is_cut {
+            // Whoever writes to what is no more hears of it in the end.
+            let delay = Duration::from_millis(self.net.within(10..2_000));
+            return self.after(delay, Event::Lost { conn: number, side: 1 - side });
+        }
         let end = &mut conn.ends[side];
         let at = (self.now + delay).max(end.last_at);
         end.last_at = at;
@@ -182,15 +221,24 @@ impl World {
     fn end_of(&mut self, number: u64, side: usize) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         conn.ends[side].is_closed = true;
+        let conn_port = conn.port;
         let node = conn.ends[side].node;
         let other = &conn.ends[1 - side];
         let is_over = other.is_closed || self.nodes[other.node].life != other.life;
         if is_over {
             self.conns.remove(&number);
         }
-        let link = Link(number);
-        self.nodes[node].groups.remove(&link);
-        self.step(node, Input::Closed { link });
+        match conn_port {
+            Port::Quorum => {
+                let link = Link(number);
+                self.nodes[node].groups.remove(&link);
+                self.step(node, Input::Closed { link });
+            }
+            Port::Election => {
+                let conn = links::Conn(number);
+                self.step_links(node, links::Input::Closed { conn });
+            }
+        }
     }
 
     /// A parcel reaches an end.
@@ -200,7 +248,8 @@ impl World {
         let (node, life, is_closed) = (end.node, end.life, end.is_closed);
         let from = conn.ends[1 - side].node;
         let event = Event::Arrive { conn: number, side };
-        if self.is_walled(from, node) {
+        let port = conn.port;
+        if self.is_walled(port, from, node) {
             return self.after(BEHIND_WALL, event);
         }
         if is_closed || !self.is_here(node, life, event) {
@@ -208,12 +257,14 @@ impl World {
         }
         let Some(conn) = self.conns.get_mut(&number) else { return };
         match conn.ends[side].coming.pop_front() {
-            None => {}
             Some(Parcel::End) => self.end_of(number, side),
+            Some(Parcel::Call) if port == Port::Quorum => {
+                self.step(node, Input::Accepted { link: Link(number) });
+            }
+            None | Some(Parcel::Call) => {}
             Some(Parcel::Bytes(bytes)) => {
                 let Some(mut stream) = conn.ends[side].stream.take() else { return };
-                stream.feed(&bytes);
-                self.read(number, side, &mut stream);
+                self.feed(number, side, &mut stream, &bytes);
                 if let Some(conn) = self.conns.get_mut(&number) {
                     conn.ends[side].stream = Some(stream);
                 }
@@ -221,16 +272,61 @@ impl World {
         }
     }
 
-    /// Takes what is whole from a stream.
-    fn read(&mut self, number: u64, side: usize, stream: &mut PacketStream) {
-        loop {
-            let Some(conn) = self.conns.get(&number) else { return };
-            let end = &conn.ends[side];
-            let (node, life) = (end.node, end.life);
-            if end.is_closed || self.nodes[node].peer.is_none() || self.nodes[node].life != life {
-                return;
+    /// An end takes bytes, and what is whole with them.
+    fn feed(&mut self, number: u64, side: usize, stream: &mut Incoming, bytes: &[u8]) {
+        match stream {
+            Incoming::Packets(stream) => {
+                stream.feed(bytes);
+                self.read(number, side, stream);
             }
-            if let Some(zxid) = end.image {
+            Incoming::Frames(frames) => {
+                frames.feed(bytes);
+                self.read_frames(number, side, frames);
+            }
+            Incoming::First(first) => {
+                first.extend_from_slice(bytes);
+                let Ok(split) = Initial::split(first) else {
+                    return self.fail(Violation::BadPacket);
+                };
+                let Some((initial, len)) = split else { return };
+                let mut frames = FrameStream::new();
+                frames.feed(&first[len..]);
+                let Some(node) = self.listener(number, side) else { return };
+                let conn = links::Conn(number);
+                self.step_links(node, links::Input::Accepted { conn, initial });
+                self.read_frames(number, side, &mut frames);
+                *stream = Incoming::Frames(frames);
+            }
+        }
+    }
+
+    /// The server at an end, if it still listens there.
+    fn listener(&self, number: u64, side: usize) -> Option<usize> {
+        let end = &self.conns.get(&number)?.ends[side];
+        (!end.is_closed && self.lives(end.node, end.life)).then_some(end.node)
+    }
+
+    /// Takes what is whole from a stream of frames.
+    fn read_frames(&mut self, number: u64, side: usize, frames: &mut FrameStream) {
+        while let Some(node) = self.listener(number, side) {
+            match frames.next_frame() {
+                Ok(None) => return,
+                Ok(Some(body)) => {
+                    let conn = links::Conn(number);
+                    self.turn(node, |server, now, out| {
+                        server.step(now, server::Input::Frame { conn, body }, out)
+                    });
+                }
+                Err(_) => return self.fail(Violation::BadPacket),
+            }
+        }
+    }
+
+    /// Takes what is whole from a stream of packets.
+    fn read(&mut self, number: u64, side: usize, stream: &mut PacketStream) {
+        while let Some(node) = self.listener(number, side) {
+            let image = self.conns.get(&number).and_then(|it| it.ends[side].image);
+            if let Some(zxid) = image {
                 if !self.read_image(number, side, zxid, stream) {
                     return;
                 }

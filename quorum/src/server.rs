@@ -1,0 +1,262 @@
+//! One server whole: the election, the connections of the election, and the role that follows.
+//!
+//! ZooKeeper: `QuorumPeer`, with its `QuorumCnxManager` and `FastLeaderElection`. The three machines know nothing of one another;
+//! here is what each is told of the others: a role that ends begins a search with what is logged; a search that ends begins a
+//! role; an epoch that is established goes into the votes; a configuration goes to all three.
+//!
+//! *How it is driven.* As [`crate::zab`] says, with one more kind of connection. A turn: for each input `step`, then both lists of
+//! [`Outputs`] performed, each in its order; nothing in one waits for anything in the other. Then once `step` with
+//! [`Input::Deadline`]; sleep until [`Server::next_deadline`].
+//!
+//! *Absent:* sockets, files, names, the tree.
+
+use alloc::vec::Vec;
+
+use crate::election::links::{self, Conn, Links};
+use crate::election::{self, Candidate, Election, History, Timing};
+use crate::wire::{NotificationError, ServerState};
+use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings};
+use crate::{Moment, Peer, Role, Sid, Views};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// To the role: everything but [`zab::Input::Elected`] and [`zab::Input::Deadline`], which come from here.
+    Zab(zab::Input<'a>),
+    /// To a connection of the election: everything but [`links::Input::Send`], [`links::Input::Reconnect`],
+    /// [`links::Input::Reconfigured`] and [`links::Input::Deadline`], which come from here.
+    Links(links::Input),
+    /// A frame came whole on a connection of the election.
+    Frame {
+        /// Which.
+        conn: Conn,
+        /// The frame behind its length.
+        body: &'a [u8],
+    },
+    /// Nothing but time.
+    Deadline,
+}
+
+/// What to do, in two lists; each is emptied by the driver.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    /// The role's.
+    pub zab: Vec<zab::Output>,
+    /// The election's connections': [`links::Output::Connect`], [`links::Output::Write`] and [`links::Output::Close`] only.
+    pub links: Vec<links::Output>,
+}
+
+/// One server's three machines.
+#[derive(Clone, Debug)]
+pub struct Server {
+    sid: Sid,
+    election: Election,
+    links: Links,
+    peer: Peer,
+    /// Empty between steps.
+    votes: Vec<election::Output>,
+}
+
+impl Server {
+    /// A server with what its disk holds. It does nothing before [`Server::start`].
+    pub fn new(
+        sid: Sid,
+        settings: Settings,
+        timing: Timing,
+        views: Views,
+        restored: &Restored,
+    ) -> Self {
+        let role = views.committed().member(sid).map_or(Role::Participant, |it| it.role);
+        let reconfig = match settings.reconfig {
+            Reconfig::Enabled => election::Reconfig::On,
+            Reconfig::Disabled => election::Reconfig::Off,
+        };
+        let history = History { last_logged: restored.last, current_epoch: restored.current };
+        let electing = election::Settings { myid: sid, role, timing, reconfig };
+        Self {
+            sid,
+            election: Election::new(electing, views.clone(), history),
+            links: Links::new(sid, views.clone()),
+            peer: Peer::new(sid, settings, views, restored),
+            votes: Vec::new(),
+        }
+    }
+
+    /// Begins the first search.
+    pub fn start(&mut self, now: Moment, out: &mut Outputs) {
+        self.search(now, None, out);
+        self.settle(now, out);
+    }
+
+    /// Takes one input at `now`; pushes what to do about it.
+    ///
+    /// # Errors
+    /// [`NotificationError`] if a frame holds no notification. Nothing is changed.
+    pub fn step(
+        &mut self,
+        now: Moment,
+        input: Input<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), NotificationError> {
+        match input {
+            Input::Zab(input) => self.role(now, input, out),
+            Input::Links(input) => self.connect(now, input, out),
+            Input::Frame { conn, body } => {
+                if let Some(from) = self.links.owner(conn) {
+                    let message = election::Input::Message { from, body };
+                    self.election.step(now, message, &mut self.votes)?;
+                }
+            }
+            Input::Deadline => self.deadline(now, out),
+        }
+        self.settle(now, out);
+        Ok(())
+    }
+
+    /// Makes a server the leader without a search, if this one has none.
+    pub fn appoint(&mut self, now: Moment, leader: Sid, out: &mut Outputs) {
+        if self.peer.state() == crate::PeerState::Looking {
+            self.search(now, Some(leader), out);
+            self.settle(now, out);
+        }
+    }
+
+    /// When to call `step` with [`Input::Deadline`] if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let all =
+            [self.peer.next_deadline(), self.election.next_deadline(), self.links.next_deadline()];
+        all.into_iter().flatten().min()
+    }
+
+    /// The role.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The election.
+    pub fn election(&self) -> &Election {
+        &self.election
+    }
+
+    /// Puts a bug in.
+    #[cfg(planted)]
+    pub fn plant(&mut self, bug: zab::Bug) {
+        self.peer.plant(bug);
+    }
+
+    /// Gives the role an input, and the others what follows from what it ordered.
+    fn role(&mut self, now: Moment, input: zab::Input<'_>, out: &mut Outputs) {
+        let before = out.zab.len();
+        self.peer.step(now, input, &mut out.zab);
+        for at in before..out.zab.len() {
+            match out.zab.get(at) {
+                Some(&zab::Output::Look { why: LeaveReason::Reconfigured { designated } }) => {
+                    self.reconfigure(now, out);
+                    self.search(now, Some(designated), out);
+                }
+                Some(zab::Output::Look { .. }) => self.search(now, None, out),
+                Some(&zab::Output::Serve { epoch }) => {
+                    self.elect(now, election::Input::Established { epoch });
+                }
+                Some(zab::Output::Activate { .. } | zab::Output::Propose { .. }) => {
+                    self.reconfigure(now, out);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Begins a search, or ends it at once if a leader is named.
+    fn search(&mut self, now: Moment, leader: Option<Sid>, out: &mut Outputs) {
+        let vote = self.peer.vote();
+        let Some(leader) = leader else {
+            let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
+            return self.elect(now, election::Input::Look { history });
+        };
+        let observes = self.peer.views().committed().member(self.sid);
+        let state = match observes.map(|it| it.role) {
+            _ if leader == self.sid => ServerState::Leading,
+            Some(Role::Observer) => ServerState::Observing,
+            _ => ServerState::Following,
+        };
+        let candidate = Candidate { peer_epoch: vote.epoch, zxid: vote.zxid, leader };
+        self.elect(now, election::Input::Appointed { state, candidate });
+        self.peer.step(now, zab::Input::Elected { leader }, &mut out.zab);
+    }
+
+    /// Tells the election and its connections of the configurations as they are now.
+    fn reconfigure(&mut self, now: Moment, out: &mut Outputs) {
+        let views = self.peer.views().clone();
+        self.connect(now, links::Input::Reconfigured { views: views.clone() }, out);
+        // The election has heard of it first, if it came with a vote.
+        if *self.election.views() != views {
+            self.elect(now, election::Input::Reconfigured { views });
+        }
+    }
+
+    /// Gives the election an input that is no message.
+    fn elect(&mut self, now: Moment, input: election::Input<'_>) {
+        if self.election.step(now, input, &mut self.votes).is_err() {
+            unreachable!("only a message can be none");
+        }
+    }
+
+    /// Gives the connections an input, and the election what they learn of the others.
+    fn connect(&mut self, now: Moment, input: links::Input, out: &mut Outputs) {
+        let before = out.links.len();
+        self.links.step(now, input, &mut out.links);
+        let mut at = before;
+        while let Some(output) = out.links.get(at) {
+            let heard = match *output {
+                links::Output::Reached { sid } => election::Input::Reached { sid },
+                links::Output::Lost { sid } => election::Input::Lost { sid },
+                _ => {
+                    at += 1;
+                    continue;
+                }
+            };
+            out.links.remove(at);
+            self.elect(now, heard);
+        }
+    }
+
+    /// Looks at the clock for whom it is time.
+    fn deadline(&mut self, now: Moment, out: &mut Outputs) {
+        let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        if is_due(self.links.next_deadline()) {
+            self.connect(now, links::Input::Deadline, out);
+        }
+        if is_due(self.election.next_deadline()) {
+            self.elect(now, election::Input::Deadline);
+        }
+        if is_due(self.peer.next_deadline()) {
+            self.role(now, zab::Input::Deadline, out);
+        }
+    }
+
+    /// Does what the election asks of the other two, until it asks nothing more.
+    fn settle(&mut self, now: Moment, out: &mut Outputs) {
+        while !self.votes.is_empty() {
+            for output in core::mem::take(&mut self.votes) {
+                match output {
+                    election::Output::Send { to, frame } => {
+                        self.connect(now, links::Input::Send { to, frame }, out);
+                    }
+                    election::Output::Reconnect => {
+                        self.connect(now, links::Input::Reconnect, out);
+                    }
+                    election::Output::Elected { vote, .. } => {
+                        let leader = vote.candidate.leader;
+                        self.role(now, zab::Input::Elected { leader }, out);
+                    }
+                    election::Output::Activate { config } => {
+                        self.role(now, zab::Input::Learned { config: &config }, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
