@@ -30,7 +30,7 @@ use crate::wire::{Notification, NotificationError, ServerState};
 use crate::{Epoch, Moment, QuorumConfig, Role, Sid, Views};
 
 /// How long to wait for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     /// First pause before the vote is sent again; doubles. `zookeeper.fastleader.minNotificationInterval`.
     pub resend_min: Duration,
@@ -54,7 +54,7 @@ impl Default for Timing {
 }
 
 /// Whether the members may change while the ensemble runs: `reconfigEnabled`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reconfig {
     /// They are as the files say.
     #[default]
@@ -64,7 +64,7 @@ pub enum Reconfig {
 }
 
 /// What does not change while the process lives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Settings {
     /// Who this is.
     pub myid: Sid,
@@ -77,7 +77,7 @@ pub struct Settings {
 }
 
 /// How far this server has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct History {
     /// Its last logged transaction, committed or not; −1: it has lost its data and must not be trusted.
     pub last_logged: Zxid,
@@ -160,14 +160,14 @@ pub enum Output {
 }
 
 /// Whether a voter could be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Reach {
     Reached,
     Lost,
 }
 
 /// A search for a leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Search {
     /// How far this server has come.
     history: History,
@@ -186,7 +186,7 @@ struct Search {
 }
 
 /// One server's part in every election. See the module's page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Election {
     settings: Settings,
     views: Views,

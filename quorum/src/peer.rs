@@ -22,7 +22,7 @@ use crate::zab::{
 use crate::{Epoch, Moment, Sid, Views};
 
 /// What a server is doing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum State {
     /// It elects.
     Looking,
@@ -66,7 +66,7 @@ pub struct OwnVote {
 }
 
 /// One server's whole machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Peer {
     replica: Replica,
     state: State,

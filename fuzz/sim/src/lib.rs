@@ -12,6 +12,8 @@ pub mod disk;
 pub mod net;
 pub mod node;
 pub mod plan;
+#[cfg(planted)]
+pub mod planted;
 pub mod violation;
 pub mod world;
 

@@ -15,6 +15,10 @@ struct Arguments {
     /// A range of seeds, one run each: FROM..TO.
     #[arg(long, value_parser = range, default_value = "0..300")]
     seeds: Range<u64>,
+    /// Puts each bug in and counts the seeds until it is found; or only the one of this name.
+    #[cfg(planted)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    planted: Option<String>,
     /// Print only what was found.
     #[arg(long)]
     quiet: bool,
@@ -50,6 +54,10 @@ fn run(seed: u64) -> Result<Summary, Box<Failure>> {
 #[expect(clippy::print_stdout, reason = "a program's answer")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[cfg(planted)]
+    if let Some(name) = &arguments.planted {
+        return sim::planted::run(name, arguments.seed);
+    }
     if let Some(seed) = arguments.seed {
         let plan = Plan::new(seed);
         println!("{plan:?}");

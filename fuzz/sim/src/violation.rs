@@ -35,6 +35,10 @@ pub enum Violation {
     AppliedTakenBack { sid: Sid, to: Zxid, applied: Zxid },
     #[error("server {sid} acked {zxid} before it acked NEWLEADER")]
     AckOrder { sid: Sid, zxid: Zxid },
+    #[error("server {sid} spoke of its promise of {epoch} before that was durable")]
+    PromiseNotDurable { sid: Sid, epoch: Epoch },
+    #[error("server {sid} has the history of {epoch}, and had promised {promised}")]
+    OldLeader { sid: Sid, epoch: Epoch, promised: Epoch },
     #[error("server {sid} left a session's requests out of order")]
     SessionOrder { sid: Sid },
     #[error("{zxid} was acknowledged and is not in the history")]

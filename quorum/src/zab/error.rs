@@ -159,7 +159,7 @@ pub enum LeaveReason {
 }
 
 /// Where a leader is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// A quorum is to name its accepted epochs, then to accept the new one.
     Discovery,

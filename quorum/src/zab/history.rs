@@ -8,6 +8,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use jute::Zxid;
 
@@ -18,7 +19,7 @@ const CHUNK_LEN: usize = 256 << 10;
 const SPARES_MAX: usize = 4;
 
 /// How much of what is settled stays in memory, so that a learner that was away for a moment is served without the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WindowLimits {
     /// Transactions. Source: `zookeeper.commitLogCount`.
     pub count_max: usize,
@@ -56,6 +57,16 @@ pub struct History {
     /// The last one in front of the window.
     before: Zxid,
     limits: WindowLimits,
+}
+
+/// By zxids, which name the bytes: two logs that hold the same may be cut to chunks differently.
+impl Hash for History {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.before.hash(state);
+        for slot in &self.slots {
+            slot.zxid.hash(state);
+        }
+    }
 }
 
 impl History {

@@ -28,7 +28,7 @@ use handler::{Handler, Stage};
 use rounds::Rounds;
 
 /// What is proposed and not committed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Outstanding {
     zxid: Zxid,
     /// Whose quorums it needs.
@@ -38,7 +38,7 @@ struct Outstanding {
 }
 
 /// An own write that others wait for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct OwnAppend {
     write: WriteId,
     zxid: Zxid,
@@ -46,7 +46,7 @@ struct OwnAppend {
 }
 
 /// A server that was elected.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Leader {
     phase: Phase,
     /// Until when the phase must be over.

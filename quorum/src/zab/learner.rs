@@ -31,7 +31,7 @@ const TRIES_MAX: u32 = 5;
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// How far it is. In order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Tries again at this moment.
     Pausing {
@@ -65,7 +65,7 @@ enum Stage {
 }
 
 /// A server that was elected as somebody's follower or observer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Learner {
     leader: Sid,
     is_observer: bool,

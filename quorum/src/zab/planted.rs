@@ -1,12 +1,16 @@
 //! Bugs that others had, put back in on purpose, so that the simulator can show that it would find them.
 //!
 //! They exist only in a build with `--cfg planted`, which nothing asks for by itself: without it [`Replica::has`]
-//! is `false` at compile time, and there is no way to name a bug.
+//! is `false` at compile time, and there is no way to name a bug. A release build with that flag does not compile:
+//! the simulator's is of the profile `planted`, which has debug assertions.
 //!
 //! [`Replica::has`]: super::Replica
 
+#[cfg(all(planted, not(debug_assertions)))]
+compile_error!("bugs are put in for the simulator only: build it with --profile planted");
+
 /// A bug. Beside each: where it was, as the reference's tracker numbers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(not(planted), expect(unreachable_pub, reason = "only a planted build names them"))]
 pub enum Bug {
     /// A proposal is acked when it comes, not when it is durable. Z-4646.
@@ -53,4 +57,33 @@ pub enum Bug {
     EpochFromOwn,
     /// The learner applies what it synced before the leader is established. Z-1558.
     ApplyBeforeUpToDate,
+}
+
+#[cfg(planted)]
+impl Bug {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AckBeforeDurable,
+        Self::AckNewLeaderBeforeDurable,
+        Self::CurrentEpochBeforeHistory,
+        Self::ForgetCurrentEpoch,
+        Self::AcceptOlderEpoch,
+        Self::AckEpochBeforeDurable,
+        Self::LeadTheAhead,
+        Self::SkipTrunc,
+        Self::TruncTooLittle,
+        Self::CommitOutOfOrder,
+        Self::CountObservers,
+        Self::HalfIsAQuorum,
+        Self::KeepAcksOfTheGone,
+        Self::CountEarlyAcks,
+        Self::ServeBeforeQuorum,
+        Self::LoseProposalsInSync,
+        Self::DiffWithHole,
+        Self::AcceptGaps,
+        Self::SyncWithoutQuorum,
+        Self::LeadAlone,
+        Self::EpochFromOwn,
+        Self::ApplyBeforeUpToDate,
+    ];
 }

@@ -19,7 +19,7 @@ use super::{History, LinkError, WindowLimits};
 const RECONFIG: i32 = 16;
 
 /// Whether the members may change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reconfig {
     /// They are what the files say. Source: `reconfigEnabled=false`.
     #[default]
@@ -29,7 +29,7 @@ pub enum Reconfig {
 }
 
 /// The numbers of zoo.cfg that ZAB needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// `tickTime`; not zero.
     pub tick: Duration,
@@ -69,7 +69,7 @@ pub struct Restored {
 }
 
 /// One server's lasting state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Replica {
     pub(crate) sid: Sid,
     pub(crate) settings: Settings,
@@ -111,7 +111,7 @@ impl Replica {
 
     /// Puts a bug in.
     #[cfg(planted)]
-    pub fn plant(&mut self, bug: Bug) {
+    pub(crate) fn plant(&mut self, bug: Bug) {
         self.bug = Some(bug);
     }
 

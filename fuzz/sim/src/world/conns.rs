@@ -7,7 +7,7 @@ use quorum::election::links;
 use quorum::server;
 use quorum::wire::{FrameStream, Initial, Message, PacketStream};
 use quorum::zab::{Input, Link};
-use quorum::{Member, Moment, Sid};
+use quorum::{Epoch, Member, Moment, Sid};
 
 use super::{Event, World};
 use crate::disk::Image;
@@ -106,12 +106,23 @@ impl World {
         let Some(conn) = self.conns.get_mut(&link.0) else { return };
         let Some(side) = conn.side_of(node, life) else { return };
         let end = &mut conn.ends[side];
-        if let Message::Ack { zxid } = *message {
-            if zxid.counter() == 0 {
-                end.has_acked = true;
-            } else if !end.has_acked {
-                self.violation.get_or_insert(Violation::AckOrder { sid, zxid });
+        let it = &self.nodes[node];
+        let broken = match *message {
+            // A promise is durable before anybody hears of it.
+            Message::AckEpoch { .. } if it.disk.files.accepted < it.view.accepted => {
+                Some(Violation::PromiseNotDurable { sid, epoch: it.view.accepted })
             }
+            Message::Ack { zxid } if zxid.counter() == 0 => {
+                end.has_acked = true;
+                let (epoch, promised) = (Epoch::of(zxid), it.view.accepted);
+                let is_old = node < self.plan.voters && epoch < promised;
+                is_old.then_some(Violation::OldLeader { sid, epoch, promised })
+            }
+            Message::Ack { zxid } if !end.has_acked => Some(Violation::AckOrder { sid, zxid }),
+            _ => None,
+        };
+        if let Some(violation) = broken {
+            self.violation.get_or_insert(violation);
         }
         message.encode(&mut end.written);
     }

@@ -9,7 +9,7 @@ use crate::{Moment, Sid};
 use super::super::io::{Group, Link};
 
 /// A learner's connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Handler {
     pub(super) link: Link,
     /// Who it is; [`Sid::NEVER`] until it said so.
@@ -30,7 +30,7 @@ pub(super) struct Handler {
 }
 
 /// How far a learner is. In order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Stage {
     /// Connected; says who it is next.
     Accepted,
@@ -87,7 +87,7 @@ impl Handler {
 }
 
 /// Pings and their answers, which carry no numbers but come in order.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(super) struct Pings {
     pub(super) sent: u64,
     pub(super) answered: u64,
@@ -97,7 +97,7 @@ pub(super) struct Pings {
 /// How long the oldest unacked proposal has waited.
 ///
 /// Source: `LearnerHandler.SyncLimitCheck`. Two marks are enough: when the first is acked, the one set meanwhile takes over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(super) struct SlowAck {
     first: Option<(Zxid, Moment)>,
     next: Option<(Zxid, Moment)>,

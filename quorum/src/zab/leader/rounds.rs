@@ -10,7 +10,7 @@ use jute::Zxid;
 use super::super::io::SyncFrom;
 
 /// Who waits, and for what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Rounds {
     /// Invariant: rounds and zxids do not descend. Bounded by what the driver lets wait.
     waiting: VecDeque<Waiting>,
@@ -20,7 +20,7 @@ pub(super) struct Rounds {
     confirmed: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Waiting {
     from: SyncFrom,
     round: u64,
