@@ -156,10 +156,6 @@ impl Pipeline {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
                     self.request(moment, asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Fence { conn, xid } => {
-                    let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
-                    self.filling.steps.push(Step::Echo { asker });
-                }
                 ForwardItem::Gone { conn, session } => {
                     let owner = Owner { shard, conn: *conn };
                     self.applier.close(owner);
@@ -209,16 +205,7 @@ impl Pipeline {
         self.applier.sessions.touch_again(moment.now_ms, session);
         match op {
             Op::Ping => self.filling.steps.push(Step::Echo { asker }),
-            Op::Create
-            | Op::Create2
-            | Op::CreateContainer
-            | Op::CreateTtl
-            | Op::Delete
-            | Op::SetData
-            | Op::SetAcl
-            | Op::Multi
-            | Op::Reconfig
-            | Op::CloseSession => {
+            op if op.is_write() || op == Op::CloseSession => {
                 if op == Op::CloseSession {
                     self.applier.sessions.set_closing(session);
                 }

@@ -78,6 +78,23 @@ impl Op {
         Self::Error,
     ];
 
+    /// Whether a request with it asks for a change of the tree. closeSession is none: it ends the connection too, and what
+    /// only servers ask for is none either.
+    pub const fn is_write(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Create2
+                | Self::CreateContainer
+                | Self::CreateTtl
+                | Self::Delete
+                | Self::SetData
+                | Self::SetAcl
+                | Self::Multi
+                | Self::Reconfig
+        )
+    }
+
     /// The number on the wire.
     pub const fn number(self) -> i32 {
         self as i32

@@ -77,14 +77,6 @@ pub enum ForwardItem {
         /// The record behind the request header, in `bytes`.
         body: Range<u32>,
     },
-    /// Come back in order, with an empty reply of code Ok: the shard itself does something behind its writes
-    /// (setWatches and its like).
-    Fence {
-        /// Whose.
-        conn: ConnId,
-        /// The client's number.
-        xid: Xid,
-    },
     /// The connection has ended; its session lives on until it expires. Nothing is to be sent to it any more.
     Gone {
         /// Whose.
@@ -121,7 +113,7 @@ pub enum DeliverItem {
         /// The same for the parent, for those who watch its children.
         parent_acl: Range<u32>,
     },
-    /// The answer to a [`ForwardItem::Request`] or [`ForwardItem::Fence`].
+    /// The answer to a [`ForwardItem::Request`].
     Reply {
         /// Whose.
         conn: ConnId,
