@@ -5,7 +5,7 @@ use engine::read::{self, ReadRequest};
 use engine::rules::Rules;
 use engine::tree::TreeView;
 use jute::{Code, Zxid};
-use net::shard::{Read, Stamps, Tree};
+use net::shard::{Read, Tree};
 
 /// Reads the arena from a session shard's thread.
 #[derive(Clone, Debug)]
@@ -35,12 +35,5 @@ impl Tree for ArenaReader {
             read::serve(TreeView::new(view), &self.rules, &request, out)
         });
         served.map(|(served, zxid)| (zxid, served.code))
-    }
-
-    fn stamps(&self, path: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
-        let changed = self.reader.read(|view| read::changed(TreeView::new(view), path));
-        changed.map(|(changed, zxid)| {
-            (zxid, changed.map(|it| Stamps { mzxid: it.mzxid, pzxid: it.pzxid }))
-        })
     }
 }

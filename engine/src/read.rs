@@ -6,6 +6,7 @@
 //! Invariant: what is appended is whole, or nothing is. Absent: watches, `addWatch` and its like, ping.
 
 mod acl;
+mod again;
 mod listing;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -14,13 +15,15 @@ use alloc::vec::Vec;
 
 use jute::{
     AclList, Code, DecodeError, Field as _, MultiHeader, MultiOps, Op, PathRequest,
-    PathWatchRequest, Perms, Record as _, SessionId, Zxid,
+    PathWatchRequest, Perms, Record as _, SessionId,
 };
 
 use crate::arena::Torn;
 use crate::auth::{AuthIds, check_acl};
 use crate::rules::Rules;
 use crate::tree::{TreeView, Znode};
+
+pub use self::again::{Changed, missed, one_shot};
 
 /// A request that changes nothing.
 #[derive(Clone, Copy, Debug)]
@@ -55,25 +58,6 @@ pub enum Left {
     Child,
 }
 
-/// When a znode last changed, for watches that are set again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// Its data was last set.
-    pub mzxid: Zxid,
-    /// A child was last created or deleted.
-    pub pzxid: Zxid,
-}
-
-/// When the znode at `path` last changed; `None` if there is none.
-///
-/// # Errors
-/// [`Torn`].
-pub fn changed(view: TreeView<'_>, path: &[u8]) -> Result<Option<Changed>, Torn> {
-    let Some(znode) = view.find(path)? else { return Ok(None) };
-    let stat = view.stat(znode)?;
-    Ok(Some(Changed { mzxid: Zxid(stat.mzxid), pzxid: Zxid(stat.pzxid) }))
-}
-
 /// Whether `op` is served here.
 pub fn is_read(op: Op) -> bool {
     matches!(
@@ -88,6 +72,8 @@ pub fn is_read(op: Op) -> bool {
             | Op::MultiRead
             | Op::WhoAmI
             | Op::Sync
+            | Op::SetWatches
+            | Op::SetWatches2
     )
 }
 
@@ -186,6 +172,7 @@ impl<'a> Read<'_, '_, 'a> {
             Op::GetEphemerals => self.ephemerals(PathRequest::decode(body)?.path, out),
             Op::GetAllChildrenNumber => self.descendants(PathRequest::decode(body)?.path, out),
             Op::MultiRead => self.multi(out),
+            Op::SetWatches | Op::SetWatches2 => self.missed(out),
             Op::WhoAmI => {
                 self.who_am_i(out);
                 Ok(())

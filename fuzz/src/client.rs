@@ -174,7 +174,6 @@ impl World {
         for (number, (_, inbox)) in self.shards.iter_mut().enumerate() {
             inbox.0.extend(self.pipeline.applier_mut().deliver(number));
         }
-        // No shard has a turn in between: it may wait for the writer, and here that would be for ever.
         self.pipeline.publish();
     }
 

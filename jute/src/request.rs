@@ -1,7 +1,7 @@
 //! The records of requests. Paths are unchecked here: reads take any, writes check them.
 
 use crate::field::record;
-use crate::{AclList, Strings, Xid, Zxid};
+use crate::{AclList, DecodeError, Op, Record as _, Strings, Xid, Zxid};
 
 record! {
     /// What stands before every request but the first of a connection.
@@ -154,6 +154,21 @@ record! {
         persistent: Strings<'a>,
         /// Persistent recursive ones.
         recursive: Strings<'a>,
+    }
+}
+
+impl<'a> SetWatches2<'a> {
+    /// Reads the record of either op: setWatches has no tables of persistent watches.
+    ///
+    /// # Errors
+    /// It is no record of `op`.
+    pub fn decode_as(op: Op, body: &'a [u8]) -> Result<Self, DecodeError> {
+        if op == Op::SetWatches2 {
+            return Self::decode(body);
+        }
+        let SetWatches { relative_zxid, data, exist, child } = SetWatches::decode(body)?;
+        let (persistent, recursive) = (Strings::EMPTY, Strings::EMPTY);
+        Ok(Self { relative_zxid, data, exist, child, persistent, recursive })
     }
 }
 

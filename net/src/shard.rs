@@ -51,7 +51,7 @@ use crate::words::{TRACE_MASK_LEN, Word};
 pub use self::notice::{Fate, Notice};
 pub use self::report::{ShardGauges, ShardReport, WatchRows};
 pub use self::settings::{RequestThrottle, ShardSettings, StaleRequests};
-pub use self::tree::{Read, Stamps, Tree};
+pub use self::tree::{Read, Tree};
 
 /// Something that the driver shall do for one connection.
 #[derive(Debug)]

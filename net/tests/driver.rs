@@ -17,7 +17,7 @@ use net::admission::{Admission, AdmissionSettings};
 use net::driver::{KeepAlive, Links, ListenSettings, Order, Sharing, listen, run};
 use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
 use net::ring::{Letters, Receiver, Sender, lane, mailbox};
-use net::shard::{Read, Shard, ShardReport, ShardSettings, Stamps, Tree};
+use net::shard::{Read, Shard, ShardReport, ShardSettings, Tree};
 use net::words::{Whitelist, Word};
 
 /// Every znode is there and holds this many bytes.
@@ -34,10 +34,6 @@ impl Tree for Constant {
     fn serve(&self, _: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)> {
         out.resize(out.len() + DATA_LEN, b'x');
         Some((Zxid(1), Code::Ok))
-    }
-
-    fn stamps(&self, _: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
-        Some((Zxid(1), None))
     }
 }
 

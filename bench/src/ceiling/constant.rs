@@ -13,7 +13,7 @@ use net::admission::{Admission, AdmissionSettings};
 use net::driver::{Driver, Links, Sleeper};
 use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
 use net::ring::{Receiver, Sender, lane, mailbox};
-use net::shard::{Read, Shard, ShardSettings, Stamps, Tree};
+use net::shard::{Read, Shard, ShardSettings, Tree};
 
 use super::answer::Answers;
 use crate::clock;
@@ -30,10 +30,6 @@ impl Tree for Constant {
     fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)> {
         self.0.body(read.op.number(), read.body, out);
         Some((ZXID, Code::Ok))
-    }
-
-    fn stamps(&self, _: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
-        Some((ZXID, None))
     }
 }
 
@@ -80,16 +76,6 @@ impl Pipeline {
                     self.answers.body(op.number(), request, &mut deliver.bytes);
                     let body = start..deliver.bytes.len() as u32;
                     let (conn, xid, zxid) = (*conn, *xid, ZXID);
-                    deliver.items.push(DeliverItem::Reply {
-                        conn,
-                        xid,
-                        zxid,
-                        code: Code::Ok,
-                        body,
-                    });
-                }
-                ForwardItem::Fence { conn, xid } => {
-                    let (conn, xid, zxid, body) = (*conn, *xid, ZXID, 0..0);
                     deliver.items.push(DeliverItem::Reply {
                         conn,
                         xid,

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
-use jute::{Code, Field as _, MultiHeader, Op, PathWatchRequest, Record as _, SessionId, Zxid};
+use jute::{
+    Code, EventType, Field as _, MultiHeader, Op, PathWatchRequest, Record as _, SessionId, Zxid,
+};
 
-use super::{Changed, ReadRequest, Served, changed, serve};
+use super::{ReadRequest, Served, serve};
 use crate::arena::Memory;
 use crate::auth::AuthIds;
 use crate::rules::Rules;
@@ -138,9 +140,26 @@ fn a_znode_that_may_not_be_read_leaves_no_watch() {
 }
 
 #[test]
-fn the_last_change_of_a_znode_is_told_for_watches_that_are_set_again() {
-    let tree = tree();
-    let told = changed(tree.view(), b"/a");
-    assert_eq!(told, Ok(Some(Changed { mzxid: Zxid(5), pzxid: Zxid(5) })));
-    assert_eq!(changed(tree.view(), b"/none"), Ok(None));
+fn watches_set_again_are_answered_with_what_was_missed_of_each_path() {
+    let record = |seen: i64, lists: usize| {
+        let mut body = seen.to_be_bytes().to_vec();
+        for _ in 0..lists {
+            body.extend([0, 0, 0, 2]);
+            Some(b"/a".as_slice()).write(&mut body);
+            Some(b"/none".as_slice()).write(&mut body);
+        }
+        body
+    };
+    let told = |events: [Option<EventType>; 6]| {
+        (Code::Ok, events.map(|event| event.map_or(0, |event| event as u8)).to_vec())
+    };
+    let (created, deleted) = (Some(EventType::NodeCreated), Some(EventType::NodeDeleted));
+    let (data, child) = (Some(EventType::NodeDataChanged), Some(EventType::NodeChildrenChanged));
+    let before = told([data, deleted, created, None, child, deleted]);
+    let since = told([None, deleted, created, None, None, deleted]);
+    for (op, lists) in [(Op::SetWatches, 3), (Op::SetWatches2, 5)] {
+        assert_eq!(ask(op, &record(4, lists)), before);
+        assert_eq!(ask(op, &record(5, lists)), since);
+        assert_eq!(ask(op, &record(4, lists - 1)), (Code::MarshallingError, Vec::new()));
+    }
 }

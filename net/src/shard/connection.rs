@@ -40,7 +40,8 @@ pub(crate) struct Pending {
 /// Who does it.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// The pipeline. `len` bytes were sent there; `watch` is the path to watch when the answer comes.
+    /// The pipeline. `len` bytes were sent there; `watch` is the path to watch when the answer comes, or the record of
+    /// the watches that are set again.
     Remote { len: u32, watch: Option<Box<[u8]>> },
     /// The shard, when everything before it has been answered; with the record behind the header.
     Local(Box<[u8]>),

@@ -10,7 +10,7 @@ use jute::{AclList, Code, EventType, KeeperState, Op, Perms, ReplyHeader, Watche
 
 use super::connection::{Pending, Stage, Work};
 use super::report::PENDING_MAX;
-use super::request::Request;
+use super::request::{Request, is_set_watches};
 use super::{Inbox, Notice, Output, Shard, Tree};
 use crate::message::{ConnId, Deliver, DeliverItem};
 
@@ -157,9 +157,12 @@ impl<T: Tree> Shard<T> {
         (body, watch): (&[u8], Option<Box<[u8]>>),
     ) {
         let Request { conn, xid, op, .. } = request;
-        let mut answer = code;
-        if let (Some(path), Some(kind)) = (watch, super::watches::kind_of(op)) {
-            answer = self.leave_watch(conn, kind, &path, code);
+        let (mut answer, mut body) = (code, body);
+        if let (Some(record), true) = (&watch, is_set_watches(op)) {
+            answer = self.set_again(conn, code, (op, record), body);
+            body = &[];
+        } else if let (Some(path), Some(kind)) = (&watch, super::watches::kind_of(op)) {
+            answer = self.leave_watch(conn, kind, path, code);
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
         let header =
@@ -194,7 +197,7 @@ impl<T: Tree> Shard<T> {
             match work {
                 Work::Local(body) => {
                     let request = Request { conn, xid, op, body: &body, started_ms };
-                    self.run_at(now_ms, request, None);
+                    self.run(now_ms, request);
                 }
                 Work::Refused(refused) => {
                     let request = Request { conn, xid, op, body: &[], started_ms };

@@ -11,6 +11,7 @@ use jute::{
 use super::connection::{Pending, Refused, Stage, Work};
 use super::frame::{Frame, LENGTH_LEN};
 use super::notice::printable;
+use super::outbound::{FrameStart, Outbound};
 use super::tree::Read;
 use super::{Fate, Inbox, Notice, Output, Shard, Tree};
 use crate::message::{ConnId, ForwardItem};
@@ -128,7 +129,7 @@ impl<T: Tree> Shard<T> {
             }
             Frame::Oversize { len, head } => {
                 let long_ok = len <= self.settings.set_watches_len_max;
-                if long_ok && matches!(op_of(head), Some(Op::SetWatches | Op::SetWatches2)) {
+                if long_ok && op_of(head).is_some_and(is_set_watches) {
                     let Frame::Whole(body) = Frame::parse(input, len) else { return 0 };
                     self.request(now_ms, conn, body, inbox);
                     return LENGTH_LEN + body.len();
@@ -204,26 +205,23 @@ impl<T: Tree> Shard<T> {
             | Op::MultiRead
             | Op::GetEphemerals
             | Op::GetAllChildrenNumber
-            | Op::WhoAmI => {
+            | Op::WhoAmI
+            | Op::SetWatches
+            | Op::SetWatches2 => {
                 if alone {
                     self.read(request, inbox);
                 } else {
                     self.forward(request);
                 }
             }
-            Op::Ping
-            | Op::AddWatch
-            | Op::CheckWatches
-            | Op::RemoveWatches
-            | Op::SetWatches
-            | Op::SetWatches2 => {
+            Op::Ping | Op::AddWatch | Op::CheckWatches | Op::RemoveWatches => {
                 if alone {
-                    self.run(request, Some(inbox));
+                    self.run(request.started_ms, request);
                 } else {
                     self.wait(request, Work::Local(request.body.into()));
                 }
             }
-            op if is_write(op) || op == Op::Sync => self.forward(request),
+            op if op.is_write() || op == Op::Sync => self.forward(request),
             Op::CloseSession => {
                 connection.ending = true;
                 self.forward(request);
@@ -244,13 +242,7 @@ impl<T: Tree> Shard<T> {
             if let Some((zxid, code)) = served
                 && zxid == self.applied
             {
-                let code = self.watch_for(conn, op, code, body);
-                let Some(connection) = self.table.get_mut(conn) else { return };
-                let header = ReplyHeader::new(request.xid, zxid, code);
-                self.outbound.end_reply(conn, connection, start, header);
-                connection.counts.sent += 1;
-                self.figures.packets_sent += 1;
-                return self.counted(started_ms, request, zxid);
+                return self.served(request, start, (zxid, code));
             }
             self.outbound.undo(connection, start);
             match served {
@@ -267,6 +259,27 @@ impl<T: Tree> Shard<T> {
         }
         self.load.handed_over += 1;
         self.forward(request);
+    }
+
+    /// Ends the reply to a read that the arena answered.
+    fn served(&mut self, request: Request<'_>, start: FrameStart, (zxid, code): (Zxid, Code)) {
+        let Request { conn, xid, op, body, started_ms } = request;
+        if is_set_watches(op) {
+            let Some(connection) = self.table.get_mut(conn) else { return };
+            // Its events come before its reply.
+            let missed = connection.out.bytes.split_off(Outbound::body_at(start));
+            self.outbound.undo(connection, start);
+            let code = self.set_again(conn, code, (op, body), &missed);
+            self.reply_now(conn, xid, zxid, code);
+        } else {
+            let code = self.watch_for(conn, op, code, body);
+            let Some(connection) = self.table.get_mut(conn) else { return };
+            let header = ReplyHeader::new(xid, zxid, code);
+            self.outbound.end_reply(conn, connection, start, header);
+            connection.counts.sent += 1;
+            self.figures.packets_sent += 1;
+        }
+        self.counted(started_ms, request, zxid);
     }
 
     /// Leaves the watch that an answered read asked for. The code to answer.
@@ -310,7 +323,11 @@ impl<T: Tree> Shard<T> {
             connection.outstanding += 1;
             self.load.outstanding += 1;
         }
-        let watch = watch_of(op, body).map(|(_, path)| path.into());
+        let watch = if is_set_watches(op) {
+            Some(body.into())
+        } else {
+            watch_of(op, body).map(|(_, path)| path.into())
+        };
         self.wait(request, Work::Remote { len: body.len() as u32, watch });
     }
 
@@ -375,7 +392,7 @@ impl<T: Tree> Shard<T> {
                 self.figures.readlatency.add(ms);
             }
             Op::Ping => {}
-            op if is_write(op) => self.figures.updatelatency.add(ms),
+            op if op.is_write() => self.figures.updatelatency.add(ms),
             _ => {}
         }
     }
@@ -424,20 +441,9 @@ impl<T: Tree> Shard<T> {
     }
 }
 
-/// Whether an op that clients may ask for makes a transaction.
-fn is_write(op: Op) -> bool {
-    matches!(
-        op,
-        Op::Create
-            | Op::Create2
-            | Op::CreateContainer
-            | Op::CreateTtl
-            | Op::Delete
-            | Op::SetData
-            | Op::SetAcl
-            | Op::Multi
-            | Op::Reconfig
-    )
+/// Whether an op sets a client's watches again.
+pub(super) fn is_set_watches(op: Op) -> bool {
+    matches!(op, Op::SetWatches | Op::SetWatches2)
 }
 
 /// The watch that a read asks for.

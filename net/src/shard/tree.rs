@@ -16,24 +16,12 @@ pub struct Read<'a> {
     pub body: &'a [u8],
 }
 
-/// When a znode last changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamps {
-    /// The transaction that last set its data.
-    pub mzxid: Zxid,
-    /// The transaction that last created or deleted a child.
-    pub pzxid: Zxid,
-}
-
 /// Reads of the tree. `None` from any of them: the writer was in the way, ask the pipeline.
 pub trait Tree {
     /// Where the tree is.
     fn zxid(&self) -> Option<Zxid>;
 
-    /// Answers a read: appends the reply's body to `out`, and says at which zxid it is true. `out` may have grown without
-    /// an answer.
+    /// Answers a read as [`engine::read::serve`] does: appends the reply's body to `out`, and says at which zxid it is true.
+    /// `out` may have grown without an answer.
     fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)>;
-
-    /// When the znode at `path` last changed, if there is one, and at which zxid that is true.
-    fn stamps(&self, path: &[u8]) -> Option<(Zxid, Option<Stamps>)>;
 }

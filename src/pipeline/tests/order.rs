@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::auth::AuthIds;
-use jute::{AclEntry, Field as _, Op, Perms, Record as _, SetAclRequest};
+use jute::{AclEntry, EventType, Field as _, Op, Perms, Record as _, SetAclRequest};
 use net::message::ForwardItem;
 
 use super::*;
@@ -105,6 +105,41 @@ fn an_event_comes_before_every_reply_that_shows_its_change() {
     let told = world.turn();
     assert_eq!(told[0], ["NodeCreated /a at 0x3", "0: 1 Ok at 0x3 /a", "up to 0x3"]);
     assert_eq!(told[1], ["NodeCreated /a at 0x3", "0: 1 Ok at 0x3 new", "up to 0x3"]);
+}
+
+#[test]
+fn watches_set_again_are_compared_with_the_tree_at_their_place() {
+    let mut world = World::new();
+    let client = world.connect(0, 0);
+    world.ask(client, 1, create("/a"));
+    world.turn();
+    let set_again = || {
+        let mut body = 2_i64.to_be_bytes().to_vec();
+        for _ in ["data", "exist", "child"] {
+            body.extend(b"\0\0\0\x01\0\0\0\x02/a");
+        }
+        (Op::SetWatches, body)
+    };
+    for (xid, request) in
+        (2..).zip([set_again(), set("/a", "x"), set_again(), delete("/a"), set_again()])
+    {
+        world.ask(client, xid, request);
+    }
+    let batch = world.pipeline.next_batch().expect("requests wait");
+    world.pipeline.durable(world.moment(), batch);
+    let deliver = world.pipeline.applier_mut().deliver(0).expect("answers");
+    world.pipeline.publish();
+    let bodies: Vec<_> = deliver.items.iter().filter_map(|item| body_of(&deliver, item)).collect();
+    let created = EventType::NodeCreated as u8;
+    let [deleted, changed] =
+        [EventType::NodeDeleted, EventType::NodeDataChanged].map(|it| it as u8);
+    assert_eq!(bodies, [[0, created, 0], [changed, created, 0], [deleted, 0, deleted]]);
+}
+
+/// The body of a reply to setWatches.
+fn body_of<'a>(deliver: &'a Deliver, item: &DeliverItem) -> Option<&'a [u8]> {
+    let DeliverItem::Reply { xid, body, .. } = item else { return None };
+    (xid.0 % 2 == 0).then(|| &deliver.bytes[body.start as usize..body.end as usize])
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(super) struct Request {
     pub(super) body: Body,
     /// Whether the server may close the connection behind it, so that nothing is to follow.
     pub(super) last: bool,
+    /// The znodes whose ACLs it changes, or by whose ACLs it is judged while the batch is under way.
+    pub(super) guarded: Vec<String>,
     /// For people.
     pub(super) text: String,
 }
@@ -197,10 +199,10 @@ fn create(random: &mut Random, op: i32, path: &str) -> (Body, String) {
     (body, text)
 }
 
-/// A write that can stand alone or in a multi.
-fn write(random: &mut Random) -> (i32, Body, String) {
+/// A write that can stand alone or in a multi; and where.
+fn write(random: &mut Random) -> (i32, Body, String, String) {
     let at = path(random);
-    match random.below(10) {
+    let (op, body, text) = match random.below(10) {
         0..=3 => {
             let op = if random.one_in(3) { *random.pick(&CREATES) } else { 1 };
             let (body, text) = create(random, op, &at);
@@ -215,27 +217,36 @@ fn write(random: &mut Random) -> (i32, Body, String) {
             let body = Body::default().path(&at).null_or(data.as_deref()).int(version);
             (5, body, format!("setData {at} {version}"))
         }
-    }
+    };
+    (op, body, text, at)
 }
 
-fn multi(random: &mut Random) -> (Body, String) {
+/// The znode and its parent: a write is judged by the ACL of one of them.
+fn guards(at: &str) -> Vec<String> {
+    let parent = at.rsplit_once('/').map_or("", |(parent, _)| parent);
+    vec![at.to_owned(), if parent.is_empty() { "/".to_owned() } else { parent.to_owned() }]
+}
+
+fn multi(random: &mut Random) -> Request {
     let mut body = Body::default();
     let mut text = "multi".to_owned();
+    let mut guarded = Vec::new();
     for _ in 0..random.below(5) {
-        let (op, part, what) = if random.one_in(5) {
+        let (op, part, what, at) = if random.one_in(5) {
             let (at, version) = (path(random), version(random));
-            (13, Body::default().path(&at).int(version), format!("check {at} {version}"))
+            (13, Body::default().path(&at).int(version), format!("check {at} {version}"), at)
         } else if random.one_in(150) {
             let at = path(random);
-            (4, Body::default().path(&at).flag(0), format!("getData {at}"))
+            (4, Body::default().path(&at).flag(0), format!("getData {at}"), at)
         } else {
             write(random)
         };
+        guarded.extend(guards(&at));
         body = body.part(op);
         body.0.extend(part.0);
         text.push_str(&format!(" | {what}"));
     }
-    (body.end(), text)
+    Request { guarded, ..plain(14, body.end(), text) }
 }
 
 fn multi_read(random: &mut Random) -> (Body, String) {
@@ -259,7 +270,7 @@ fn paths(random: &mut Random, body: Body) -> Body {
 }
 
 fn plain(op: i32, body: Body, text: String) -> Request {
-    Request { xid: None, op, body, last: false, text }
+    Request { xid: None, op, body, last: false, guarded: Vec::new(), text }
 }
 
 /// A read, or something about watches.
@@ -296,7 +307,7 @@ fn read(random: &mut Random) -> Request {
     }
 }
 
-/// A client that has come back sets its watches again, before it asks for anything else.
+/// A client that has come back sets its watches again. `zxid` is about where the server is.
 fn set_watches(random: &mut Random, zxid: i64) -> Request {
     let seen = zxid - i64::try_from(random.below(20)).expect("small");
     let (op, tables) = if random.one_in(2) { (101, 3) } else { (105, 5) };
@@ -307,19 +318,17 @@ fn set_watches(random: &mut Random, zxid: i64) -> Request {
     Request { xid: Some(-8), ..plain(op, body, format!("setWatches[{op}] {seen}")) }
 }
 
-/// Alone, because the reference judges what follows it in its pipeline by the old ACL; docs/wire.md.
 fn set_acl(random: &mut Random) -> Request {
     let (at, version) = (path(random), version(random));
     let body = acl(random, Body::default().path(&at)).int(version);
-    plain(7, body, format!("setACL {at} {version}"))
+    let text = format!("setACL {at} {version}");
+    Request { guarded: vec![at], ..plain(7, body, text) }
 }
 
-/// What ends a connection, or changes who it is, or begins one again; alone in its batch. `zxid` is about where the server is.
-pub(super) fn rare(random: &mut Random, zxid: i64) -> Request {
+/// What ends a connection, or changes who it is; alone in its batch.
+pub(super) fn rare(random: &mut Random) -> Request {
     let last = |op, body, text: &str| Request { last: true, ..plain(op, body, text.to_owned()) };
-    match random.below(24) {
-        14..=23 => set_acl(random),
-        9..=13 => set_watches(random, zxid),
+    match random.below(9) {
         0 => last(-11, Body::default(), "closeSession"),
         1 => last(13, Body::default().path("/a").int(-1), "a bare check"),
         2 => last(*random.pick(&[0, 10, 23, 99, 108, 1000, -2, -1]), Body::default(), "no such op"),
@@ -350,17 +359,31 @@ pub(super) fn rare(random: &mut Random, zxid: i64) -> Request {
     }
 }
 
-/// The next request of the usual mix.
-pub(super) fn next(random: &mut Random) -> Request {
-    match random.below(19) {
+/// The next request of a batch whose setACLs were of the znodes `changed`. `zxid` is about where the server is.
+///
+/// None is judged by one of their ACLs: that would be the old one in the reference, the new one in ours; docs/wire.md.
+pub(super) fn next(random: &mut Random, zxid: i64, changed: &mut Vec<String>) -> Request {
+    let request = loop {
+        let request = any(random, zxid);
+        if !request.guarded.iter().any(|it| changed.contains(it)) {
+            break request;
+        }
+    };
+    if request.op == 7 {
+        changed.extend_from_slice(&request.guarded);
+    }
+    request
+}
+
+fn any(random: &mut Random, zxid: i64) -> Request {
+    match random.below(22) {
         0..=7 => {
-            let (op, body, text) = write(random);
-            plain(op, body, text)
+            let (op, body, text, at) = write(random);
+            Request { guarded: guards(&at), ..plain(op, body, text) }
         }
-        8 | 9 => {
-            let (body, text) = multi(random);
-            plain(14, body, text)
-        }
+        8 | 9 => multi(random),
+        10 => set_acl(random),
+        11 => set_watches(random, zxid),
         _ => read(random),
     }
 }

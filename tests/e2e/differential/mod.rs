@@ -146,12 +146,17 @@ impl Run {
     fn batch(&mut self, random: &mut Random) -> anyhow::Result<()> {
         let at = random.below(CLIENTS);
         let mut batch = Vec::new();
-        let lone = random.one_in(5);
+        let lone = random.one_in(10);
         let count = if lone { 1 } else { 1 + random.below(30) };
         // Writes are about half of what is sent.
         let zxid = i64::try_from(self.sent / 2)?;
+        let mut changed = Vec::new();
         for _ in 0..count {
-            let request = if lone { generate::rare(random, zxid) } else { generate::next(random) };
+            let request = if lone {
+                generate::rare(random)
+            } else {
+                generate::next(random, zxid, &mut changed)
+            };
             self.clients[at].xid += 1;
             let xid = request.xid.unwrap_or(self.clients[at].xid);
             batch.push((xid, request));
@@ -174,7 +179,8 @@ impl Run {
         for other in 0..CLIENTS {
             let body = Body::default();
             let text = "ping".to_owned();
-            let ping = Request { xid: None, op: 11, body, last: false, text };
+            let guarded = Vec::new();
+            let ping = Request { xid: None, op: 11, body, last: false, guarded, text };
             self.exchange(other, &[(-2, ping)])?;
         }
         Ok(())

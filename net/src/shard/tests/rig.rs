@@ -7,14 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::map::MapSeed;
+use engine::read::{Changed, missed, one_shot};
 use jute::{
     AclList, Code, ConnectRequest, EventType, Field as _, Op, PathWatchRequest, Record as _,
-    ReplyHeader, RequestHeader, SessionId, WatcherEvent, Xid, Zxid,
+    ReplyHeader, RequestHeader, SessionId, SetWatches2, WatcherEvent, Xid, Zxid,
 };
 
 use crate::admission::{Admission, AdmissionSettings};
 use crate::message::{ConnId, Deliver, DeliverItem, Forward, ForwardItem};
-use crate::shard::{Inbox, Notice, Output, Read, Shard, ShardSettings, Stamps, Tree};
+use crate::shard::{Inbox, Notice, Output, Read, Shard, ShardSettings, Tree};
 
 pub(super) const PEER: ([u8; 4], u16) = ([10, 1, 2, 3], 4567);
 pub(super) const SESSION: SessionId = SessionId(0x1234);
@@ -23,11 +24,26 @@ pub(super) const SESSION: SessionId = SessionId(0x1234);
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     pub(super) zxid: i64,
-    pub(super) znodes: BTreeMap<Vec<u8>, (Vec<u8>, Stamps)>,
+    pub(super) znodes: BTreeMap<Vec<u8>, (Vec<u8>, Changed)>,
     /// So many reads are torn from now on.
     pub(super) torn: usize,
     /// Reads that were answered.
     pub(super) served: usize,
+}
+
+impl Scene {
+    /// The answer to watches that are set again.
+    pub(super) fn missed(&self, record: &SetWatches2<'_>) -> Vec<u8> {
+        let mut events = Vec::new();
+        for (kind, paths) in one_shot(record) {
+            for path in &paths {
+                let changed = self.znodes.get(path).map(|(_, changed)| *changed);
+                let event = missed(kind, changed, record.relative_zxid);
+                events.push(event.map_or(0, |event| event as u8));
+            }
+        }
+        events
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,6 +74,12 @@ impl Tree for ScriptedTree {
         if read.op == Op::WhoAmI {
             return Some((zxid, Code::Ok));
         }
+        if let Ok(record) = SetWatches2::decode_as(read.op, read.body)
+            && matches!(read.op, Op::SetWatches | Op::SetWatches2)
+        {
+            out.extend(scene.missed(&record));
+            return Some((zxid, Code::Ok));
+        }
         let Ok(request) = PathWatchRequest::decode(read.body) else {
             return Some((zxid, Code::MarshallingError));
         };
@@ -68,11 +90,6 @@ impl Tree for ScriptedTree {
             }
             None => Some((zxid, Code::NoNode)),
         }
-    }
-
-    fn stamps(&self, path: &[u8]) -> Option<(Zxid, Option<Stamps>)> {
-        let zxid = self.whole()?;
-        Some((zxid, self.0.borrow().znodes.get(path).map(|(_, stamps)| *stamps)))
     }
 }
 
@@ -221,7 +238,7 @@ impl Rig {
     }
 
     pub(super) fn znode(&mut self, path: &str, zxid: i64) {
-        let stamps = Stamps { mzxid: Zxid(zxid), pzxid: Zxid(zxid) };
+        let stamps = Changed { mzxid: Zxid(zxid), pzxid: Zxid(zxid) };
         let mut scene = self.tree.0.borrow_mut();
         scene.znodes.insert(path.into(), (b"data".to_vec(), stamps));
         scene.zxid = scene.zxid.max(zxid);

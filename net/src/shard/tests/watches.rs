@@ -1,9 +1,9 @@
 //! Watches: left, fired, set again, removed.
 
-use jute::{AclEntry, AclList, Code, EventType, Field as _, Op, Perms};
+use jute::{AclEntry, AclList, Code, EventType, Field as _, Op, Perms, Xid, Zxid};
 
 use super::rig::{Rig, Watch, changed, changed_with, event, failed, ok, read_of};
-use crate::message::ConnId;
+use crate::message::{ConnId, DeliverItem, Forward, ForwardItem};
 
 const CREATED: EventType = EventType::NodeCreated;
 const DELETED: EventType = EventType::NodeDeleted;
@@ -32,6 +32,14 @@ fn set_watches(seen: i64, lists: &[&[&str]]) -> Vec<u8> {
         }
     }
     body
+}
+
+fn ops_of(forward: &Forward) -> Vec<Op> {
+    let op_of = |item: &ForwardItem| match item {
+        ForwardItem::Request { op, .. } => *op,
+        other => panic!("no request: {other:?}"),
+    };
+    forward.items.iter().map(op_of).collect()
 }
 
 fn watching(op: Op, path: &str) -> (Rig, ConnId) {
@@ -178,16 +186,64 @@ fn persistent_watches_set_again_are_left_without_an_event() {
 }
 
 #[test]
-fn set_watches_behind_a_write_runs_after_its_reply() {
+fn watches_set_again_behind_a_write_are_told_what_the_tree_said_at_their_place() {
     let mut rig = Rig::new();
-    rig.znode("/a", 3);
+    let conn = rig.connect();
+    rig.ask(conn, 1, Op::SetData, &[]);
+    let body = set_watches(3, &[&["/a", "/b"], &["/c"], &["/d"]]);
+    rig.ask(conn, -8, Op::SetWatches, &body);
+    rig.ask(conn, 2, Op::SetData, &[]);
+    assert_eq!(rig.sent(conn), []);
+    assert_eq!(ops_of(&rig.forwarded()), [Op::SetData, Op::SetWatches, Op::SetData]);
+    // The tree has moved on since; what it says now is not asked.
+    rig.znode("/a", 5);
+    let (later, mut bytes) = changed(5, CHANGED, "/a");
+    let missed = bytes.len() as u32..bytes.len() as u32 + 4;
+    bytes.extend([0, CHANGED as u8, CREATED as u8, 0]);
+    let reply = |xid, zxid, body| {
+        let (xid, zxid) = (Xid(xid), Zxid(zxid));
+        DeliverItem::Reply { conn, xid, zxid, code: Code::Ok, body }
+    };
+    let items = vec![reply(1, 4, 0..0), reply(-8, 4, missed), later, reply(2, 5, 0..0)];
+    rig.deliver(items, &bytes);
+    let expected = [
+        ok(1, 4, &[]),
+        event(-1, CHANGED, "/b"),
+        event(-1, CREATED, "/c"),
+        ok(-8, 4, &[]),
+        event(5, CHANGED, "/a"),
+        ok(2, 5, &[]),
+    ];
+    assert_eq!(rig.sent(conn), expected);
+    happen(&mut rig, 6, CREATED, "/d/x");
+    assert_eq!(rig.sent(conn), [event(6, CHILDREN, "/d")]);
+}
+
+#[test]
+fn watches_set_again_while_the_writer_is_in_the_way_go_to_the_pipeline() {
+    let mut rig = Rig::new();
+    rig.znode("/a", 4);
+    let conn = rig.connect();
+    rig.tree.0.borrow_mut().torn = 1;
+    rig.ask(conn, -8, Op::SetWatches, &set_watches(3, &[&["/a"], &[], &[]]));
+    assert_eq!(rig.sent(conn), []);
+    assert_eq!(ops_of(&rig.forwarded()), [Op::SetWatches]);
+    let (xid, zxid, code) = (Xid(-8), Zxid(4), Code::Ok);
+    let bytes = [CHANGED as u8];
+    rig.deliver(vec![DeliverItem::Reply { conn, xid, zxid, code, body: 0..1 }], &bytes);
+    assert_eq!(rig.sent(conn), [event(-1, CHANGED, "/a"), ok(-8, 4, &[])]);
+}
+
+#[test]
+fn watches_set_again_that_are_refused_leave_nothing() {
+    let mut rig = Rig::new();
     let conn = rig.connect();
     rig.ask(conn, 1, Op::SetData, &[]);
     rig.ask(conn, -8, Op::SetWatches, &set_watches(3, &[&["/a"], &[], &[]]));
-    assert_eq!(rig.sent(conn), []);
-    rig.znode("/a", 4);
-    rig.answer_all(Code::Ok);
-    assert_eq!(rig.sent(conn), [ok(1, 4, &[]), event(-1, CHANGED, "/a"), ok(-8, 4, &[])]);
+    rig.answer_all(Code::NoAuth);
+    let refused = [failed(1, 0, Code::NoAuth), failed(-8, 0, Code::NoAuth)];
+    assert_eq!(rig.sent(conn), refused);
+    assert_eq!(rig.shard.gauges().watches, 0);
 }
 
 #[test]
