@@ -167,11 +167,15 @@ impl Words {
 
     fn wchs(&self) -> String {
         let (mut connections, mut paths, mut watches) = (0, 0, 0);
-        for report in self.reports() {
+        let reports = self.reports();
+        for report in &reports {
             let summary = report.gauges.watch_summary;
             connections += summary.watchers as u64;
             paths += summary.paths as u64;
             watches += summary.watches as u64;
+        }
+        if 1 < reports.len() {
+            paths = once_each(self.ask(|to| ShardOrder::WatchedPaths { to })) as u64;
         }
         words::wchs(connections, paths, watches)
     }
@@ -227,6 +231,14 @@ fn merged(reports: &[ShardReport]) -> ShardReport {
     all
 }
 
+/// How many paths there are: one that is watched on several shards is one.
+fn once_each(of_shards: Vec<Vec<Vec<u8>>>) -> usize {
+    let mut paths: Vec<_> = of_shards.into_iter().flatten().collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.len()
+}
+
 /// One row for each path, whichever shards its watchers are on.
 fn by_path(rows: Vec<WatchRows>) -> Vec<(Vec<u8>, Vec<SessionId>)> {
     let mut paths = BTreeMap::<_, Vec<_>>::new();
@@ -238,4 +250,17 @@ fn by_path(rows: Vec<WatchRows>) -> Vec<(Vec<u8>, Vec<SessionId>)> {
 
 fn wall_offset_ms() -> i64 {
     clock::wall_ms() - clock::now_ms() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::once_each;
+
+    #[test]
+    fn a_path_that_is_watched_on_several_shards_counts_once() {
+        let path = |path: &str| path.as_bytes().to_vec();
+        let shards = [vec![path("/b"), path("/a")], vec![], vec![path("/a"), path("/a/b")]];
+        assert_eq!(once_each(shards.to_vec()), 3);
+        assert_eq!(once_each(Vec::new()), 0);
+    }
 }

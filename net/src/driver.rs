@@ -69,6 +69,11 @@ pub enum Order {
         /// Where to.
         to: std::sync::mpsc::Sender<WatchRows>,
     },
+    /// Say which paths are watched. See [`Shard::watched_paths`].
+    WatchedPaths {
+        /// Where to.
+        to: std::sync::mpsc::Sender<Vec<Vec<u8>>>,
+    },
     /// Forget what was counted for the server.
     ResetFigures,
     /// Forget what was counted for each connection.
@@ -453,6 +458,7 @@ fn obey<T: Tree>(shard: &mut Shard<T>, order: Order) {
         // Who asked may have given up waiting.
         Order::Report { wall_offset_ms, to } => drop(to.send(shard.report(wall_offset_ms))),
         Order::WatchRows { to } => drop(to.send(shard.watch_rows())),
+        Order::WatchedPaths { to } => drop(to.send(shard.watched_paths())),
         Order::ResetFigures => shard.reset_figures(),
         Order::ResetConnections => shard.reset_connections(),
         Order::Shed { session } => shard.shed(session),

@@ -354,6 +354,12 @@ impl WatchTable {
         })
     }
 
+    /// The paths of the data table, each once, in any order: [`WatchSummary::paths`] of them.
+    pub fn data_paths(&self) -> impl Iterator<Item = &[u8]> {
+        let watched = self.paths.slots().filter(|slot| !slot.sets[Table::Data as usize].is_empty());
+        watched.map(|slot| &*slot.path)
+    }
+
     /// The rows of `wchp`: every path of the data table, ascending, with its watchers, ascending.
     pub fn by_path(&self) -> impl Iterator<Item = (&[u8], Vec<Watcher>)> {
         let mut slots: Vec<_> = self.paths.slots().collect();

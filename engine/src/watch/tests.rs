@@ -201,6 +201,10 @@ fn compare(table: &WatchTable, model: &Model) {
     assert_eq!((summary.watchers, summary.paths, summary.watches), model.summary());
     let by_path: Vec<_> = table.by_path().map(|(path, set)| (path.to_vec(), set)).collect();
     assert_eq!(by_path, model.by_path());
+    let mut paths: Vec<_> = table.data_paths().collect();
+    paths.sort_unstable();
+    assert!(paths.iter().eq(by_path.iter().map(|(path, _)| path)));
+    assert_eq!(paths.len(), table.summary().paths);
     let pairs = |rows: usize, (_, paths): (Watcher, Vec<&[u8]>)| rows + paths.len();
     assert_eq!(table.by_watcher().fold(0, pairs), summary.watches);
 }

@@ -59,7 +59,11 @@ impl<T: Tree> Shard<T> {
     fn word(&mut self, conn: ConnId, word: Word, rest: &[u8]) -> usize {
         let Some(connection) = self.table.get_mut(conn) else { return 0 };
         let argument_len = if word == Word::Stmk { TRACE_MASK_LEN } else { 0 };
-        let Some(given) = rest.get(..argument_len) else { return 0 };
+        let Some(given) = rest.get(..argument_len) else {
+            // As the reference: a mask that has not come with its word ends the connection.
+            self.finish(conn);
+            return 0;
+        };
         let mut argument = [0; TRACE_MASK_LEN];
         argument[..given.len()].copy_from_slice(given);
         connection.stage = Stage::Word;

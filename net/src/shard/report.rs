@@ -166,6 +166,11 @@ impl<T: Tree> Shard<T> {
         WatchRows { by_session: by_session.collect(), by_path: by_path.collect() }
     }
 
+    /// The paths that `wchs` counts, in any order. Costs as much as there are paths.
+    pub fn watched_paths(&self) -> Vec<Vec<u8>> {
+        self.watches.data_paths().map(<[u8]>::to_vec).collect()
+    }
+
     /// Forgets what was counted for the server. Source: the word `srst`.
     pub fn reset_figures(&mut self) {
         self.figures = ShardFigures::default();

@@ -34,8 +34,13 @@ fn a_wrong_password_is_refused_and_harms_nobody() {
     let mut wrong = jute::password(client.session);
     wrong[15] ^= 1;
     for password in [&wrong[..], &wrong[..15], &[]] {
-        world.handshake(owner(0, 1), client.session, password);
-        assert_eq!(world.turn()[0], ["1 is refused", "up to 0x1"]);
+        // On the shard that has the session, and on another.
+        for shard in 0..SHARDS {
+            world.handshake(owner(shard, 1), client.session, password);
+            let told = world.turn();
+            assert_eq!(told[shard], ["1 is refused", "up to 0x1"]);
+            assert!(told[1 - shard].len() <= 1, "the other shard hears of it: {told:?}");
+        }
     }
     world.ask(Client { owner: owner(0, 1), ..client }, 1, create("/a"));
     assert!(world.pipeline.next_batch().is_none());

@@ -170,11 +170,21 @@ fn words_in_the_whitelist_are_handed_out_and_answered_then_closed() {
     assert_eq!(rig.take(conn), b"imok");
     assert!(rig.is_closed(conn));
     let conn = rig.accept();
-    rig.read(conn, b"stmk\0\0\0\0\0\0\x01");
-    assert_eq!(rig.others.len(), 1);
-    rig.read(conn, b"\x32");
+    rig.read(conn, b"stmk\0\0\0\0\0\0\x01\x32");
     let Some(Output::Word { argument, .. }) = rig.others.pop() else { panic!() };
     assert_eq!(i64::from_be_bytes(argument), 306);
+}
+
+#[test]
+fn a_trace_mask_that_does_not_come_with_its_word_ends_the_connection() {
+    let words = Whitelist::named(["stmk"]);
+    for sent in [b"stmk".as_slice(), b"stmk\0\0\0\0\0\0\x01"] {
+        let mut rig = Rig::settled(ShardSettings { words, ..Default::default() });
+        let conn = rig.accept();
+        rig.read(conn, sent);
+        assert_eq!((rig.take(conn), rig.is_closed(conn)), (Vec::new(), true));
+        assert!(rig.others.is_empty());
+    }
 }
 
 #[test]
