@@ -157,6 +157,7 @@ impl PipelineShard {
         if self.stopping {
             return any;
         }
+        self.see_to_room();
         for (shard, lane) in self.lanes.iter_mut().enumerate() {
             while self.pipeline.has_room() {
                 if lane.forwards.poll_item(cx).is_pending() {
@@ -183,12 +184,16 @@ impl PipelineShard {
         due
     }
 
-    /// What nobody tells: an image that is done while nothing is written, a disk that fills.
+    /// What nobody tells: an image that is done while nothing is written.
     fn look_around(&mut self, moment: Moment) {
         let nothing = Due { txns: 0, bytes: 0 };
         if self.writing.is_none() && self.durable.is_none() {
             self.see_to_images(moment, nothing);
         }
+    }
+
+    /// Whether there is room for what grows, before anything is taken that may: a fast log fills a segment in less than a tick.
+    fn see_to_room(&mut self) {
         let headroom = self.pipeline.applier().state().tree().headroom();
         let memory_tight = headroom.fresh < MEMORY_RESERVE_WORDS;
         let tight = self.space.nearly_full() || memory_tight;
@@ -197,6 +202,7 @@ impl PipelineShard {
             if tight {
                 tracing::error!(
                     free_bytes = self.space.free_bytes(),
+                    no_segment = self.space.gives_no_segment(),
                     memory_tight,
                     "nearly full: writes that grow are refused; deletes and session ends go on"
                 );

@@ -50,6 +50,15 @@ pub(crate) fn open_direct(options: &OpenOptions, path: &Path) -> io::Result<(Fil
     }
 }
 
+/// Whether the file system of `path`, which is made for this and removed, takes direct I/O. One that cannot say so now is taken to do.
+pub(crate) fn takes_direct(path: &Path) -> bool {
+    let opened = open_direct(OpenOptions::new().write(true).create(true).truncate(true), path);
+    let refused = matches!(opened, Ok((_, false)));
+    // Left behind it is an unfinished segment, which the next start removes.
+    drop(std::fs::remove_file(path));
+    !refused
+}
+
 /// The first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
 pub(crate) fn read_head(path: &Path, len_max: u64) -> io::Result<AlignedBuf> {
     let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;

@@ -17,7 +17,6 @@ use std::thread::Thread;
 
 use jute::Zxid;
 use rustix::fs::OFlags;
-use tracing::warn;
 
 use crate::append::{Appender, Extent};
 use crate::batch::Batch;
@@ -71,7 +70,7 @@ pub enum AppendError {
         errno: Errno,
     },
     /// The kernel gives no ring, or takes nothing from it.
-    #[error("io_uring cannot be used: {errno}; it needs Linux 5.11 and kernel.io_uring_disabled=0")]
+    #[error("io_uring cannot be used for the log: {errno}; {}", remedy(*.errno))]
     Ring {
         /// Why.
         errno: Errno,
@@ -91,6 +90,25 @@ impl core::fmt::Display for Errno {
 impl From<io::Error> for Errno {
     fn from(err: io::Error) -> Self {
         Self(err.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()))
+    }
+}
+
+/// What an operator does about a ring that the kernel does not give.
+fn remedy(errno: Errno) -> &'static str {
+    match rustix::io::Errno::from_raw_os_error(errno.0) {
+        rustix::io::Errno::PERM | rustix::io::Errno::ACCESS => {
+            "run `sysctl -w kernel.io_uring_disabled=0`, and in a container allow io_uring_setup, io_uring_enter and \
+             io_uring_register in its seccomp profile (docker run --security-opt seccomp=unconfined)"
+        }
+        rustix::io::Errno::NOMEM => {
+            "raise the limit of locked memory: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit"
+        }
+        rustix::io::Errno::MFILE | rustix::io::Errno::NFILE => {
+            "raise the limit of open files: `ulimit -n 65536`, or LimitNOFILE=65536 in the systemd unit"
+        }
+        _ => {
+            "it needs Linux 5.11 or later with CONFIG_IO_URING (see `uname -r`), and a seccomp profile that allows io_uring_setup"
+        }
     }
 }
 
@@ -309,7 +327,6 @@ fn open_segment(path: &Path, options: &Options) -> io::Result<File> {
         Direct::Off => open(sync)?,
         Direct::IfPossible => match open(sync | OFlags::DIRECT) {
             Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-                warn!(file = %path.display(), "this file system takes no direct I/O: the log goes through the page cache");
                 open(sync)?
             }
             opened => opened?,

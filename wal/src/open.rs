@@ -176,6 +176,17 @@ pub fn open<E>(
     );
     fs::create_dir_all(dir).map_err(at("making the directory", dir))?;
     let mut files = Files::find(dir, options)?;
+    let mut options = *options;
+    if options.direct == Direct::IfPossible
+        && !disk::takes_direct(&dir.join(FileName::Unfinished(0).to_string()))
+    {
+        options.direct = Direct::Off;
+        warn!(
+            dir = %dir.display(),
+            "this file system takes no direct I/O: the log goes through the page cache, slower and as safe; to mend it set dataLogDir to a \
+             directory on ext4 or xfs"
+        );
+    }
     let mut replayer = Replayer::new(image_zxid);
     let mut report = ReplayReport::default();
     let mut newest_len = 0;
@@ -212,9 +223,9 @@ pub fn open<E>(
     report.frames = replayer.frames;
     report.records = replayer.records;
     report.last_zxid = end.last_zxid;
-    let preparer = Preparer::start(dir, options, files.segments, files.spares)
+    let preparer = Preparer::start(dir, &options, files.segments, files.spares)
         .map_err(at("starting the log's preparer", dir))?;
-    Ok((LogTail { dir: dir.to_path_buf(), options: *options, end, newest_len, preparer }, report))
+    Ok((LogTail { dir: dir.to_path_buf(), options, end, newest_len, preparer }, report))
 }
 
 /// The log's files, with begun spares given their names, and unfinished ones removed.

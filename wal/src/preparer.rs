@@ -34,9 +34,15 @@ impl DiskSpace {
         self.shared.free_bytes.load(Ordering::Relaxed)
     }
 
-    /// Less than [`Options::reserve_bytes`] is free: refuse what makes the state grow, let the rest go on.
+    /// Less than [`Options::reserve_bytes`] is free, or the disk gives no room for the next segment, whatever it says of its space (a quota, a
+    /// failing device): refuse what makes the state grow, let the rest go on.
     pub fn nearly_full(&self) -> bool {
-        self.free_bytes() < self.shared.reserve_bytes
+        self.free_bytes() < self.shared.reserve_bytes || self.gives_no_segment()
+    }
+
+    /// The last attempt to prepare a segment failed. It is tried again every second.
+    pub fn gives_no_segment(&self) -> bool {
+        self.shared.starved.load(Ordering::Relaxed)
     }
 }
 
@@ -79,6 +85,8 @@ pub(crate) struct Shared {
     free_bytes: AtomicU64,
     reserve_bytes: u64,
     stop: AtomicBool,
+    /// `State::failed` holds something.
+    starved: AtomicBool,
     state: Mutex<State>,
     /// The log, waiting for a spare.
     waker: AtomicWaker,
@@ -111,6 +119,7 @@ impl Preparer {
             free_bytes: AtomicU64::new(free_bytes(dir)?),
             reserve_bytes: options.reserve_bytes,
             stop: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
             state: Mutex::default(),
             waker: AtomicWaker::new(),
         });
@@ -224,14 +233,18 @@ impl Worker {
         for _ in 0..purge::unneeded(&self.segments, image_zxid) {
             let path = self.path(FileName::Log(self.segments[0]));
             let has_room = self.shared.lock().ready.len() < SPARES_MAX;
-            if has_room && std::fs::metadata(&path)?.len() == self.segment_bytes {
-                self.recycle(&path)?;
+            let done = if has_room && std::fs::metadata(&path)?.len() == self.segment_bytes {
+                self.recycle(&path)
             } else {
-                std::fs::remove_file(&path)?;
-                disk::sync_dir(&self.dir)?;
+                std::fs::remove_file(&path).and_then(|()| disk::sync_dir(&self.dir))
+            };
+            // What has lost its name is released, whatever failed then; what has not is tried again with the next image.
+            if done.is_err() && path.try_exists()? {
+                return done;
             }
             debug!(segment = %path.display(), "released a log segment");
             self.segments.remove(0);
+            done?;
         }
         Ok(())
     }
@@ -242,9 +255,13 @@ impl Worker {
         self.next_number += 1;
         let unfinished = self.path(FileName::Unfinished(number));
         std::fs::rename(path, &unfinished)?;
-        disk::sync_dir(&self.dir)?;
-        disk::erase_header(&unfinished)?;
-        self.offer(number)
+        let done = disk::sync_dir(&self.dir)
+            .and_then(|()| disk::erase_header(&unfinished))
+            .and_then(|()| self.offer(number));
+        if done.is_err() {
+            self.give_up(number);
+        }
+        done
     }
 
     fn prepare(&mut self) {
@@ -257,18 +274,31 @@ impl Worker {
         })
         .and_then(|()| self.offer(number));
         let Err(err) = made else { return };
-        if let Err(err) = std::fs::remove_file(&unfinished) {
-            warn!(file = %unfinished.display(), %err, "removing an unfinished segment failed");
-        }
+        self.give_up(number);
         if shared.stop.load(Ordering::Relaxed) {
             return;
         }
         let errno = err.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error());
         // Tried again every second, said once.
-        if shared.lock().failed.replace(errno) != Some(errno) {
+        let before = shared.lock().failed.replace(errno);
+        shared.starved.store(true, Ordering::Relaxed);
+        if before != Some(errno) {
             warn!(file = %unfinished.display(), %err, "preparing a log segment failed");
         }
         shared.waker.wake();
+    }
+
+    /// Removes what may be left of a spare that was not offered, under either name, so that attempts do not fill the disk.
+    fn give_up(&self, number: u64) {
+        for name in [FileName::Unfinished(number), FileName::Spare(number)] {
+            let path = self.path(name);
+            match std::fs::remove_file(&path) {
+                Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                    warn!(file = %path.display(), %err, "removing an unfinished segment failed");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn offer(&self, number: u64) -> io::Result<()> {
@@ -281,6 +311,7 @@ impl Worker {
         state.ready.push_back(Spare { number, len: self.segment_bytes });
         state.failed = None;
         drop(state);
+        self.shared.starved.store(false, Ordering::Relaxed);
         self.shared.waker.wake();
         Ok(())
     }
