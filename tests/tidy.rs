@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The arrows of `ARCHITECTURE.md`: each room, and the rooms it may name. A new one is a decision of its own.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("jute", &[]),
     ("engine", &["jute"]),
     ("quorum", &["jute"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("net", &["engine", "jute", "quorum"]),
     ("bench", &["engine", "jute", "net", "wal"]),
     ("sim", &["jute", "quorum"]),
+    ("faulty", &[]),
     ("ringkeeper", &["engine", "jute", "net", "quorum", "snapshot", "wal"]),
 ];
 
@@ -45,6 +46,7 @@ fn rooms_use_only_the_rooms_below_them() {
         let folder = match room {
             "ringkeeper" => "",
             "sim" => "fuzz/sim",
+            "faulty" => "tests/faulty",
             room => room,
         };
         let manifest = root().join(folder).join("Cargo.toml");

@@ -101,19 +101,21 @@ impl Tree {
 }
 
 /// One connection's side: what it did and what it was told.
-struct Worker {
-    root: String,
+pub(crate) struct Worker {
+    pub(crate) root: String,
     chance: Chance,
     /// The subtree as the last restart showed it.
     base: Tree,
     /// Requested since.
     changes: Vec<Change>,
     /// How many of them were answered.
-    acked: usize,
+    pub(crate) acked: usize,
     session: Session,
     /// The greatest zxid in an answer.
-    seen: i64,
+    pub(crate) seen: i64,
     next: u64,
+    /// Whether it never closes its session.
+    pub(crate) stays: bool,
 }
 
 fn kill_and_compare() -> anyhow::Result<()> {
@@ -173,7 +175,7 @@ fn one_round(
 }
 
 impl Worker {
-    fn new(number: u64, seed: u64, address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn new(number: u64, seed: u64, address: SocketAddr) -> anyhow::Result<Self> {
         let mut client = Client::connect(address)?;
         let root = format!("/worker{number}");
         let mut base = Tree::default();
@@ -188,11 +190,11 @@ impl Worker {
         let chance = Chance::new(seed * 100 + number);
         let session = client.session.clone();
         let changes = Vec::new();
-        Ok(Self { root, chance, base, changes, acked: 0, session, seen: 0, next: 0 })
+        Ok(Self { root, chance, base, changes, acked: 0, session, seen: 0, next: 0, stays: false })
     }
 
     /// Changes the subtree until the connection breaks.
-    fn load(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    pub(crate) fn load(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         self.changes.clear();
         self.acked = 0;
         let mut client = match self.reconnect(address) {
@@ -255,7 +257,7 @@ impl Worker {
             (50..65, _) => Change::Both { name, data },
             (65..75, _) => Change::Create { name, data, ephemeral: Ephemeral::Yes },
             (75..95, _) => Change::Set { name: "left".into(), data },
-            (99, _) if self.chance.below(20) == 0 => Change::Close,
+            (99, _) if self.chance.below(20) == 0 && !self.stays => Change::Close,
             _ => Change::Create { name, data, ephemeral: Ephemeral::No },
         }
     }
@@ -285,7 +287,7 @@ impl Worker {
     }
 
     /// The subtree must be the last one with the answered changes, and possibly some of the others in their order.
-    fn compare(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    pub(crate) fn compare(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let resumed = Client::resume(address, &self.session, self.seen)?;
         let closed = resumed.is_none();
         let mut client = match resumed {
@@ -310,6 +312,8 @@ impl Worker {
             after += 1;
         }
         self.base = found;
+        self.changes.clear();
+        self.acked = 0;
         Ok(())
     }
 

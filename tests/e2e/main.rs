@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod disk_faults;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod judge;
@@ -33,6 +35,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(program::trials());
     trials.extend(differential::trials());
     trials.extend(durability::trials());
+    trials.extend(disk_faults::trials());
     trials.extend(looking::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

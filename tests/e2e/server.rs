@@ -172,6 +172,15 @@ impl Server {
         Ok(begin.elapsed())
     }
 
+    /// Waits until it has ended by itself; its exit code.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<i32>> {
+        let mut process = self.process.take().context("the server does not run")?;
+        let status = process.wait(PATIENCE)?;
+        ensure!(status.is_some(), "it did not end in {PATIENCE:?}\n{}", self.log());
+        self.last_exit = status.and_then(|it| it.code());
+        Ok(self.last_exit)
+    }
+
     /// SIGKILL, and the end.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the server does not run")?.kill()?;
