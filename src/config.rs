@@ -1,13 +1,14 @@
 //! Configuration: from a zoo.cfg, written for ZooKeeper or for this server, to typed settings.
 //!
-//! ZooKeeper: `QuorumPeerConfig` and the system properties. Every key that concerns a standalone server does what it does
-//! there; [`KEYS`] is the table, which docs/operations.md shows. Reading is pure: bytes in, [`Config`] and remarks out.
+//! ZooKeeper: `QuorumPeerConfig` and the system properties. Every key of the table [`KEYS`] does what it does
+//! there; it is the one, which docs/operations.md shows. Reading is pure: bytes in, [`Config`] and remarks out.
 //! Absent: doing anything with the settings, and logging.
 
 mod address;
 mod conf;
 mod default;
 mod draft;
+mod ensemble;
 mod error;
 mod keys;
 mod keys_other;
@@ -20,6 +21,7 @@ mod warning;
 
 pub use conf::ConfFigures;
 pub use default::{CLIENT_PORT, DATA_DIR};
+pub use ensemble::EnsembleConfig;
 pub use error::{At, ConfigError};
 pub use keys::{Capability, IdleKey, KEYS, Key, LaterKey};
 pub use keys_other::{IDLE_KEYS, LATER_KEYS};

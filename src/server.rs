@@ -42,6 +42,11 @@ pub enum ServerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The configuration makes the server a member of an ensemble.
+    #[error(
+        "this server is a member of an ensemble, as which it cannot run yet; list one server, or none"
+    )]
+    Ensemble,
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -77,7 +82,7 @@ pub enum ServerError {
 impl ServerError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Core { .. } => ExitCode::InvalidInvocation,
+            Self::Config(_) | Self::Ensemble | Self::Core { .. } => ExitCode::InvalidInvocation,
             Self::Data(_) => ExitCode::UnableToAccessDatadir,
             _ => ExitCode::UnexpectedError,
         }
@@ -103,6 +108,9 @@ fn configure_and_serve(args: &ServerArgs) -> Result<(), ServerError> {
             Level::Notice => tracing::info!("{warning}"),
             Level::Warning => tracing::warn!("{warning}"),
         }
+    }
+    if config.ensemble.is_some() {
+        return Err(ServerError::Ensemble);
     }
     serve(&config)
 }

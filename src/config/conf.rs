@@ -6,7 +6,10 @@ use core::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use net::words::{Whitelist, Word};
+use quorum::Role;
+use quorum::config::Endpoint;
 
+use super::ensemble::EnsembleConfig;
 use super::settings::{Config, WordList};
 
 /// What `conf` shows beside the settings.
@@ -27,7 +30,8 @@ pub struct ConfFigures<'a> {
 impl Config {
     /// The answer to `conf`: lines of `key=value`, each ended.
     ///
-    /// Source: the reference's standalone server, which has the id 0 and says -1 for a TLS port that it has not got.
+    /// Source: `ZooKeeperServer.dumpConf` and, of a member, `QuorumZooKeeperServer.dumpConf`; a server that is alone has the id 0.
+    /// For a TLS port that it has not got the reference says -1.
     pub fn conf(&self, figures: ConfFigures<'_>) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &dyn core::fmt::Display| {
@@ -46,9 +50,30 @@ impl Config {
         line("minSessionTimeout", &self.sessions.timeout_ms_min);
         line("maxSessionTimeout", &self.sessions.timeout_ms_max);
         line("clientPortListenBacklog", &backlog);
-        line("serverId", &0);
+        line("serverId", &self.ensemble.as_ref().map_or(0, |it| it.myid.0));
+        if let Some(ensemble) = &self.ensemble {
+            text += &membership(ensemble);
+        }
         text
     }
+}
+
+/// What `conf` shows of a member, down to its last line, which has no end.
+fn membership(ensemble: &EnsembleConfig) -> String {
+    let own = ensemble.own();
+    let ports = |port: fn(&Endpoint) -> u16| {
+        let ports: Vec<_> = own.endpoints.iter().map(|it| port(it).to_string()).collect();
+        ports.join("|")
+    };
+    format!(
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\nmembership: \n{}",
+        ensemble.init_limit,
+        ensemble.sync_limit,
+        ports(|it| it.election_port),
+        ports(|it| it.quorum_port),
+        u8::from(own.role == Role::Observer),
+        ensemble.members,
+    )
 }
 
 impl Config {

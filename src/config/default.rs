@@ -29,6 +29,9 @@ pub(super) const SNAP_RETAIN_MIN: u32 = 3;
 /// Fewest transactions between snapshots. Source: `ZooKeeperServer.getSnapCount`.
 pub(super) const SNAP_COUNT_MIN: u32 = 2;
 
+/// Fewest transactions kept in memory for learners. Source: `ZKDatabase.DEFAULT_COMMIT_LOG_COUNT`.
+pub(super) const COMMIT_LOG_COUNT_MIN: u32 = 500;
+
 impl Default for Config {
     /// A server without file and arguments: 127.0.0.1:2181, data in [`DATA_DIR`].
     fn default() -> Self {
@@ -42,6 +45,7 @@ impl Default for Config {
             tree: Tree::default(),
             words: WordList::Named(Vec::new()),
             own: Own::default(),
+            ensemble: None,
             reconfig_enabled: false,
             readonly_mode: false,
         }

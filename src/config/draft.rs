@@ -4,6 +4,9 @@
 
 use std::path::PathBuf;
 
+use quorum::Role;
+
+use super::ensemble::EnsembleConfig;
 use super::settings::Config;
 
 /// A value that its key cannot have.
@@ -29,6 +32,12 @@ pub(super) struct Draft {
     pub(super) schemes: Vec<String>,
     pub(super) require_sasl: bool,
     pub(super) dynamic_file: Option<PathBuf>,
+    /// Whether one voter alone is no ensemble.
+    pub(super) standalone_enabled: bool,
+    /// What the server says it is; its line counts.
+    pub(super) peer_type: Option<Role>,
+    /// What an ensemble's keys say, for the case that there is one. 0 is a limit that is not given.
+    pub(super) ensemble: EnsembleConfig,
     /// The key just set and what counts instead of its value, which was too small.
     pub(super) raised: Option<(&'static str, u32)>,
 }
@@ -48,6 +57,9 @@ impl Default for Draft {
             schemes: Vec::new(),
             require_sasl: false,
             dynamic_file: None,
+            standalone_enabled: true,
+            peer_type: None,
+            ensemble: EnsembleConfig::default(),
             raised: None,
         }
     }

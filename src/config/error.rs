@@ -6,6 +6,10 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use quorum::Sid;
+
+use super::parse::shown;
+
 /// A line of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At {
@@ -98,18 +102,91 @@ pub enum ConfigError {
         /// The file.
         file: String,
     },
-    /// The file describes an ensemble.
+    /// A line about members is malformed, or does not go with the others.
+    #[error("{at}: {key}={value}: {}", shown(&source.to_string()))]
+    Members {
+        /// Where.
+        at: At,
+        /// The key as written.
+        key: String,
+        /// The value as written.
+        value: String,
+        /// What is wrong.
+        source: quorum::ConfigError,
+    },
+    /// An ensemble without anybody.
     #[error(
-        "{at}: {voters} voting servers and {observers} observers are listed: ensembles are not available yet; for a \
-         standalone server leave one server line, or none"
+        "{file}: standaloneEnabled=false, but no server is listed: list at least one as server.N=host:2888:3888, or set \
+         standaloneEnabled=true"
     )]
-    Ensemble {
-        /// The last `server.N` line.
+    NoVoters {
+        /// The file.
+        file: String,
+    },
+    /// Observers with nobody, or one, to observe.
+    #[error(
+        "{at}: {voters} voting servers and {observers} observers are listed: observers need an ensemble, which is two voting \
+         servers or more, or one with standaloneEnabled=false"
+    )]
+    TooFewVoters {
+        /// The last line about members.
         at: At,
         /// Servers that vote.
         voters: u32,
         /// Servers that do not.
         observers: u32,
+    },
+    /// A member that does not know which it is.
+    #[error("{}: this file is missing: write the N of this server's own line server.N=… into it", file.display())]
+    NoMyId {
+        /// The file.
+        file: PathBuf,
+    },
+    /// `myid` says a number that is not listed.
+    #[error(
+        "{at}: this server's myid is {myid}, and there is no line server.{myid}=…: add it, or correct myid"
+    )]
+    NotAMember {
+        /// The last line about members.
+        at: At,
+        /// The number.
+        myid: Sid,
+    },
+    /// An ensemble without a limit that it needs.
+    #[error(
+        "{file}: {key} is not set: an ensemble needs it, in ticks; usual are initLimit=10 and syncLimit=5"
+    )]
+    NoLimit {
+        /// The file.
+        file: String,
+        /// The limit.
+        key: &'static str,
+    },
+    /// A member that no client could find.
+    #[error(
+        "{file}: no client port: set clientPort, or add ;2181 to the line server.{myid}=…, or give --client-port"
+    )]
+    NoClientPort {
+        /// The file.
+        file: String,
+        /// This server.
+        myid: Sid,
+    },
+    /// A member with several addresses, which is not switched on.
+    #[error(
+        "{at}: server {sid} has several addresses: set multiAddress.enabled=true on every server, or leave one"
+    )]
+    SeveralAddresses {
+        /// Its line.
+        at: At,
+        /// The server.
+        sid: Sid,
+    },
+    /// The dynamic file says its version, which belongs in its name.
+    #[error("{at}: version is not allowed here: it is the hexadecimal end of the file's name")]
+    VersionInside {
+        /// Where.
+        at: At,
     },
     /// Members are listed in the file that names another file for them.
     #[error("{at}: {key} belongs in the file that dynamicConfigFile names")]

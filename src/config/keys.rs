@@ -5,7 +5,9 @@
 //! One row per key makes this file longer than others; each row stands alone.
 //! Absent: values that depend on each other, see `parse`.
 
-use super::default::{SNAP_COUNT_MIN, SNAP_RETAIN_MIN};
+use quorum::Role;
+
+use super::default::{COMMIT_LOG_COUNT_MIN, SNAP_COUNT_MIN, SNAP_RETAIN_MIN};
 use super::draft::{Bad, Draft};
 use super::settings::{Purge, Secret};
 use super::value::{
@@ -72,7 +74,7 @@ impl Capability {
     /// What it is called.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ensemble => "ensembles",
+            Self::Ensemble => "more of ensembles",
             Self::Tls => "TLS",
             Self::Sasl => "SASL",
             Self::Providers => "authentication providers",
@@ -86,7 +88,7 @@ impl Capability {
     /// What its keys do not do yet.
     pub const fn absence(self) -> &'static str {
         match self {
-            Self::Ensemble => "this is a standalone server, as which ZooKeeper ignores them too",
+            Self::Ensemble => "an ensemble works without; a standalone server has no use for them",
             Self::Tls => "no port speaks TLS; clients connect in plain text",
             Self::Sasl => "no client can authenticate by SASL",
             Self::Providers => "only the schemes world, auth, digest and ip exist",
@@ -618,26 +620,151 @@ pub static KEYS: &[Key] = &[
         effect: "isro is answered too; standalone, nothing else",
         set: |d, v| switch(v).map(|it| d.config.readonly_mode = it),
     },
-    Key {
-        name: "reconfigEnabled",
-        default: "false",
-        allowed: BOOL,
-        effect: "reconfig is refused for want of an ensemble instead of for being disabled",
-        set: |d, v| switch(v).map(|it| d.config.reconfig_enabled = it),
-    },
+    // The ensemble.
     Key {
         name: "standaloneEnabled",
         default: "true",
         allowed: BOOL,
-        effect: "none: one listed server runs standalone either way",
-        set: |_, v| switch(v).map(|_| ()),
+        effect: "one listed voter alone runs standalone; false: it is an ensemble of one",
+        set: |d, v| switch(v).map(|it| d.standalone_enabled = it),
     },
     Key {
         name: "dynamicConfigFile",
         default: "none",
         allowed: "the path of a file",
-        effect: "file that lists the server, instead of this one",
+        effect: "file that lists the servers, instead of this one",
         set: |d, v| path(v).map(|it| d.dynamic_file = Some(it)),
+    },
+    Key {
+        name: "reconfigEnabled",
+        default: "false",
+        allowed: BOOL,
+        effect: "the members of an ensemble can be changed; standalone, reconfig is refused for want of one",
+        set: |d, v| switch(v).map(|it| d.config.reconfig_enabled = it),
+    },
+    Key {
+        name: "initLimit",
+        default: "none; an ensemble needs it",
+        allowed: "ticks, from 1 to 2147483647",
+        effect: "how long a server may take to find its leader and to learn what it missed, each",
+        set: |d, v| integer(v, 1..=I32).map(|it| d.ensemble.init_limit = it as u32),
+    },
+    Key {
+        name: "syncLimit",
+        default: "none; an ensemble needs it",
+        allowed: "ticks, from 1 to 2147483647",
+        effect: "how long a server may be silent, or owe an acknowledgement",
+        set: |d, v| integer(v, 1..=I32).map(|it| d.ensemble.sync_limit = it as u32),
+    },
+    Key {
+        name: "connectToLearnerMasterLimit",
+        default: "0: initLimit",
+        allowed: "ticks, from 0 to 2147483647",
+        effect: "how long connecting to the leader may take",
+        set: |d, v| integer(v, 0..=I32).map(|it| d.ensemble.connect_limit = it as u32),
+    },
+    Key {
+        name: "leaderConnectDelayDuringRetryMs",
+        default: "100",
+        allowed: MILLIS,
+        effect: "pause between tries to connect to the leader",
+        set: |d, v| decoded(v, 0..=I32).map(|it| d.ensemble.connect_pause_ms = it as u32),
+    },
+    Key {
+        name: "electionAlg",
+        default: "3",
+        allowed: "3",
+        effect: "none: there is one way to elect",
+        set: |_, v| integer(v, 3..=3).map(drop),
+    },
+    Key {
+        name: "peerType",
+        default: "what the server's line says",
+        allowed: "participant or observer",
+        effect: "none but a warning if the server's line says something else",
+        set: |d, v| {
+            d.peer_type = Some(Role::parse(v).map_err(|_| Bad)?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "quorumListenOnAllIPs",
+        default: "false",
+        allowed: BOOL,
+        effect: "quorum and election port listen on every address, not on the listed ones only",
+        set: |d, v| switch(v).map(|it| d.ensemble.listen_on_all = it),
+    },
+    Key {
+        name: "multiAddress.enabled",
+        default: "false",
+        allowed: BOOL,
+        effect: "servers may have several addresses, joined by |; releases before 3.6 do not understand them",
+        set: |d, v| switch(v).map(|it| d.ensemble.multi_address = it),
+    },
+    Key {
+        name: "cnxTimeout",
+        default: "5000",
+        allowed: MILLIS_POSITIVE,
+        effect: "how long connecting to an election port may take",
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.ensemble.connect_timeout_ms = it as u32),
+    },
+    Key {
+        name: "quorumCnxnTimeoutMs",
+        default: "-1: syncLimit",
+        allowed: "milliseconds, from 1 to 2147483647, or -1 for the default",
+        effect: "how long the first bytes of an election connection may take",
+        set: |d, v| {
+            decoded(v, -1..=I32).map(|it| d.ensemble.handshake_timeout_ms = it.max(0) as u32)
+        },
+    },
+    Key {
+        name: "electionPortBindRetry",
+        default: "3",
+        allowed: COUNT,
+        effect: "tries to open the election port; 0 is without end",
+        set: |d, v| decoded(v, 0..=I32).map(|it| d.ensemble.bind_tries = it as u32),
+    },
+    Key {
+        name: "tcpKeepAlive",
+        default: "false",
+        allowed: BOOL,
+        effect: "the kernel probes silent connections between servers",
+        set: |d, v| switch(v).map(|it| d.ensemble.tcp_keep_alive = it),
+    },
+    Key {
+        name: "fastleader.minNotificationInterval",
+        default: "200",
+        allowed: MILLIS_POSITIVE,
+        effect: "first wait for votes before one's own is sent again",
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.ensemble.notification_ms_min = it as u32),
+    },
+    Key {
+        name: "fastleader.maxNotificationInterval",
+        default: "60000",
+        allowed: MILLIS_POSITIVE,
+        effect: "longest such wait; it doubles up to this",
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.ensemble.notification_ms_max = it as u32),
+    },
+    Key {
+        name: "leaderServes",
+        default: "yes",
+        allowed: "yes or no",
+        effect: "the leader serves clients",
+        set: |d, v| {
+            choice(v, &[("yes", true), ("no", false)]).map(|it| d.ensemble.leader_serves = it)
+        },
+    },
+    Key {
+        name: "commitLogCount",
+        default: "4096",
+        allowed: "a number from 500 to 2147483647; less counts as 500",
+        effect: "transactions kept in memory for servers that were away; older ones come from the log",
+        set: |d, v| {
+            let count = decoded(v, -I32..=I32)?.max(0) as u32;
+            let count = d.at_least("commitLogCount", count, COMMIT_LOG_COUNT_MIN);
+            d.ensemble.window.count_max = count as usize;
+            Ok(())
+        },
     },
     // What only this server has.
     Key {

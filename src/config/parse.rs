@@ -13,7 +13,7 @@ use super::draft::{Bad, Draft};
 use super::error::{At, ConfigError};
 use super::keys::{Capability, KEYS, Key, stands_for};
 use super::keys_other::{IDLE_KEYS, LATER_KEYS};
-use super::members::{Member, SERVER_LINE};
+use super::members::{Line, Listed, is_about_members};
 use super::properties::{self, Entry};
 use super::settings::{ClientAddress, Config, Cores, Purge};
 use super::warning::{Place, Warning};
@@ -45,14 +45,14 @@ impl Config {
         overrides: &Overrides,
         read: ReadFile<'_>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let mut reading = Reading { file, ..Reading::default() };
+        let mut reading = Reading::of(file);
         reading.entries = last_of_each(text, file, &mut reading.warnings)?;
         for (key, entry) in core::mem::take(&mut reading.entries) {
             reading.entry(&key, &entry)?;
             reading.lines.insert(key, entry.line);
         }
-        reading.members_of_dynamic_file(read)?;
-        reading.addresses(overrides, read)?;
+        let listed = reading.ensemble(overrides, read)?;
+        reading.addresses(listed, overrides)?;
         reading.directories(overrides)?;
         reading.timeouts()?;
         reading.authentication()?;
@@ -98,20 +98,21 @@ impl Config {
 
 /// A file being read.
 #[derive(Default)]
-struct Reading<'a> {
-    file: &'a str,
-    draft: Draft,
+pub(super) struct Reading<'a> {
+    pub(super) file: &'a str,
+    pub(super) draft: Draft,
     entries: Vec<(String, Entry)>,
     /// Keys without prefix that were read, with their lines.
-    lines: BTreeMap<String, u32>,
-    members: Vec<(At, Member)>,
+    pub(super) lines: BTreeMap<String, u32>,
+    /// Lines about members, in the file's order.
+    pub(super) members: Vec<Line>,
     later: BTreeMap<Capability, Vec<Place>>,
     idle: Vec<Place>,
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// The entries that count, by name without prefix, in the file's order.
-fn last_of_each(
+pub(super) fn last_of_each(
     text: &[u8],
     file: &str,
     warnings: &mut Vec<Warning>,
@@ -133,13 +134,18 @@ fn last_of_each(
     Ok(entries)
 }
 
-impl Reading<'_> {
-    fn at(&self, line: u32) -> At {
+impl<'a> Reading<'a> {
+    /// Nothing read yet.
+    pub(super) fn of(file: &'a str) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    pub(super) fn at(&self, line: u32) -> At {
         At { file: self.file.into(), line }
     }
 
     /// Where `key` stands, if it does.
-    fn at_key(&self, key: &str) -> Option<At> {
+    pub(super) fn at_key(&self, key: &str) -> Option<At> {
         self.lines.get(key).map(|&line| self.at(line))
     }
 
@@ -148,8 +154,9 @@ impl Reading<'_> {
         if let Some(known) = KEYS.iter().find(|it| it.name == key) {
             return self.known(known, entry);
         }
-        if let Some(sid) = key.strip_prefix("server.").filter(|it| *it != "realm") {
-            return self.member(sid, entry);
+        if is_about_members(key) {
+            self.member(key, entry);
+            return Ok(());
         }
         if let Some(later) = LATER_KEYS.iter().find(|it| stands_for(it.name, key)) {
             self.later.entry(later.capability).or_default().push(place());
@@ -179,42 +186,12 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn member(&mut self, sid: &str, entry: &Entry) -> Result<(), ConfigError> {
-        let at = self.at(entry.line);
-        let Ok(member) = Member::parse(sid, &entry.value) else {
-            let (key, value) = (shown(&entry.key), shown(&entry.value));
-            return Err(ConfigError::Value { at, key, value, allowed: SERVER_LINE });
-        };
-        self.members.push((at, member));
-        Ok(())
-    }
-
-    /// Replaces the members by those of the dynamic file, where there is one.
-    fn members_of_dynamic_file(&mut self, read: ReadFile<'_>) -> Result<(), ConfigError> {
-        let Some(path) = self.draft.dynamic_file.take() else { return Ok(()) };
-        if let Some((key, &line)) = self.lines.iter().find(|(key, _)| is_about_members(key)) {
-            let (at, key) = (self.at(line), shown(key));
-            return Err(ConfigError::MemberBesideDynamicFile { at, key });
-        }
-        let text =
-            read(&path).map_err(|source| ConfigError::Read { file: path.clone(), source })?;
-        let name = path.display().to_string();
-        let mut dynamic = Reading { file: &name, ..Reading::default() };
-        for (key, entry) in last_of_each(&text, &name, &mut self.warnings)? {
-            if let Some(sid) = key.strip_prefix("server.") {
-                dynamic.member(sid, &entry)?;
-            } else if !is_about_members(&key) && key != "version" {
-                let (at, key) = (dynamic.at(entry.line), shown(&key));
-                return Err(ConfigError::DynamicKey { at, key });
-            }
-        }
-        self.members = dynamic.members;
-        Ok(())
-    }
-
     /// Where clients connect.
-    fn addresses(&mut self, overrides: &Overrides, read: ReadFile<'_>) -> Result<(), ConfigError> {
-        let listed = self.single_member(overrides, read)?;
+    fn addresses(
+        &mut self,
+        listed: Option<Listed>,
+        overrides: &Overrides,
+    ) -> Result<(), ConfigError> {
         let fixed_port = overrides.client_port.or(self.draft.client_port);
         let fixed_address = match (overrides.listen.clone(), self.draft.client_address.take()) {
             (Some(address), _) => Some(address),
@@ -249,35 +226,6 @@ impl Reading<'_> {
         self.draft.config.network.client_address = address;
         self.draft.config.network.client_port = port;
         Ok(())
-    }
-
-    /// The client address of the one listed server, if `myid` does not say that this is another.
-    fn single_member(
-        &mut self,
-        overrides: &Overrides,
-        read: ReadFile<'_>,
-    ) -> Result<Option<(At, ClientAddress, u16)>, ConfigError> {
-        let Some((at, first)) = self.members.last().cloned() else { return Ok(None) };
-        let observers = self.members.iter().filter(|(_, it)| it.observer).count() as u32;
-        let voters = self.members.len() as u32 - observers;
-        if voters != 1 || observers != 0 {
-            return Err(ConfigError::Ensemble { at, voters, observers });
-        }
-        self.warnings.push(Warning::SingleServer { at: at.clone() });
-        let data_dir = overrides.data_dir.as_ref().or(self.draft.data_dir.as_ref());
-        let myid = data_dir.map(|it| it.join("myid"));
-        let Some(content) = myid.as_ref().and_then(|it| read(it).ok()) else {
-            // Without `myid` the reference does not look at the line; here it is better than nothing.
-            let listed = first.client.filter(|_| self.draft.client_port.is_none());
-            return Ok(listed.map(|(address, port)| (at, address, port)));
-        };
-        let found =
-            String::from_utf8_lossy(&content).lines().next().unwrap_or("").trim().to_owned();
-        let Ok(sid) = found.parse::<i64>() else {
-            return Err(ConfigError::MyId { file: myid.unwrap_or_default(), found: shown(&found) });
-        };
-        let own = first.client.filter(|_| first.sid == sid);
-        Ok(own.map(|(address, port)| (at, address, port)))
     }
 
     fn directories(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
@@ -381,12 +329,8 @@ fn check_same(
     })
 }
 
-fn is_about_members(key: &str) -> bool {
-    ["server.", "group", "weight"].iter().any(|it| key.starts_with(it))
-}
-
 /// `text` without control characters, cut to what a log line can bear.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 120;
     let mut shown: String = text.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
     if CHARS_MAX < text.chars().count() {

@@ -1,4 +1,4 @@
-//! What a standalone server is told: every setting, typed, with its unit and default.
+//! What a server is told: every setting, typed, with its unit and default.
 //!
 //! ZooKeeper: `QuorumPeerConfig`, `ServerConfig` and the system properties that the server's classes read one by one.
 //! Invariants (held by [`Config::parse`](super::Config::parse)): both data directories are named; `1 <= timeout_ms_min <=
@@ -8,6 +8,8 @@
 use core::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+
+use super::ensemble::EnsembleConfig;
 
 /// Everything a server needs to know before it starts. Plain data; nothing changes it after the start.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub words: WordList,
     /// What this server has beside ZooKeeper's settings.
     pub own: Own,
+    /// What a member of an ensemble is told; `None`: the server is alone.
+    pub ensemble: Option<EnsembleConfig>,
     /// Whether `reconfig` is let through to its ACL check. Default false.
     ///
     /// Source: `reconfigEnabled`. A standalone server has nothing to reconfigure either way.

@@ -77,6 +77,22 @@ pub enum Warning {
         /// The `server.N` line.
         at: At,
     },
+    /// A number of voters that tolerates no more failures than a smaller one.
+    Voters {
+        /// The last line about members.
+        at: At,
+        /// How many vote.
+        voters: u32,
+    },
+    /// `peerType` is not what the server's line says.
+    PeerType {
+        /// Where.
+        at: At,
+        /// The role that the key names.
+        key: &'static str,
+        /// The role of the line, which counts.
+        listed: &'static str,
+    },
     /// A scheme is enforced that no client can authenticate with yet.
     SchemeOutOfReach {
         /// The schemes that are required.
@@ -97,7 +113,7 @@ impl Warning {
     /// How loud it is.
     pub fn level(&self) -> Level {
         match self {
-            Self::NoEffect { .. } => Level::Notice,
+            Self::NoEffect { .. } | Self::Voters { .. } => Level::Notice,
             Self::UnknownKey { .. }
             | Self::RepeatedKey { .. }
             | Self::Later { .. }
@@ -106,6 +122,7 @@ impl Warning {
             | Self::PurgeOff { .. }
             | Self::SkipAcl { .. }
             | Self::SingleServer { .. }
+            | Self::PeerType { .. }
             | Self::SchemeOutOfReach { .. } => Level::Warning,
         }
     }
@@ -154,6 +171,21 @@ impl fmt::Display for Warning {
                 f,
                 "{at}: only one server is listed: it runs standalone, the line is ignored but for its client port"
             ),
+            Self::Voters { at, voters: voters @ ..=2 } => write!(
+                f,
+                "{at}: with {voters} voting servers the ensemble stops when one fails; three tolerate a failure"
+            ),
+            Self::Voters { at, voters } => write!(
+                f,
+                "{at}: {voters} voting servers tolerate no more failures than {}",
+                voters - 1
+            ),
+            Self::PeerType { at, key, listed } => {
+                write!(
+                    f,
+                    "{at}: peerType={key}, but this server's line says {listed}, which counts"
+                )
+            }
             Self::SchemeOutOfReach { schemes } => write!(
                 f,
                 "authentication is enforced by {schemes} only, which no client can do yet: every request is refused"

@@ -87,7 +87,6 @@ static ROWS: &[Row] = rows![
     "4lw.commands.whitelist", words: "Named([])", "ruok, mntr" => r#"Named(["ruok", "mntr"])"#, [];
     "readonlymode.enabled", readonly_mode: "false", "true" => "true", ["x"];
     "reconfigEnabled", reconfig_enabled: "false", "true" => "true", ["x"];
-    "standaloneEnabled", network.client_port: "2181", "false" => "2181", ["x"];
     "ringkeeper.cores", own.cores: "All", "3,0-1,1-1" => "Ids([0, 1, 3])", ["0", "1-0", "", "x", "0-4096", "-"];
     "ringkeeper.arenaReserveMiB", own.arena_reserve_mib: "65536", "64" => "64", ["63", "x"];
     "ringkeeper.watchesPerSession", own.watches_per_session: "1000000", "0" => "0", ["-1", "x"];
@@ -98,7 +97,25 @@ static ROWS: &[Row] = rows![
     "enforce.auth.enabled", access.enforced_schemes: "[]", "false" => "[]", ["x"];
     "enforce.auth.schemes", access.enforced_schemes: "[]", "ip" => "[]", ["kerberos", "ip, x"];
     "sessionRequireClientSASLAuth", access.enforced_schemes: "[]", "true" => r#"["sasl"]"#, ["x"];
-    "dynamicConfigFile", network.client_port: "2181", "/dynamic" => "2181", [""];
+    // These do nothing to a server that is alone; what they do to a member is shown in `ensemble`.
+    "dynamicConfigFile", ensemble: "None", "/dynamic" => "None", [""];
+    "standaloneEnabled", ensemble: "None", "true" => "None", ["x"];
+    "initLimit", ensemble: "None", "5" => "None", ["0", "-1", "x"];
+    "syncLimit", ensemble: "None", "5" => "None", ["0", "-1", "x"];
+    "connectToLearnerMasterLimit", ensemble: "None", "0" => "None", ["-1", "x"];
+    "leaderConnectDelayDuringRetryMs", ensemble: "None", "0" => "None", ["-1", "x"];
+    "electionAlg", ensemble: "None", "3" => "None", ["0", "1", "2", "4", "x"];
+    "peerType", ensemble: "None", "OBSERVER" => "None", ["", "voter"];
+    "quorumListenOnAllIPs", ensemble: "None", "true" => "None", ["x"];
+    "multiAddress.enabled", ensemble: "None", "true" => "None", ["x"];
+    "cnxTimeout", ensemble: "None", "1" => "None", ["0", "x"];
+    "quorumCnxnTimeoutMs", ensemble: "None", "-1" => "None", ["-2", "x"];
+    "electionPortBindRetry", ensemble: "None", "0" => "None", ["-1", "x"];
+    "tcpKeepAlive", ensemble: "None", "true" => "None", ["x"];
+    "fastleader.minNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
+    "fastleader.maxNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
+    "leaderServes", ensemble: "None", "no" => "None", ["true", ""];
+    "commitLogCount", ensemble: "None", "500" => "None", ["x"];
 ];
 
 /// A file with the line `key=value`, and what that key cannot do without.
