@@ -4,6 +4,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod control;
+pub mod epochs;
 pub mod exit_code;
 mod images;
 pub mod inspect;
