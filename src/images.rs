@@ -32,15 +32,23 @@ pub(crate) struct Images {
     /// What came since the last.
     since: Due,
     random: u64,
+    /// See [`Label::void_sequence`].
+    void_sequence: u64,
 }
 
 impl Images {
     /// Takes none until the first is due. `seed` is chance.
     pub(crate) fn new(imager: Imager, events: Sender<Event>, limit: Due, seed: u64) -> Self {
         let since = Due { txns: 0, bytes: 0 };
-        let mut images = Self { imager, events, limit, next: limit, since, random: seed | 1 };
+        let mut images =
+            Self { imager, events, limit, next: limit, since, random: seed | 1, void_sequence: 0 };
         images.draw();
         images
+    }
+
+    /// Every image from now on says that log segments up to this number are not what follows it.
+    pub(crate) fn carry_on(&mut self, void_sequence: u64) {
+        self.void_sequence = void_sequence;
     }
 
     fn draw(&mut self) {
@@ -94,7 +102,9 @@ impl Images {
         self.draw();
         let tree_digest = state.tree().look(TreeView::digest);
         let source = state.tree_mut().begin_image();
-        self.imager.begin(source, Label { tree_digest, begun_at_ms: moment.wall_ms });
+        let void_sequence = self.void_sequence;
+        self.imager
+            .begin(source, Label { tree_digest, begun_at_ms: moment.wall_ms, void_sequence });
     }
 
     fn ended(&self, outcome: &Outcome) {

@@ -27,7 +27,7 @@ use crate::pipeline::{Applier, Pipeline};
 use crate::pipeline_shard::{Lane, Order, PipelineShard};
 use crate::reader::ArenaReader;
 use crate::settings;
-use crate::start::{self, Data, DataError};
+use crate::start::{self, Data, DataError, Replaying};
 use crate::store::Store;
 use crate::threads::{self, SessionShard};
 use crate::words::Words;
@@ -119,7 +119,7 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let cores = cores(config)?;
     let (events, heard) = channel();
     watch_signals(events.clone()).map_err(system("cannot watch signals"))?;
-    let data = start::open(config, [chance(), chance()])?;
+    let data = start::open(config, Replaying::All, [chance(), chance()])?;
     let (image, replayed) = (data.image, data.replayed);
     // A server of one core has its sessions there too; of more, it leaves the pipeline a core of its own.
     let session_cores = if cores.len() == 1 { &cores[..] } else { &cores[1..] };
@@ -226,13 +226,14 @@ fn launch(
     parts: Parts,
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
-    let Data { store, state, tail, took_ms, replayed, .. } = data;
+    let Data { store, state, tail, void_sequence, took_ms, replayed, .. } = data;
     let Parts { lanes, mut sessions, orders } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images));
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
     let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };
-    let images = Images::new(imager, events.clone(), due, chance());
+    let mut images = Images::new(imager, events.clone(), due, chance());
+    images.carry_on(void_sequence);
     let first = SessionId::first(STANDALONE_ID, wall_ms());
     let seed = MapSeed { low: chance(), high: chance() };
     let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);

@@ -8,7 +8,7 @@ use engine::state::State;
 use engine::tree::Tree;
 use jute::Zxid;
 use snapshot::{LoadError, Region};
-use wal::LogTail;
+use wal::{Base, LogTail};
 
 use crate::clock;
 use crate::config::Config;
@@ -49,23 +49,39 @@ pub enum DataError {
 pub(crate) struct Data {
     /// The directories, locked.
     pub(crate) store: Store,
-    /// The tree after the last transaction of the log.
+    /// The tree after the last transaction of the log, or with [`Replaying::Nothing`] as the image has it.
     pub(crate) state: State,
     /// Where the log goes on.
     pub(crate) tail: LogTail,
     /// The image that was loaded.
     pub(crate) image: Option<Zxid>,
+    /// What it says of the log: see [`Label::void_sequence`](snapshot::Label::void_sequence). The next images carry it on.
+    pub(crate) void_sequence: u64,
     /// Transactions that were replayed.
     pub(crate) replayed: u64,
     /// How long loading the image took, and replaying the log behind it. Milliseconds.
     pub(crate) took_ms: [u64; 2],
 }
 
+/// How much of the log is applied at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaying {
+    /// All: what is logged is decided, as it is where the server is alone.
+    All,
+    /// Nothing: it is read through, and its last transaction known. What of it is decided, the ensemble says; it is applied then,
+    /// by way of [`wal::LogReader`].
+    Nothing,
+}
+
 /// Opens the data directories that `config` names. `seed` is chance, for the hash of a new tree.
 ///
 /// # Errors
 /// [`DataError`]; nothing was changed then but what is missing made.
-pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
+pub(crate) fn open(
+    config: &Config,
+    replaying: Replaying,
+    seed: [u64; 2],
+) -> Result<Data, DataError> {
     let storage = &config.storage;
     let missing = if storage.autocreate_dirs { Missing::Create } else { Missing::Refuse };
     let store = Store::open(&storage.data_dir, &storage.data_log_dir, missing)?;
@@ -73,19 +89,25 @@ pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
     let begun_ms = clock::now_ms();
     let start = snapshot::load(&store.images, region_len)?;
     let image = start.loaded.as_ref().map(|it| it.zxid);
+    let void_sequence = start.loaded.as_ref().map_or(0, |it| it.label.void_sequence);
     let newest = start.newest_zxid;
     let mut state = tree(start.region, image, seed)?;
     let from = state.tree().zxid();
     let loaded_ms = clock::now_ms();
     state.begin();
-    let mut last = from;
-    let options = settings::log(config);
-    let opened = wal::open(&store.log, &options, from, |zxid, entry| {
-        last = zxid;
-        state.apply(entry, &mut Replay).map(drop)
-    });
+    let mut applied = from;
+    let base = Base { zxid: from, void_sequence };
+    let opened =
+        wal::open(&store.log, &settings::log(config), base, |zxid, entry| match replaying {
+            Replaying::Nothing => Ok(()),
+            Replaying::All => {
+                applied = zxid;
+                state.apply(entry, &mut Replay).map(drop)
+            }
+        });
     let (tail, report) = opened?;
-    state.commit(last);
+    state.commit(applied);
+    let last = tail.last_zxid();
     let took_ms = [loaded_ms - begun_ms, clock::now_ms() - loaded_ms];
     if last < newest {
         return Err(LoadError::LogTooShort { newest_zxid: newest, last_zxid: last }.into());
@@ -96,7 +118,7 @@ pub(crate) fn open(config: &Config, seed: [u64; 2]) -> Result<Data, DataError> {
     if let Some((file, offset)) = &report.cut {
         tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
     }
-    Ok(Data { store, state, tail, image, replayed: report.records, took_ms })
+    Ok(Data { store, state, tail, image, void_sequence, replayed: report.records, took_ms })
 }
 
 fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<State, DataError> {

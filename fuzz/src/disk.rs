@@ -24,7 +24,7 @@ fn replay(bytes: &[u8]) {
     for place in [Place::Newest, Place::Older] {
         for image_zxid in [Zxid::ZERO, Zxid(named.0.wrapping_sub(1))] {
             let mut last = image_zxid;
-            let mut replayer = Replayer::new(image_zxid);
+            let mut replayer = Replayer::new(image_zxid, 0);
             let outcome = replayer.segment(named, place, bytes, &mut |zxid, record| {
                 assert!(last < zxid && record.len() <= bytes.len(), "{zxid} after {last}");
                 last = zxid;

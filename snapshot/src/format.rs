@@ -32,6 +32,8 @@ pub struct Label {
     pub tree_digest: u64,
     /// Wall time when the image was begun, ms since 1970: for people reading it.
     pub begun_at_ms: i64,
+    /// Log segments up to this number are not what follows the image; 0: none. Not 0 once an image came from another server.
+    pub void_sequence: u64,
 }
 
 /// The first block of an image.
@@ -112,6 +114,7 @@ impl ImageHeader {
         block[24..32].copy_from_slice(&self.page_count.to_be_bytes());
         block[32..40].copy_from_slice(&self.label.tree_digest.to_be_bytes());
         block[40..48].copy_from_slice(&self.label.begun_at_ms.to_be_bytes());
+        block[48..56].copy_from_slice(&self.label.void_sequence.to_be_bytes());
         seal(block);
     }
 
@@ -130,7 +133,11 @@ impl ImageHeader {
         let header = Self {
             zxid: Zxid(u64_at(block, 16) as i64),
             page_count: u64_at(block, 24),
-            label: Label { tree_digest: u64_at(block, 32), begun_at_ms: u64_at(block, 40) as i64 },
+            label: Label {
+                tree_digest: u64_at(block, 32),
+                begun_at_ms: u64_at(block, 40) as i64,
+                void_sequence: u64_at(block, 48),
+            },
         };
         let sound = u32_at(block, 8) as usize == PAGE_LEN && header.page_count <= PAGE_COUNT_MAX;
         if sound { Ok(header) } else { Err(Damage::Header) }
@@ -267,7 +274,8 @@ mod tests {
     use super::*;
 
     fn header() -> ImageHeader {
-        let label = Label { tree_digest: 0xdead_beef, begun_at_ms: 1_700_000_000_000 };
+        let label =
+            Label { tree_digest: 0xdead_beef, begun_at_ms: 1_700_000_000_000, void_sequence: 3 };
         ImageHeader { zxid: Zxid(0x1_0000_0007), page_count: 1025, label }
     }
 

@@ -49,9 +49,24 @@ impl Appender {
         Self { last_zxid: end.last_zxid, chain: end.chain, sequence: end.sequence, segment }
     }
 
+    /// The log was cut behind `prev_zxid`, or begins anew behind an image of it, and has no segment; the numbers of segments go on.
+    pub fn restart(&mut self, prev_zxid: Zxid) {
+        (self.last_zxid, self.chain, self.segment) = (prev_zxid, Chain(0), None);
+    }
+
+    /// Checksum of the last frame's header; 0 if there is none in front of the next frame.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
     /// The last zxid that is durable.
     pub fn last_zxid(&self) -> Zxid {
         self.last_zxid
+    }
+
+    /// The number of the last segment that has a frame; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Whether the batch has room in the segment; if not, [`Self::begin`] one.

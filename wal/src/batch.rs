@@ -16,7 +16,7 @@ const ZXID_AT: usize = 12;
 pub const RECORD_LEN_MIN: usize = 32;
 
 /// Bytes of the length word before each record.
-const LENGTH_LEN: usize = 4;
+pub(crate) const LENGTH_LEN: usize = 4;
 
 /// Records in zxid order, each behind its length; reused from commit to commit.
 ///
@@ -149,6 +149,16 @@ impl<'a> Records<'a> {
             rest = behind;
         }
         (rest.is_empty() && last == Some(header.last_zxid)).then_some(Self { rest: payload })
+    }
+
+    /// Over a payload that was checked, from the start of a record on.
+    pub(crate) fn of(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    /// What is left to walk.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

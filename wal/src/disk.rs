@@ -9,7 +9,9 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::cut::Patch;
 use crate::frame::BLOCK;
+use crate::hold;
 
 /// Memory that direct I/O takes: starts at a multiple of [`BLOCK`].
 #[derive(Debug)]
@@ -109,6 +111,20 @@ pub(crate) fn erase_header(path: &Path) -> io::Result<()> {
     let (file, _) = open_direct(OpenOptions::new().write(true), path)?;
     file.write_all_at(AlignedBuf::zeroed(BLOCK).bytes(), 0)?;
     file.sync_all()
+}
+
+/// Makes the writes of a cut, each durable before the next.
+pub(crate) fn patch(path: &Path, patches: &[Patch]) -> io::Result<()> {
+    let (file, _) = open_direct(OpenOptions::new().write(true), path)?;
+    // A start waits for the writes of a killed server.
+    hold::hold(&file)?;
+    let mut block = AlignedBuf::zeroed(BLOCK);
+    for patch in patches {
+        block.bytes_mut().copy_from_slice(&patch.block);
+        file.write_all_at(block.bytes(), patch.offset)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 /// Makes what was created, renamed or removed in `dir` durable.

@@ -84,7 +84,7 @@ pub fn inspect<E>(
         let bytes = bytes.as_slice();
         let header = SegmentHeader::decode(bytes).map(|it| it.0);
         // The first one, and one behind damage, are taken as they are.
-        let start = || Replayer::new(header.map_or(Zxid::ZERO, |it| it.prev_zxid));
+        let start = || Replayer::new(header.map_or(Zxid::ZERO, |it| it.prev_zxid), 0);
         let replayer = replayer_slot.get_or_insert_with(start);
         let (frames, records) = (replayer.frames, replayer.records);
         let place = if idx + 1 == files.len() { Place::Newest } else { Place::Older };
@@ -110,7 +110,7 @@ pub fn inspect<E>(
 }
 
 /// The segments, oldest first, under whatever name.
-fn files(dir: &Path) -> io::Result<Vec<(Zxid, PathBuf)>> {
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<(Zxid, PathBuf)>> {
     // One spare becomes a segment at a time, and a segment lasts longer than a listing: the second is almost always the last.
     for _ in 0..LISTINGS_MAX {
         if let Some(files) = list(dir)? {

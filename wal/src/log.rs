@@ -23,7 +23,8 @@ use crate::batch::Batch;
 use crate::frame::{Chain, SegmentId};
 use crate::hold;
 use crate::open::{Direct, ForceSync, LogTail, Options};
-use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare};
+use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare, Truncated};
+use crate::reader::LogReader;
 use crate::ring::Ring;
 use crate::segment::FileName;
 
@@ -66,6 +67,14 @@ pub enum AppendError {
     /// There is no next segment, and none can be made.
     #[error("no log segment can be prepared: {errno}")]
     NoSegment {
+        /// Why.
+        errno: Errno,
+    },
+    /// The log could not be cut.
+    #[error("cutting the log behind zxid {to} failed: {errno}")]
+    Cut {
+        /// What was to be the last.
+        to: Zxid,
         /// Why.
         errno: Errno,
     },
@@ -224,6 +233,60 @@ impl Log {
                 std::thread::park();
             }
         }
+    }
+
+    /// Forgets every transaction above `to`, durably: the log then ends with the last one that is not. Nothing is under way. Blocks:
+    /// reads the segment that is cut, and makes one write for each frame that goes. A crash leaves the log whole, ending with that
+    /// transaction or with one behind it.
+    ///
+    /// Source: `ZKDatabase.truncateLog`.
+    ///
+    /// # Errors
+    /// [`AppendError::Cut`], for this and everything later.
+    pub fn truncate(&mut self, to: Zxid) -> Result<(), AppendError> {
+        self.cut(to, Appender::restart)
+    }
+
+    /// Forgets every transaction: the log is empty, behind an image of `zxid`. Nothing is under way, and the image is durable, with
+    /// [`Self::sequence`] in it, so that a start does not take what a crash leaves of the log for what follows it.
+    ///
+    /// # Errors
+    /// As [`Self::truncate`].
+    pub fn restart(&mut self, zxid: Zxid) -> Result<(), AppendError> {
+        self.cut(Zxid(i64::MIN), |appender, _| appender.restart(zxid))
+    }
+
+    /// The number of the last segment that was begun; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.appender.sequence()
+    }
+
+    /// For reading what is durable now, on any thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(&self.dir, self.appender.last_zxid(), self.appender.chain())
+    }
+
+    /// `emptied` is told the last transaction in front of a log that has no segment left.
+    fn cut(&mut self, to: Zxid, emptied: impl Fn(&mut Appender, Zxid)) -> Result<(), AppendError> {
+        assert_eq!(self.phase, Phase::Idle, "nothing is under way");
+        if let Some(err) = self.latch {
+            return Err(err);
+        }
+        self.file = None;
+        let done = match self.preparer.truncate(to) {
+            Err(err) => Err(AppendError::Cut { to, errno: err.into() }),
+            Ok(Truncated::Before(before)) => {
+                let last = self.appender.last_zxid();
+                emptied(&mut self.appender, before.unwrap_or(last));
+                Ok(())
+            }
+            Ok(Truncated::Within(end, len)) => {
+                self.appender = Appender::new(&end, len);
+                end.position.map_or(Ok(()), |it| self.open(FileName::Log(it.first_zxid)))
+            }
+        };
+        self.latch = done.err();
+        done
     }
 
     /// Readable when the write under way is done.

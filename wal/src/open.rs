@@ -14,6 +14,7 @@ use crate::frame::BLOCK;
 use crate::hold;
 use crate::preparer::{DiskSpace, Preparer, Releaser, Spare};
 use crate::purge;
+use crate::reader::LogReader;
 use crate::replay::{Damage, End, Outcome, Place, Replayer, Verdict, begun_spare};
 use crate::scan::Stop;
 use crate::segment::{FileName, SegmentHeader};
@@ -58,6 +59,23 @@ impl Default for Options {
             direct: Direct::IfPossible,
             reserve_bytes: 256 << 20,
         }
+    }
+}
+
+/// What a log is opened behind: the image that was loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// Its last transaction; 0 if there is no image.
+    pub zxid: Zxid,
+    /// Segments up to this number are not what follows the image, and go: a crash left them when the log began anew. 0: none.
+    ///
+    /// What [`crate::Log::sequence`] was at [`crate::Log::restart`]; every later image carries it on.
+    pub void_sequence: u64,
+}
+
+impl From<Zxid> for Base {
+    fn from(zxid: Zxid) -> Self {
+        Self { zxid, void_sequence: 0 }
     }
 }
 
@@ -152,13 +170,18 @@ impl LogTail {
         self.preparer.space()
     }
 
+    /// For reading what is durable now, on any thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(&self.dir, self.end.last_zxid, self.end.chain)
+    }
+
     /// For whoever purges images.
     pub fn releaser(&self) -> Releaser {
         self.preparer.releaser()
     }
 }
 
-/// Opens the log in `dir`, which is made if missing, and delivers every transaction above `image_zxid` to `apply`, in order.
+/// Opens the log in `dir`, which is made if missing, and delivers every transaction above that of `base` to `apply`, in order.
 ///
 /// Nobody else may use the directory: its lock is the caller's. Starts the preparer thread, with the caller's affinity.
 ///
@@ -167,7 +190,7 @@ impl LogTail {
 pub fn open<E>(
     dir: &Path,
     options: &Options,
-    image_zxid: Zxid,
+    base: impl Into<Base>,
     mut apply: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
 ) -> Result<(LogTail, ReplayReport), OpenError<E>> {
     assert!(
@@ -175,6 +198,7 @@ pub fn open<E>(
             && 2 * BLOCK as u64 <= options.segment_bytes
     );
     fs::create_dir_all(dir).map_err(at("making the directory", dir))?;
+    let base = base.into();
     let mut files = Files::find(dir, options)?;
     let mut options = *options;
     if options.direct == Direct::IfPossible
@@ -187,10 +211,11 @@ pub fn open<E>(
              directory on ext4 or xfs"
         );
     }
-    let mut replayer = Replayer::new(image_zxid);
+    files.drop_void(base.void_sequence)?;
+    let mut replayer = Replayer::new(base.zxid, base.void_sequence);
     let mut report = ReplayReport::default();
     let mut newest_len = 0;
-    let first = purge::unneeded(&files.segments, image_zxid);
+    let first = purge::unneeded(&files.segments, base.zxid);
     for idx in first..files.segments.len() {
         let first_zxid = files.segments[idx];
         let name = FileName::Log(first_zxid);
@@ -264,6 +289,24 @@ impl Files {
         files.segments.sort_unstable();
         disk::sync_dir(dir).map_err(at("syncing the directory", dir))?;
         Ok(files)
+    }
+
+    /// Removes the segments up to the number `void`, the newest first.
+    fn drop_void<E>(&mut self, void: u64) -> Result<(), OpenError<E>> {
+        while let Some(&first_zxid) = self.segments.last().filter(|_| 0 < void) {
+            let path = self.dir.join(FileName::Log(first_zxid).to_string());
+            let head = disk::read_head(&path, BLOCK as u64)
+                .map_err(at("reading the head of a log segment", &path))?;
+            match SegmentHeader::decode(head.bytes()) {
+                Ok((header, _)) if header.sequence <= void => {}
+                _ => break,
+            }
+            fs::remove_file(&path).map_err(at("removing a void log segment", &path))?;
+            disk::sync_dir(&self.dir).map_err(at("syncing the directory", &self.dir))?;
+            warn!(file = %path.display(), "this log segment is older than the image, which did not come from it: removed");
+            self.segments.pop();
+        }
+        Ok(())
     }
 
     /// A begun one is a segment; a clean one of the right length is a spare; anything else is nothing.

@@ -1,4 +1,5 @@
-//! The preparer: a thread that keeps a spare segment ready, renames begun ones, recycles released ones, and watches the disk's space.
+//! The preparer: a thread that keeps a spare segment ready, renames begun ones, recycles released ones, cuts the log, and watches the
+//! disk's space.
 //!
 //! ZooKeeper: `FilePadding`, `DatadirCleanupManager`. Driver, blocking, on no shard's core. All of the log's renames and removals happen
 //! here, in order, so that at any crash the segments on disk are the newest ones without a hole.
@@ -7,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -17,10 +18,12 @@ use atomic_waker::AtomicWaker;
 use jute::Zxid;
 use tracing::{debug, info, warn};
 
+use crate::cut;
 use crate::disk;
 use crate::open::Options;
 use crate::purge;
-use crate::segment::FileName;
+use crate::replay::End;
+use crate::segment::{FileName, SegmentHeader};
 
 /// Room on the log's file system, measured once a second.
 #[derive(Clone, Debug)]
@@ -69,8 +72,19 @@ pub(crate) enum Order {
     Name { spare: u64, first_zxid: Zxid },
     /// No image older than this one is needed: what only those needed can go.
     Release { image_zxid: Zxid },
+    /// Nothing is being written: end the log with its last transaction that is not above `to`.
+    Truncate { to: Zxid, done: SyncSender<io::Result<Truncated>> },
     /// End, once what was ordered before is done.
     Stop,
+}
+
+/// Where a log ends that was cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Truncated {
+    /// In a segment, of so many bytes.
+    Within(End, u64),
+    /// In front of its first segment, which followed this transaction; `None` if there was no segment.
+    Before(Option<Zxid>),
 }
 
 /// A spare segment: zeros, or the frames of an earlier life behind a zeroed header.
@@ -152,6 +166,16 @@ impl Preparer {
         self.orders.send(order).unwrap_or_else(|_| warn!("the log's preparer is gone"));
     }
 
+    /// Cuts the log, and waits until that is durable. Nothing is being written, and no segment's file is open for it.
+    ///
+    /// # Errors
+    /// The system's; where the log ends then is not known.
+    pub(crate) fn truncate(&self, to: Zxid) -> io::Result<Truncated> {
+        let (done, answer) = sync_channel(1);
+        self.order(Order::Truncate { to, done });
+        answer.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
     /// The next spare: at once where one is ready, which it is unless the disk is slower than the log.
     ///
     /// # Errors
@@ -208,6 +232,10 @@ impl Worker {
                     report("naming", self.name(spare, first_zxid));
                 }
                 Ok(Order::Release { image_zxid }) => report("releasing", self.release(image_zxid)),
+                Ok(Order::Truncate { to, done }) => {
+                    // Who asked waits for nothing else.
+                    drop(done.send(self.truncate(to)));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             match free_bytes(&self.dir) {
@@ -232,20 +260,48 @@ impl Worker {
     fn release(&mut self, image_zxid: Zxid) -> io::Result<()> {
         for _ in 0..purge::unneeded(&self.segments, image_zxid) {
             let path = self.path(FileName::Log(self.segments[0]));
-            let has_room = self.shared.lock().ready.len() < SPARES_MAX;
-            let done = if has_room && std::fs::metadata(&path)?.len() == self.segment_bytes {
-                self.recycle(&path)
-            } else {
-                std::fs::remove_file(&path).and_then(|()| disk::sync_dir(&self.dir))
-            };
+            let done = self.give_up(self.segments[0]);
             // What has lost its name is released, whatever failed then; what has not is tried again with the next image.
             if done.is_err() && path.try_exists()? {
                 return done;
             }
-            debug!(segment = %path.display(), "released a log segment");
             self.segments.remove(0);
             done?;
         }
+        Ok(())
+    }
+
+    /// From the newest segment on, so that the log is whole at any crash.
+    fn truncate(&mut self, to: Zxid) -> io::Result<Truncated> {
+        let mut before = None;
+        while let Some(&first_zxid) = self.segments.last() {
+            let path = self.path(FileName::Log(first_zxid));
+            let whole = disk::read_all(&path)?;
+            if let Some(cut) = cut::choose(whole.bytes(), to) {
+                disk::patch(&path, &cut.patches)?;
+                return Ok(Truncated::Within(cut.end, whole.bytes().len() as u64));
+            }
+            let Ok((header, _)) = SegmentHeader::decode(whole.bytes()) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            before = Some(header.prev_zxid);
+            self.give_up(first_zxid)?;
+            self.segments.pop();
+        }
+        Ok(Truncated::Before(before))
+    }
+
+    /// The segment is one no more, durably; it becomes a spare where one is wanted.
+    fn give_up(&mut self, first_zxid: Zxid) -> io::Result<()> {
+        let path = self.path(FileName::Log(first_zxid));
+        let has_room = self.shared.lock().ready.len() < SPARES_MAX;
+        if has_room && std::fs::metadata(&path)?.len() == self.segment_bytes {
+            self.recycle(&path)?;
+        } else {
+            std::fs::remove_file(&path)?;
+            disk::sync_dir(&self.dir)?;
+        }
+        debug!(segment = %path.display(), "released a log segment");
         Ok(())
     }
 

@@ -201,9 +201,9 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// To go on from an image at `image_zxid`, or from nothing at 0.
-    pub fn new(image_zxid: Zxid) -> Self {
-        let end = End { last_zxid: image_zxid, chain: Chain(0), sequence: 0, position: None };
+    /// To go on from an image at `image_zxid`, or from nothing at 0, with segments of higher numbers than `sequence`.
+    pub fn new(image_zxid: Zxid, sequence: u64) -> Self {
+        let end = End { last_zxid: image_zxid, chain: Chain(0), sequence, position: None };
         Self { image_zxid, begun: false, end, frames: 0, records: 0 }
     }
 

@@ -21,6 +21,11 @@ impl<'a> Frame<'a> {
     pub fn records(&self) -> Records<'a> {
         self.records.clone()
     }
+
+    /// The same, with their length words, as they lie there.
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        self.records.rest()
+    }
 }
 
 /// Why a scan stopped where it did.

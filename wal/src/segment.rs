@@ -22,7 +22,7 @@ const CRC_AT: usize = BLOCK - 4;
 pub const FIRST_FRAME_AT: usize = BLOCK;
 
 /// What stands in a segment's first block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentHeader {
     /// Counts the segments of this log, from 1, without holes.
     pub sequence: u64,

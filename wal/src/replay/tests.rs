@@ -138,7 +138,7 @@ fn world(frames: usize, segment_len: usize, filler: u8) -> World {
 /// What replay makes of it: how far it came, or why it refused. Asserts that what it delivers is the records in order.
 fn replay(segments: &[(Zxid, Vec<u8>)]) -> Result<i64, Damage> {
     let mut last = segments[0].0.0 - 1;
-    let mut replayer = Replayer::new(Zxid(last));
+    let mut replayer = Replayer::new(Zxid(last), 0);
     for (idx, (first_zxid, bytes)) in segments.iter().enumerate() {
         let place = if idx + 1 == segments.len() { Place::Newest } else { Place::Older };
         let mut apply = |zxid: Zxid, bytes: &[u8]| {

@@ -10,9 +10,9 @@ use std::path::Path;
 use jute::Zxid;
 use wal::append::Appender;
 use wal::frame::{BLOCK, Chain, SegmentId};
-use wal::replay::End;
+use wal::replay::{End, begun_spare};
 use wal::segment::FileName;
-use wal::{Log, Options, purge};
+use wal::{Log, Options, cut, purge};
 
 use crate::rig::{Chance, assert_records, batch, open, run, shm, small};
 
@@ -187,6 +187,71 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
         }
     }
     assert!(100 < torn_seen, "only {torn_seen} torn frames were cut");
+}
+
+/// What the preparer does to end the log with `to`: newest segments first, then the patches of the one that stays.
+fn truncation(world: &World, to: i64) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (number, (name, bytes)) in (900..).zip(world.files.iter().rev()) {
+        let FileName::Log(_) = name else { continue };
+        if let Some(cut) = cut::choose(bytes, Zxid(to)) {
+            steps.extend(cut.patches.into_iter().map(|it| Step::Write {
+                file: *name,
+                offset: it.offset as usize,
+                bytes: it.block,
+                acked: to,
+            }));
+            break;
+        }
+        let (tmp, spare) = (FileName::Unfinished(number), FileName::Spare(number));
+        steps.extend([Step::Rename(*name, tmp), Step::Erase(tmp), Step::Rename(tmp, spare)]);
+    }
+    steps
+}
+
+#[test]
+fn a_crash_at_every_step_of_a_cut_leaves_a_log_that_ends_there_or_behind() {
+    let mut chance = Chance(5);
+    let options = small(SEGMENT_LEN as u64);
+    for _ in 0..6 {
+        let mut whole = World::default();
+        for step in script(40, &mut chance) {
+            whole.step(&step);
+        }
+        // The preparer gives every segment its name before it cuts.
+        for (name, bytes) in std::mem::take(&mut whole.files) {
+            let named = begun_spare(&bytes).unwrap_or(name);
+            whole.files.insert(named, bytes);
+        }
+        let (base, last) = (whole.image, whole.acked);
+        for _ in 0..12 {
+            let to = last - chance.below((last - base) as u64) as i64;
+            let mut world = whole.clone();
+            let mut ended = last;
+            for step in truncation(&whole, to) {
+                for tear in 0..4 {
+                    let mut crashed = world.clone();
+                    if 0 < tear {
+                        crashed.tear(&step, &mut chance);
+                    }
+                    let dir = shm();
+                    crashed.save(dir.path());
+                    let (got, tail, _) = open(dir.path(), &options, base).unwrap();
+                    let end = tail.last_zxid().0;
+                    assert!(to <= end && end <= ended, "to {to}, {ended}: ends with {end}");
+                    assert_records(&got, base + 1..=end, BODY_LEN);
+                    ended = if tear == 0 { end } else { ended };
+                }
+                world.step(&step);
+            }
+            let dir = shm();
+            world.save(dir.path());
+            let (got, tail, _) = open(dir.path(), &options, base).unwrap();
+            assert_eq!(tail.last_zxid(), Zxid(to));
+            assert_records(&got, base + 1..=to, BODY_LEN);
+            goes_on(dir.path(), tail, (base, to), &options);
+        }
+    }
 }
 
 /// The log takes more after the crash, and both are there after opening once more.

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod ensemble;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod inspects;
