@@ -260,7 +260,7 @@ impl Worker {
     fn release(&mut self, image_zxid: Zxid) -> io::Result<()> {
         for _ in 0..purge::unneeded(&self.segments, image_zxid) {
             let path = self.path(FileName::Log(self.segments[0]));
-            let done = self.give_up(self.segments[0]);
+            let done = self.let_go(self.segments[0]);
             // What has lost its name is released, whatever failed then; what has not is tried again with the next image.
             if done.is_err() && path.try_exists()? {
                 return done;
@@ -285,14 +285,14 @@ impl Worker {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             before = Some(header.prev_zxid);
-            self.give_up(first_zxid)?;
+            self.let_go(first_zxid)?;
             self.segments.pop();
         }
         Ok(Truncated::Before(before))
     }
 
     /// The segment is one no more, durably; it becomes a spare where one is wanted.
-    fn give_up(&mut self, first_zxid: Zxid) -> io::Result<()> {
+    fn let_go(&mut self, first_zxid: Zxid) -> io::Result<()> {
         let path = self.path(FileName::Log(first_zxid));
         let has_room = self.shared.lock().ready.len() < SPARES_MAX;
         if has_room && std::fs::metadata(&path)?.len() == self.segment_bytes {
