@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust and a C compiler, on a Debian: only what is missing, through apt. Then each judge
-# fetches its client. Quick when all is there.
+# fetches its client. What looks over the sources goes into tests/cache/tools/bin. Quick when all is there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -35,6 +35,27 @@ fi
 for component in rustfmt clippy; do
     cargo "${component/rust/}" --version >/dev/null 2>&1 || rustup component add "$component"
 done
+
+tools=$here/cache/tools
+mkdir -p "$tools/bin"
+tool() { # tool KIND NAME VERSION
+    local stamp=$tools/$2-$3
+    [ -e "$stamp" ] && return
+    "$1" "$2" "$3"
+    touch "$stamp"
+}
+from_pypi() {
+    python3 -m venv "$tools/python"
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check "$1==$2"
+    ln -sf "$tools/python/bin/$1" "$tools/bin/$1"
+}
+# Not optimized: they run for seconds, and compile for minutes.
+from_crates() {
+    cargo install --quiet --locked --profile dev --no-default-features --root "$tools" "$1@$2"
+}
+tool from_pypi typos 1.52.0
+tool from_crates cargo-machete 0.9.2
+tool from_crates cargo-deny 0.20.2
 
 "$here/reference/fetch"
 for judge in "$here"/clients/*/judge; do

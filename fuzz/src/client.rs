@@ -123,7 +123,11 @@ impl World {
         Self {
             now_ms: 0,
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
-            pipeline: Pipeline::new(Applier::new(state, rules.clone(), sessions, SHARDS, 0), reaping, 0),
+            pipeline: Pipeline::new(
+                Applier::new(state, rules.clone(), sessions, SHARDS, 0),
+                reaping,
+                0,
+            ),
             clients: Default::default(),
             writing: None,
         }

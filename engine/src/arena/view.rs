@@ -181,7 +181,7 @@ impl<'a> View<'a> {
     }
 
     /// A view of a state that is gone: as a reader has it that was overtaken.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn outdated(words: &'a [AtomicU64], version: &'a VersionWord) -> Self {
         Self { words, guard: Some((version, version.load() + 1)) }
     }
