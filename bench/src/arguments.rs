@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::ceiling::Ceiling;
+use crate::plan::Needs;
 use crate::run::Shape;
 use crate::server::{self, Kind, Programs};
 use crate::tree::TreeShape;
@@ -46,7 +47,7 @@ pub(crate) enum Command {
     },
     /// The names of loads and suites.
     Loads,
-    /// The same loads on several servers in turn; prints the ratios of the pairs.
+    /// The same loads on several servers in turn, and the ratios of the pairs: loads by name, or with --quick or --full a whole report.
     Compare {
         #[command(flatten)]
         how: How,
@@ -61,15 +62,67 @@ pub(crate) enum Command {
         /// Pairs of runs for each load.
         #[arg(long, default_value_t = 5)]
         pairs: usize,
-        /// Seconds of load before the first pair.
-        #[arg(long, default_value_t = 15.0)]
-        jvm_warmup: f64,
+        /// Seconds of load on the reference before the first pair; 15 unless named, 5 in a quick report.
+        #[arg(long)]
+        jvm_warmup: Option<f64>,
+        #[command(flatten)]
+        suite: Suite,
         /// Where to put the results as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
     },
     /// A server that keeps nothing: what this machine allows to anybody.
     Ceiling(Ceiling),
+    /// The page and the picture of a report that `compare` wrote.
+    Report {
+        /// The JSON file.
+        file: PathBuf,
+        /// Where to put the page.
+        #[arg(long)]
+        html: Option<PathBuf>,
+        /// Where to put the picture, as SVG.
+        #[arg(long)]
+        picture: Option<PathBuf>,
+    },
+    /// Latency of writes while a snapshot is written, and the memory that it takes.
+    Snapshot {
+        #[command(flatten)]
+        programs: Where,
+        /// Which servers, one after the other.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
+        servers: Vec<Kind>,
+        /// Znodes of 100 bytes in the tree.
+        #[arg(long, default_value_t = 1_000_000)]
+        znodes: u64,
+        /// Sets per second.
+        #[arg(long, default_value_t = 10_000.0)]
+        rate: f64,
+        /// For how long, seconds.
+        #[arg(long, default_value_t = 45.0)]
+        seconds: f64,
+        /// Transactions between two snapshots, at most.
+        #[arg(long, default_value_t = 100_000)]
+        snap_count: u32,
+        /// The core of the generator.
+        #[arg(long)]
+        load_core: Option<usize>,
+        /// Where to put the results as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Cores, memory and disk for a need, from what was measured.
+    Plan {
+        #[command(flatten)]
+        need: Need,
+        #[command(flatten)]
+        programs: Where,
+        /// A report of `compare`; without it some minutes of measuring come first.
+        #[arg(long)]
+        report: Option<PathBuf>,
+        /// Where to put the plan as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// What znodes cost in memory.
     Memory(Fill),
     /// What znodes cost in memory, and the time from a kill to the first read.
@@ -97,6 +150,77 @@ pub(crate) enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+}
+
+/// A whole report.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Suite {
+    /// Every kind of row in short rounds, in some minutes.
+    #[arg(long, conflicts_with_all = ["full", "loads"])]
+    pub(crate) quick: bool,
+    /// Every row, in most of an hour.
+    #[arg(long, conflicts_with = "loads")]
+    pub(crate) full: bool,
+    /// Only these rows of it, or parts: fills, snapshot, idle.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Go on with the report in --json: what it has is not measured again.
+    #[arg(long, requires = "json")]
+    pub(crate) resume: bool,
+    /// A sentence about the circumstances, for the report.
+    #[arg(long)]
+    pub(crate) remark: Option<String>,
+    /// Where to put the report as a page.
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+    /// Where to put the report's picture, as SVG.
+    #[arg(long)]
+    pub(crate) picture: Option<PathBuf>,
+}
+
+/// What somebody needs.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Need {
+    /// Znodes.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) znodes: u64,
+    /// Bytes of data of each.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) size: u64,
+    /// Sessions at the same time.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) sessions: u64,
+    /// Reads per second.
+    #[arg(long, default_value_t = 10_000.0)]
+    pub(crate) reads: f64,
+    /// Writes per second.
+    #[arg(long, default_value_t = 1_000.0)]
+    pub(crate) writes: f64,
+    /// Watchers that are told of each write, on average.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) watchers: f64,
+    /// What 99 % of requests are to be quicker than, milliseconds.
+    #[arg(long)]
+    pub(crate) p99_ms: Option<f64>,
+    /// Servers in the ensemble.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) servers: u32,
+}
+
+impl Need {
+    /// As the planner takes it.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs {
+            znodes: self.znodes,
+            size: self.size,
+            sessions: self.sessions,
+            reads: self.reads,
+            writes: self.writes,
+            watchers: self.watchers,
+            p99_us: self.p99_ms.map(|it| it * 1e3),
+            servers: self.servers,
+        }
+    }
 }
 
 /// What to fill servers with.
@@ -133,9 +257,9 @@ pub(crate) struct How {
     /// Requests per second in all, due at fixed moments; without it, as many as are answered.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
-    /// Seconds that count.
-    #[arg(long, default_value_t = 5.0)]
-    pub(crate) seconds: f64,
+    /// Seconds that count; 5 unless named, less in reports.
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
     /// Seconds before.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) warmup: f64,
@@ -165,7 +289,7 @@ impl How {
             connections: self.connections.or(job.connections).unwrap_or(16),
             depth: self.depth.or(job.depth).unwrap_or(open_loop),
             rate: self.rate,
-            seconds: self.seconds,
+            seconds: self.seconds.unwrap_or(5.0),
             warmup_seconds: self.warmup,
             threads: self.threads,
             cores: self.load_cores.clone(),
@@ -217,6 +341,7 @@ impl Where {
             data: self.data.clone().unwrap_or_else(temporary),
             jvm_flags: self.jvm_flags.clone().unwrap_or_else(default),
             core: self.core,
+            snap_count: None,
         }
     }
 }

@@ -1,25 +1,31 @@
 //! Side by side: the same load on each server in turn, and the ratio of each pair.
 
-use anyhow::Result;
-use serde::Serialize;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
+use crate::outcome::Outcome;
 use crate::preset::Job;
 use crate::requests::Root;
-use crate::run::{self, Outcome, Shape, Target};
+use crate::run::{self, Shape};
 use crate::server::{Kind, Programs, Server};
 
 /// One round of one load on one server.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// On which.
     pub(crate) server: Kind,
+    /// Requests per second that were due, in an open loop.
+    #[serde(default)]
+    pub(crate) rate: Option<f64>,
     /// What came of it.
     pub(crate) outcome: Outcome,
 }
 
-/// A load on every server, interleaved.
-#[derive(Clone, Debug, Serialize)]
+/// A load on several servers, interleaved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pairs {
+    /// What tells it from the same load in another shape.
+    pub(crate) name: String,
     /// The load.
     pub(crate) job: Job,
     /// How hard.
@@ -29,7 +35,7 @@ pub(crate) struct Pairs {
 }
 
 /// A median with what lies around it.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     /// The middle.
     pub(crate) median: f64,
@@ -42,6 +48,7 @@ pub(crate) struct Spread {
 impl Spread {
     /// Of any figures; none of none.
     pub(crate) fn of(mut figures: Vec<f64>) -> Option<Self> {
+        figures.retain(|it| it.is_finite());
         figures.sort_by(f64::total_cmp);
         let median = match figures.len() {
             0 => return None,
@@ -50,12 +57,25 @@ impl Spread {
         };
         Some(Self { median, least: figures[0], most: figures[figures.len() - 1] })
     }
+
+    /// One figure, without spread.
+    pub(crate) fn exactly(figure: f64) -> Self {
+        Self { median: figure, least: figure, most: figure }
+    }
 }
 
 impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = if self.median < 0.1 { 3 } else { 2 };
-        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.least, self.most)
+        let digits = match self.median {
+            small if small < 0.1 => 3,
+            middle if middle < 100.0 => 2,
+            _ => 0,
+        };
+        write!(f, "{:.digits$}", self.median)?;
+        if self.least >= self.most {
+            return Ok(());
+        }
+        write!(f, " ({:.digits$} to {:.digits$})", self.least, self.most)
     }
 }
 
@@ -73,13 +93,18 @@ impl Pairs {
         figure: impl Fn(&Outcome) -> f64,
     ) -> Option<Spread> {
         let (first, second) = (self.of(first, &figure), self.of(second, &figure));
-        let ratios = first.iter().zip(&second).map(|(ours, theirs)| ours / theirs);
-        Spread::of(ratios.filter(|it| it.is_finite()).collect())
+        Spread::of(first.iter().zip(&second).map(|(ours, theirs)| ours / theirs).collect())
     }
 
     /// One server's figures.
     pub(crate) fn spread(&self, kind: Kind, figure: impl Fn(&Outcome) -> f64) -> Option<Spread> {
         Spread::of(self.of(kind, &figure))
+    }
+
+    /// One server's replies with an error, of all its rounds.
+    pub(crate) fn errors(&self, kind: Kind) -> u64 {
+        let runs = self.runs.iter().filter(|run| run.server == kind);
+        runs.map(|run| run.outcome.error_count()).sum()
     }
 
     /// Which servers ran, in their order.
@@ -105,8 +130,23 @@ pub(crate) struct Field {
 pub(crate) struct Effort {
     /// Runs of each server.
     pub(crate) pairs: usize,
-    /// Seconds of the same load on each server before the first pair: compiles Java's code.
+    /// Seconds of the same load on the reference before the first pair: compiles Java's code.
     pub(crate) warmup_seconds: f64,
+}
+
+/// A load on some of the servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    /// What tells it from the same load in another shape.
+    pub(crate) name: String,
+    /// The load.
+    pub(crate) job: Job,
+    /// How hard; its rate is not looked at.
+    pub(crate) shape: Shape,
+    /// On which servers, each with its requests per second if that is fixed.
+    pub(crate) servers: Vec<(Kind, Option<f64>)>,
+    /// How often.
+    pub(crate) effort: Effort,
 }
 
 impl Field {
@@ -119,47 +159,62 @@ impl Field {
         Ok(Self { servers: kinds.iter().map(start).collect::<Result<_>>()? })
     }
 
-    /// The command line of each server.
-    pub(crate) fn commands(&self) -> Vec<(Kind, String)> {
-        self.servers.iter().map(|it| (it.kind, it.command_line())).collect()
+    /// The servers.
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
     }
 
-    /// Runs a load on every server in turn, as often as `effort` says.
+    /// Runs a load on servers in turn, as often as its effort says.
     ///
     /// # Errors
-    /// A load is impossible or fails.
-    pub(crate) fn compare(&self, job: &Job, shape: &Shape, effort: Effort) -> Result<Pairs> {
-        let root = Root(format!("/bench/{}", job.name));
-        let targets: Vec<(Kind, Target)> =
-            self.servers.iter().map(|server| (server.kind, server.target())).collect();
-        for (kind, target) in &targets {
+    /// A load is impossible or fails, or a server that it names is not in the field.
+    pub(crate) fn compare(&self, trial: &Trial) -> Result<Pairs> {
+        let Trial { name, job, effort, .. } = trial;
+        let root = Root(format!("/bench/{name}"));
+        let mut targets = Vec::new();
+        for &(kind, rate) in &trial.servers {
+            let server = self.servers.iter().find(|it| it.kind == kind);
+            let server = server.with_context(|| format!("{} does not run", kind.word()))?;
+            targets.push((kind, server.target(), Shape { rate, ..trial.shape.clone() }));
+        }
+        for (kind, target, shape) in &targets {
+            run::check(job, shape)?;
             run::prepare(target, job, &root)?;
             if effort.warmup_seconds > 0.0 && *kind == Kind::Reference {
                 let seconds = effort.warmup_seconds;
+                say(&format!("{name}: warms the JVM for {seconds:.0} s"));
                 let warm = Shape { seconds, warmup_seconds: 0.0, ..shape.clone() };
                 run::round(target, job, &warm, &root)?;
             }
         }
-        let mut pairs = Pairs { job: job.clone(), shape: shape.clone(), runs: Vec::new() };
-        for pair in 0..effort.pairs {
-            for (kind, target) in &targets {
-                let outcome = run::round(target, job, shape, &root)?;
-                progress(pair, *kind, &outcome);
-                pairs.runs.push(Run { server: *kind, outcome });
+        say(&format!("{name}: {} rounds of {} servers begin", effort.pairs, targets.len()));
+        let (job, shape) = (job.clone(), trial.shape.clone());
+        let mut pairs = Pairs { name: name.clone(), job, shape, runs: Vec::new() };
+        for pair in 1..=effort.pairs {
+            for (kind, target, shape) in &targets {
+                // What a round used up is made again.
+                if pair > 1 && pairs.job.uses_up() {
+                    run::prepare(target, &pairs.job, &root)?;
+                }
+                let outcome = run::round(target, &pairs.job, shape, &root)?;
+                say(&format!("  {pair}/{} {:<10} {outcome}", effort.pairs, kind.word()));
+                pairs.runs.push(Run { server: *kind, rate: shape.rate, outcome });
             }
         }
+        say(&format!("{name}: done"));
         Ok(pairs)
     }
 }
 
+/// A line of progress.
 #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
-fn progress(pair: usize, kind: Kind, outcome: &Outcome) {
-    eprintln!("{pair} {:<10} {outcome}", kind.word());
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
 }
 
 impl std::fmt::Display for Pairs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:", self.job.name)?;
+        write!(f, "{}:", self.name)?;
         for kind in self.servers() {
             let median = |figure: fn(&Outcome) -> f64| {
                 self.spread(kind, figure).map_or(f64::NAN, |it| it.median)
@@ -173,11 +228,7 @@ impl std::fmt::Display for Pairs {
                 median(|it| it.latency_us.p99),
                 median(|it| it.latency_us.p999),
                 median(|it| it.server.map_or(f64::NAN, |used| used.cpu_us)),
-                self.runs
-                    .iter()
-                    .filter(|run| run.server == kind)
-                    .map(|run| run.outcome.error_count())
-                    .sum::<u64>(),
+                self.errors(kind),
             )?;
         }
         for other in self.servers().into_iter().filter(|kind| *kind != Kind::Ringkeeper) {
@@ -204,8 +255,16 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_middle_two() {
-        let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0]).unwrap();
+        let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0, f64::NAN]).unwrap();
         assert_eq!((spread.median, spread.least, spread.most), (2.5, 1.0, 4.0));
         assert!(Spread::of(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn figures_have_as_many_digits_as_mean_something() {
+        let text = |median, most| Spread { median, least: median, most }.to_string();
+        assert_eq!(text(0.066, 0.07), "0.066 (0.066 to 0.070)");
+        assert_eq!(text(15.234, 15.234), "15.23");
+        assert_eq!(text(953_712.4, 953_713.0), "953712 (953712 to 953713)");
     }
 }

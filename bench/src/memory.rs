@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jute::{AclList, CreateRequest, Field, Op, PathWatchRequest};
 
+use crate::compare::say;
 use crate::connection::{Asked, Connection};
 use crate::crowd::Crowd;
 use crate::jvm;
@@ -17,7 +18,7 @@ use crate::server::{Kind, Programs, Server};
 use crate::tree::{Tree, TreeShape};
 
 /// What to fill.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Filling {
     /// Its shape.
     pub(crate) shape: TreeShape,
@@ -30,7 +31,7 @@ pub(crate) struct Filling {
 }
 
 /// Memory and restart of one server with a tree.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Filled {
     /// Which.
     pub(crate) server: Kind,
@@ -104,6 +105,7 @@ impl std::fmt::Display for Filled {
 /// A server does not start, a create fails, or the tree is not there after a restart.
 pub(crate) fn fill(kind: Kind, programs: &Programs, filling: Filling) -> Result<Filled> {
     let mut server = Server::start(kind, programs)?;
+    say(&format!("{}: creates {} znodes", kind.word(), filling.znodes));
     let tree = Tree::new(filling.shape, filling.znodes, filling.size);
     let mut crowd = Crowd::open(&[server.address], 16)?;
     let empty_heap = jvm::live_heap(kind, server.pid())?;
@@ -120,7 +122,8 @@ pub(crate) fn fill(kind: Kind, programs: &Programs, filling: Filling) -> Result<
     };
     drop(crowd);
     let mut restart_seconds = Vec::new();
-    for _ in 0..filling.restarts {
+    for number in 1..=filling.restarts {
+        say(&format!("{}: kill and start {number}/{}", kind.word(), filling.restarts));
         restart_seconds.push(restart(&mut server, &tree)?.as_secs_f64());
     }
     let resident_restarted = match filling.restarts {

@@ -1,9 +1,12 @@
 //! What is counted of replies: how many, with which outcome, after how long.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use jute::Code;
+
+use crate::live::Live;
 
 /// The moments between which replies count, nanoseconds of [`crate::clock`].
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +43,16 @@ pub(crate) struct Meter {
     pub(crate) handled: u64,
     /// CPU time of the generator's thread for them, nanoseconds.
     pub(crate) cpu_ns: u64,
+    /// Where the person who waits sees the counts.
+    pub(crate) live: Option<Arc<Live>>,
+    /// When each request was due and when its reply came, if that is asked for.
+    pub(crate) series: Option<Vec<(u64, u64)>>,
+    /// Replies and errors that `live` has not been told, and since when.
+    untold: (u64, u64, u64),
 }
+
+/// How often `live` is told, nanoseconds.
+const TELL_NS: u64 = 50_000_000;
 
 impl Meter {
     /// A meter of these kinds.
@@ -48,7 +60,17 @@ impl Meter {
         let latency = Histogram::new(3).expect("three digits are allowed");
         let row = |name| Row { name, replies: 0, latency: latency.clone() };
         let rows = names.into_iter().map(row).collect();
-        Self { window, rows, errors: BTreeMap::new(), events: 0, handled: 0, cpu_ns: 0 }
+        Self {
+            window,
+            rows,
+            errors: BTreeMap::new(),
+            events: 0,
+            handled: 0,
+            cpu_ns: 0,
+            live: None,
+            series: None,
+            untold: (0, 0, 0),
+        }
     }
 
     /// Whether replies count now.
@@ -59,7 +81,15 @@ impl Meter {
     /// Counts a reply.
     pub(crate) fn reply(&mut self, now: u64, due: u64, tag: usize, err: i32) {
         self.handled += 1;
+        self.untold.0 += 1;
+        self.untold.1 += u64::from(err != 0);
+        if now.saturating_sub(self.untold.2) > TELL_NS {
+            self.tell(now);
+        }
         if self.counts(now) {
+            if let Some(series) = &mut self.series {
+                series.push((due, now));
+            }
             let row = &mut self.rows[tag];
             row.replies += 1;
             row.latency += now.saturating_sub(due).max(1);
@@ -67,6 +97,13 @@ impl Meter {
                 *self.errors.entry(err).or_default() += 1;
             }
         }
+    }
+
+    fn tell(&mut self, now: u64) {
+        if let Some(live) = &self.live {
+            live.add(self.untold.0, self.untold.1);
+        }
+        self.untold = (0, 0, now);
     }
 
     /// Counts an event of a watch.
@@ -82,6 +119,9 @@ impl Meter {
         }
         for (code, count) in &other.errors {
             *self.errors.entry(*code).or_default() += count;
+        }
+        if let (Some(all), Some(more)) = (&mut self.series, &other.series) {
+            all.extend(more);
         }
         self.events += other.events;
         self.handled += other.handled;

@@ -1,14 +1,14 @@
 //! Loads by name, alone or in suites that reproduce published ones.
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::random::Keys;
 use crate::scene::Scene;
 use crate::spec::{Ask, RequestSpec, Setup, Spec};
 
 /// What a load does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Work {
     /// Independent requests.
@@ -18,7 +18,7 @@ pub(crate) enum Work {
 }
 
 /// A load with the shape its source ran it in, where it has one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Its name.
     pub(crate) name: String,
@@ -37,6 +37,11 @@ impl Job {
             Work::Stream(spec) => Some(&mut spec.setup),
             Work::Scene(_) => None,
         }
+    }
+
+    /// Whether a round uses up what was there before.
+    pub(crate) fn uses_up(&self) -> bool {
+        matches!(&self.work, Work::Stream(spec) if spec.setup.spare > 0)
     }
 
     fn shaped(self, connections: usize, depth: usize) -> Self {
@@ -78,6 +83,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("set", "setData of the same"),
     ("create", "create of new znodes of 100 bytes"),
     ("delete", "delete of 1,000,000 znodes (setup.spare), each once; ends when they are gone"),
+    ("create-delete", "creates and deletes in turn, as many of each"),
     ("exists", "exists"),
     ("ls", "getChildren of directories with 100 children"),
     ("sync", "sync"),
@@ -153,6 +159,8 @@ fn plain(name: &str) -> Option<Job> {
             setup.znodes = 0;
             setup.spare = 1_000_000;
         }),
+        "create-delete" => stream(name, vec![request(Ask::Create), request(Ask::Delete)])
+            .with(|setup| setup.znodes = 0),
         "exists" => single(name, Ask::Exists),
         "ls" => single(name, Ask::Ls).with(|setup| setup.directories = 100),
         "sync" => single(name, Ask::Sync),

@@ -107,6 +107,17 @@ fn value(text: &str, key: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
+/// Time that all cores of the machine were busy, or another machine had them, microseconds.
+pub(crate) fn machine_cpu_us() -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal
+    let busy = ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4));
+    // A tick is 10 ms on every Linux that is not built by hand.
+    busy.map(|(_, ticks)| ticks * 10_000).sum()
+}
+
 /// Time on a core of all threads, user and kernel, nanoseconds. Counts of `stat` come in ticks of 10 ms.
 fn cpu_ns(pid: u32) -> Option<u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;

@@ -1,25 +1,25 @@
 //! One load on one server: threads, warm-up, rounds, and what the server used meanwhile.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::crowd::Crowd;
+use crate::live::{Live, Ticker};
 use crate::load::Stream;
-use crate::meter::{Meter, Window, code_name};
+use crate::meter::{Meter, Window};
+use crate::outcome::{Outcome, Used};
 use crate::preset::{Job, Work};
 use crate::process::{self, Disk, Usage};
 use crate::requests::{self, Requests, Root};
 
 /// How hard to press, and how long.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shape {
     /// Connections, each with a session.
     pub(crate) connections: usize,
@@ -46,136 +46,6 @@ pub(crate) struct Target {
     pub(crate) pid: Option<u32>,
     /// Where its data is, to watch that disk.
     pub(crate) data: Option<PathBuf>,
-}
-
-/// Latencies, microseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Latency {
-    /// Half are quicker.
-    pub(crate) p50: f64,
-    /// 90 % are quicker.
-    pub(crate) p90: f64,
-    /// 99 % are quicker.
-    pub(crate) p99: f64,
-    /// 99.9 % are quicker.
-    pub(crate) p999: f64,
-    /// 99.99 % are quicker.
-    pub(crate) p9999: f64,
-    /// The slowest.
-    pub(crate) max: f64,
-    /// The middle by weight.
-    pub(crate) mean: f64,
-}
-
-impl Latency {
-    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
-        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
-        Self {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            p9999: at(0.9999),
-            max: histogram.max() as f64 / 1e3,
-            mean: histogram.mean() / 1e3,
-        }
-    }
-}
-
-/// One kind of request in a round.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct KindOutcome {
-    /// Its name.
-    pub(crate) name: String,
-    /// Replies.
-    pub(crate) replies: u64,
-    /// From due to reply.
-    pub(crate) latency_us: Latency,
-}
-
-/// What came of one round.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Outcome {
-    /// The load's name.
-    pub(crate) load: String,
-    /// How long it counted, seconds.
-    pub(crate) seconds: f64,
-    /// Replies.
-    pub(crate) replies: u64,
-    /// Replies per second.
-    pub(crate) per_second: f64,
-    /// Events of watches per second.
-    pub(crate) events_per_second: f64,
-    /// Replies with an error, by code.
-    pub(crate) errors: BTreeMap<String, u64>,
-    /// From due to reply, all kinds.
-    pub(crate) latency_us: Latency,
-    /// By kind of request.
-    pub(crate) kinds: Vec<KindOutcome>,
-    /// The distribution: quantile, and microseconds.
-    pub(crate) distribution: Vec<(f64, f64)>,
-    /// Whether an open loop kept its rate; a closed one always does.
-    pub(crate) sustained: bool,
-    /// What the server used, if it runs here.
-    pub(crate) server: Option<Used>,
-    /// The generator's own CPU time per reply, microseconds. An open loop spins while it waits.
-    pub(crate) generator_cpu_us: f64,
-}
-
-/// What a server used in a round.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Used {
-    /// CPU time per reply, microseconds.
-    pub(crate) cpu_us: f64,
-    /// CPU time, cores.
-    pub(crate) cores: f64,
-    /// Resident bytes at the end.
-    pub(crate) resident: u64,
-    /// Bytes that it caused to be written, per reply.
-    pub(crate) written: f64,
-    /// Context switches, per reply.
-    pub(crate) switches: f64,
-    /// Writes of the whole device, per reply.
-    pub(crate) disk_writes: f64,
-    /// Bytes written by the whole device, per reply.
-    pub(crate) disk_bytes: f64,
-    /// Cache flushes of the whole device, per reply.
-    pub(crate) disk_flushes: f64,
-}
-
-impl Outcome {
-    /// Replies with an error.
-    pub(crate) fn error_count(&self) -> u64 {
-        self.errors.values().sum()
-    }
-
-    fn new(job: &Job, meter: &Meter) -> Self {
-        let seconds = meter.window.to.saturating_sub(meter.window.from) as f64 / 1e9;
-        let all = meter.latency();
-        let kind = |row: &crate::meter::Row| KindOutcome {
-            name: row.name.clone(),
-            replies: row.replies,
-            latency_us: Latency::of(&row.latency),
-        };
-        let quantiles = all.iter_quantiles(2);
-        let point = |it: hdrhistogram::iterators::IterationValue<u64>| {
-            (it.quantile_iterated_to(), it.value_iterated_to() as f64 / 1e3)
-        };
-        Self {
-            load: job.name.clone(),
-            seconds,
-            replies: meter.replies(),
-            per_second: meter.replies() as f64 / seconds,
-            events_per_second: meter.events as f64 / seconds,
-            errors: meter.errors.iter().map(|(code, n)| (code_name(*code), *n)).collect(),
-            latency_us: Latency::of(&all),
-            kinds: meter.rows.iter().map(kind).collect(),
-            distribution: quantiles.map(point).collect(),
-            sustained: true,
-            server: None,
-            generator_cpu_us: meter.cpu_ns as f64 / 1e3 / meter.handled.max(1) as f64,
-        }
-    }
 }
 
 /// Resolves `host:port,host:port`.
@@ -241,6 +111,32 @@ pub(crate) fn prepare(target: &Target, job: &Job, root: &Root) -> Result<()> {
 /// # Errors
 /// The load is impossible, or a connection ends, or nothing is answered for half a minute.
 pub(crate) fn round(target: &Target, job: &Job, shape: &Shape, root: &Root) -> Result<Outcome> {
+    probed(target, job, shape, root, &Probe::default()).map(|(outcome, _)| outcome)
+}
+
+/// What is wanted beside the outcome.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probe {
+    /// Told how the load is doing; a line goes to the standard error each second.
+    pub(crate) live: Option<Arc<Live>>,
+    /// Keep when each request was due and answered.
+    pub(crate) series: bool,
+}
+
+/// When each request was due and when it was answered, nanoseconds of [`clock`].
+pub(crate) type Series = Vec<(u64, u64)>;
+
+/// Runs one round; the series is empty unless the probe asks for it.
+///
+/// # Errors
+/// As [`round`].
+pub(crate) fn probed(
+    target: &Target,
+    job: &Job,
+    shape: &Shape,
+    root: &Root,
+    probe: &Probe,
+) -> Result<(Outcome, Series)> {
     check(job, shape)?;
     let barrier = Arc::new(Barrier::new(shape.threads + 1));
     std::thread::scope(|scope| {
@@ -248,12 +144,13 @@ pub(crate) fn round(target: &Target, job: &Job, shape: &Shape, root: &Root) -> R
         for thread in 0..shape.threads {
             let barrier = Arc::clone(&barrier);
             threads.push(scope.spawn(move || {
-                let played = one_thread(target, job, shape, root, (thread, &barrier));
+                let load = Load { target, job, shape, root, probe };
+                let played = one_thread(&load, thread, &barrier);
                 played.with_context(|| format!("load thread {thread}"))
             }));
         }
         barrier.wait();
-        let watched = watch(target, shape);
+        let watched = watch(target, &job.name, shape, probe);
         let mut sum: Option<(Meter, bool)> = None;
         for thread in threads {
             let (meter, sustained) =
@@ -266,21 +163,25 @@ pub(crate) fn round(target: &Target, job: &Job, shape: &Shape, root: &Root) -> R
                 }
             }
         }
-        let (meter, sustained) = sum.context("no thread")?;
+        let (mut meter, sustained) = sum.context("no thread")?;
         let mut outcome = Outcome::new(job, &meter);
         outcome.sustained = sustained;
         watched?.fill(&mut outcome);
-        Ok(outcome)
+        Ok((outcome, meter.series.take().unwrap_or_default()))
     })
 }
 
-fn one_thread(
-    target: &Target,
-    job: &Job,
-    shape: &Shape,
-    root: &Root,
-    (thread, barrier): (usize, &Barrier),
-) -> Result<(Meter, bool)> {
+/// What every thread of a round plays.
+struct Load<'a> {
+    target: &'a Target,
+    job: &'a Job,
+    shape: &'a Shape,
+    root: &'a Root,
+    probe: &'a Probe,
+}
+
+fn one_thread(load: &Load<'_>, thread: usize, barrier: &Barrier) -> Result<(Meter, bool)> {
+    let Load { target, job, shape, root, probe } = *load;
     if let Some(core) = shape.cores.get(thread) {
         process::pin(*core)?;
     }
@@ -297,7 +198,7 @@ fn one_thread(
         Work::Stream(spec) => {
             let requests = Requests::new(spec, root, thread as u64, shape.threads as u64);
             let rate = shape.rate.map(|it| it / shape.threads as f64);
-            let meter = Meter::new(window, spec.names());
+            let meter = metered(window, spec.names(), probe);
             let mut stream = Stream::new(requests, shape.depth, rate, meter);
             crowd.run(&mut stream, window.to)?;
             // An open loop that is late by more than a blink of its time has not kept its rate.
@@ -305,7 +206,8 @@ fn one_thread(
             (stream.meter, late <= clock::ns(shape.seconds * 0.02))
         }
         Work::Scene(scene) => {
-            let meter = Meter::new(window, scene.names().iter().map(|it| (*it).to_owned()));
+            let names = scene.names().iter().map(|it| (*it).to_owned()).collect();
+            let meter = metered(window, names, probe);
             (scene.play(&mut crowd, root, meter, window.to)?, true)
         }
     };
@@ -314,27 +216,56 @@ fn one_thread(
     Ok((meter, sustained))
 }
 
+fn metered(window: Window, names: Vec<String>, probe: &Probe) -> Meter {
+    let mut meter = Meter::new(window, names);
+    meter.live.clone_from(&probe.live);
+    meter.series = probe.series.then(Vec::new);
+    meter
+}
+
 /// What the watcher saw between the warm-up and the end.
 struct Watched {
     server: Option<Usage>,
     disk: Option<Disk>,
+    /// Busy time of the machine that is neither the server's nor ours, microseconds.
+    others_us: Option<u64>,
 }
 
-fn watch(target: &Target, shape: &Shape) -> Result<Watched> {
+fn watch(target: &Target, name: &str, shape: &Shape, probe: &Probe) -> Result<Watched> {
     std::thread::sleep(Duration::from_secs_f64(shape.warmup_seconds));
     let usage = || target.pid.map(Usage::of).transpose();
     let disk = || target.data.as_deref().and_then(Disk::of);
-    let (server, before) = (usage()?, disk());
-    std::thread::sleep(Duration::from_secs_f64(shape.seconds));
+    let machine = || -> Result<(u64, Usage)> {
+        Ok((process::machine_cpu_us(), Usage::of(std::process::id())?))
+    };
+    let (server, before, machine_before) = (usage()?, disk(), machine()?);
+    let end = clock::now() + clock::ns(shape.seconds);
+    let mut ticker = probe.live.as_deref().map(|live| Ticker::new(live, clock::now()));
+    loop {
+        let left = end.saturating_sub(clock::now());
+        if left == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_nanos(left.min(1_000_000_000)));
+        if let Some(ticker) = &mut ticker {
+            let now = clock::now();
+            ticker.tick(name, now, end.saturating_sub(now) as f64 / 1e9);
+        }
+    }
     let server = usage()?.zip(server).map(|(now, then)| now.since(then));
     let disk = disk().zip(before).map(|(now, then)| now.since(then));
-    Ok(Watched { server, disk })
+    let (busy, own) = machine()?;
+    let own = own.since(machine_before.1).cpu_us;
+    let busy = busy.saturating_sub(machine_before.0);
+    let others_us = server.map(|used| busy.saturating_sub(used.cpu_us + own));
+    Ok(Watched { server, disk, others_us })
 }
 
 impl Watched {
     fn fill(&self, outcome: &mut Outcome) {
         let replies = outcome.replies.max(1) as f64;
         let disk = self.disk.unwrap_or_default();
+        outcome.others_cores = self.others_us.map(|it| it as f64 / 1e6 / outcome.seconds);
         outcome.server = self.server.map(|used| Used {
             cpu_us: used.cpu_us as f64 / replies,
             cores: used.cpu_us as f64 / 1e6 / outcome.seconds.max(1e-9),
@@ -345,53 +276,5 @@ impl Watched {
             disk_bytes: disk.bytes as f64 / replies,
             disk_flushes: disk.flushes as f64 / replies,
         });
-    }
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let latency = self.latency_us;
-        write!(
-            f,
-            "{:<24} {:>9.0}/s  p50 {:.0} p99 {:.0} p99.9 {:.0} max {:.0} us",
-            self.load, self.per_second, latency.p50, latency.p99, latency.p999, latency.max
-        )?;
-        if self.events_per_second > 0.0 {
-            write!(f, "  {:.0} events/s", self.events_per_second)?;
-        }
-        if let Some(used) = self.server {
-            write!(
-                f,
-                "  server: {:.2} us CPU, {:.0} B and {:.3} writes to the disk each, {:.1} MiB",
-                used.cpu_us,
-                used.written,
-                used.disk_writes,
-                used.resident as f64 / f64::from(1 << 20)
-            )?;
-        }
-        write!(f, "  generator: {:.2} us", self.generator_cpu_us)?;
-        let percent = 100.0 * self.error_count() as f64 / self.replies.max(1) as f64;
-        write!(f, "  errors: {} ({percent:.3} %)", self.error_count())?;
-        for (code, count) in &self.errors {
-            write!(f, " {code} {count}")?;
-        }
-        if !self.sustained {
-            write!(f, "  THE RATE WAS NOT REACHED")?;
-        }
-        if self.kinds.len() > 1 {
-            for kind in &self.kinds {
-                let latency = kind.latency_us;
-                write!(
-                    f,
-                    "\n  {:<22} {:>9.0}/s  p50 {:.0} p99 {:.0} p99.9 {:.0} us",
-                    kind.name,
-                    kind.replies as f64 / self.seconds,
-                    latency.p50,
-                    latency.p99,
-                    latency.p999
-                )?;
-            }
-        }
-        Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Servers under test: started with the same promise on the same disk, stopped, killed, started again.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,9 @@ use crate::connection::Connection;
 use crate::run::Target;
 
 /// Which server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// This project's.
@@ -54,6 +57,8 @@ pub(crate) struct Programs {
     pub(crate) jvm_flags: String,
     /// The core that servers run on.
     pub(crate) core: usize,
+    /// Transactions between two snapshots, at most; none for the servers' own default.
+    pub(crate) snap_count: Option<u32>,
 }
 
 /// A server that runs; killed and its data removed when dropped.
@@ -81,8 +86,10 @@ impl Server {
         let config = format!(
             "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n\
              maxClientCnxns=0\nglobalOutstandingLimit=100000\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\n",
-            dir.join("data").display(),
+             4lw.commands.whitelist=*\n{}",
+            // Relative to the file it would mean another place to each server.
+            fs::canonicalize(dir.join("data"))?.display(),
+            programs.snap_count.map(|it| format!("snapCount={it}\n")).unwrap_or_default(),
         );
         fs::write(dir.join("zoo.cfg"), config)?;
         let (child, command_line) = spawn(kind, programs, &dir, port)?;
@@ -100,6 +107,25 @@ impl Server {
     /// How it was started.
     pub(crate) fn command_line(&self) -> String {
         self.command_line.clone()
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// What it says of its release: the first line of its `srvr`; empty if it does not say.
+    pub(crate) fn version(&self) -> String {
+        let ask = || -> std::io::Result<String> {
+            let mut socket = TcpStream::connect(self.address)?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            socket.write_all(b"srvr")?;
+            let mut said = String::new();
+            socket.read_to_string(&mut said)?;
+            Ok(said)
+        };
+        let said = ask().unwrap_or_default();
+        said.lines().next().unwrap_or_default().to_owned()
     }
 
     /// As a load sees it.

@@ -10,7 +10,7 @@ use crate::process::{self, Usage};
 use crate::server::{Kind, Programs, Server};
 
 /// What idle sessions cost one server.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Held {
     /// Which.
     pub(crate) server: Kind,
