@@ -56,12 +56,15 @@ pub(crate) enum Command {
         /// What to ask: names that `loads` lists.
         #[arg(long, value_delimiter = ',', default_value = "get,set")]
         loads: Vec<String>,
-        /// Which servers.
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
+        /// Which servers. Without: Ringkeeper and the reference, and in a report the ceilings too.
+        #[arg(long, value_enum, value_delimiter = ',')]
         servers: Vec<Kind>,
         /// Pairs of runs for each load.
         #[arg(long, default_value_t = 5)]
         pairs: usize,
+        /// Pairs beyond those, for each load, where other processes had more than 0.4 cores: the most disturbed are left out.
+        #[arg(long, default_value_t = 0)]
+        spare_pairs: usize,
         /// Seconds of load on the reference before the first pair; 15 unless named, 5 in a quick report.
         #[arg(long)]
         jvm_warmup: Option<f64>,
@@ -167,6 +170,9 @@ pub(crate) struct Suite {
     /// Go on with the report in --json: what it has is not measured again.
     #[arg(long, requires = "json")]
     pub(crate) resume: bool,
+    /// Only these rows, and measured anew though the report has them.
+    #[arg(long, value_delimiter = ',', conflicts_with = "rows", requires = "resume")]
+    pub(crate) again: Vec<String>,
     /// A sentence about the circumstances, for the report.
     #[arg(long)]
     pub(crate) remark: Option<String>,

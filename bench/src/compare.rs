@@ -32,6 +32,9 @@ pub(crate) struct Pairs {
     pub(crate) shape: Shape,
     /// One run of each server in turn, and again.
     pub(crate) runs: Vec<Run>,
+    /// Pairs that were left out because other processes had more of the machine than in those that are kept.
+    #[serde(default)]
+    pub(crate) left_out: usize,
 }
 
 /// A median with what lies around it.
@@ -119,6 +122,27 @@ impl Pairs {
     }
 }
 
+/// What other processes may have of the machine before a pair counts as disturbed, cores. The kernel's own threads have some of it.
+const DISTURBED_CORES: f64 = 0.4;
+
+/// The most that other processes had of the machine in one of these rounds, cores.
+fn disturbance(runs: &[Run]) -> f64 {
+    runs.iter().filter_map(|run| run.outcome.others_cores).fold(0.0, f64::max)
+}
+
+impl Pairs {
+    /// Leaves out the most disturbed pairs until so many are left; what was measured in them does not matter.
+    fn keep_calmest(&mut self, count: usize, servers: usize) {
+        let all: Vec<Vec<Run>> = self.runs.chunks(servers).map(<[Run]>::to_vec).collect();
+        self.left_out = all.len().saturating_sub(count);
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by(|a, b| disturbance(&all[*a]).total_cmp(&disturbance(&all[*b])));
+        order.truncate(count);
+        order.sort_unstable();
+        self.runs = order.into_iter().flat_map(|at| all[at].clone()).collect();
+    }
+}
+
 /// Servers that stay up, of which one at a time is under load.
 #[derive(Debug)]
 pub(crate) struct Field {
@@ -130,6 +154,8 @@ pub(crate) struct Field {
 pub(crate) struct Effort {
     /// Runs of each server.
     pub(crate) pairs: usize,
+    /// Pairs that may be measured beyond those, where other processes disturbed some.
+    pub(crate) spare_pairs: usize,
     /// Seconds of the same load on the reference before the first pair: compiles Java's code.
     pub(crate) warmup_seconds: f64,
 }
@@ -189,8 +215,9 @@ impl Field {
         }
         say(&format!("{name}: {} rounds of {} servers begin", effort.pairs, targets.len()));
         let (job, shape) = (job.clone(), trial.shape.clone());
-        let mut pairs = Pairs { name: name.clone(), job, shape, runs: Vec::new() };
-        for pair in 1..=effort.pairs {
+        let mut pairs = Pairs { name: name.clone(), job, shape, runs: Vec::new(), left_out: 0 };
+        let mut calm = 0;
+        for pair in 1..=effort.pairs + effort.spare_pairs {
             for (kind, target, shape) in &targets {
                 // What a round used up is made again.
                 if pair > 1 && pairs.job.uses_up() {
@@ -200,7 +227,13 @@ impl Field {
                 say(&format!("  {pair}/{} {:<10} {outcome}", effort.pairs, kind.word()));
                 pairs.runs.push(Run { server: *kind, rate: shape.rate, outcome });
             }
+            let last = &pairs.runs[pairs.runs.len() - targets.len()..];
+            calm += usize::from(disturbance(last) < DISTURBED_CORES);
+            if effort.pairs <= calm {
+                break;
+            }
         }
+        pairs.keep_calmest(effort.pairs, targets.len());
         say(&format!("{name}: done"));
         Ok(pairs)
     }
@@ -251,13 +284,41 @@ impl std::fmt::Display for Pairs {
 
 #[cfg(test)]
 mod tests {
-    use super::Spread;
+    use super::{Pairs, Run, Spread};
+    use crate::outcome::Outcome;
+    use crate::server::Kind;
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_middle_two() {
         let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0, f64::NAN]).unwrap();
         assert_eq!((spread.median, spread.least, spread.most), (2.5, 1.0, 4.0));
         assert!(Spread::of(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn the_pairs_that_others_disturbed_most_are_left_out_whatever_was_measured_in_them() {
+        let job = crate::preset::named("get").unwrap().remove(0);
+        let run = |others: f64, number: u64| {
+            let window = crate::meter::Window { from: 0, to: 1 };
+            let mut outcome = Outcome::new(&job, &crate::meter::Meter::new(window, []));
+            (outcome.others_cores, outcome.replies) = (Some(others), number);
+            Run { server: Kind::Ringkeeper, rate: None, outcome }
+        };
+        let runs =
+            vec![run(0.1, 1), run(0.9, 2), run(0.2, 3), run(0.3, 4), run(1.5, 5), run(0.0, 6)];
+        let shape = crate::run::Shape {
+            connections: 1,
+            depth: 1,
+            rate: None,
+            seconds: 1.0,
+            warmup_seconds: 0.0,
+            threads: 1,
+            cores: Vec::new(),
+        };
+        let mut pairs = Pairs { name: "get".into(), job: job.clone(), shape, runs, left_out: 0 };
+        pairs.keep_calmest(2, 2);
+        let kept: Vec<u64> = pairs.runs.iter().map(|run| run.outcome.replies).collect();
+        assert_eq!((kept, pairs.left_out), (vec![1, 2, 3, 4], 1));
     }
 
     #[test]

@@ -284,6 +284,11 @@ impl Actor for Opening {
         Ok(())
     }
 
+    fn ended(&mut self, at: usize, _: u64, error: Error) -> Result<()> {
+        let why = "ended before its session was there: servers let one address have no more than maxClientCnxns connections, 60 unless configured";
+        Err(error.context(format!("connection {at} {why}")))
+    }
+
     fn is_done(&self) -> bool {
         self.left == 0
     }

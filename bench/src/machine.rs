@@ -41,7 +41,7 @@ impl Machine {
         let rotates = if queue("rotational") == "1" { "rotating" } else { "not rotating" };
         Self {
             cpu: field(&text("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".into()),
-            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cores: crate::process::cores(),
             memory: memory(&text("/proc/meminfo")),
             kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
             file_system: file_system(data, &text("/proc/self/mounts")),

@@ -71,14 +71,26 @@ fn main() -> Result<()> {
                 print(&format!("{name:<18} {text}"));
             }
         }
-        Command::Compare { how, programs, loads, servers, pairs, jvm_warmup, suite, json } => {
+        Command::Compare {
+            how,
+            programs,
+            loads,
+            servers,
+            pairs,
+            spare_pairs,
+            jvm_warmup,
+            suite,
+            json,
+        } => {
             let whole = suite.quick || suite.full;
             let seconds = jvm_warmup.unwrap_or(if suite.quick { 5.0 } else { 15.0 });
-            let effort = Effort { pairs, warmup_seconds: seconds };
+            let effort = Effort { pairs, spare_pairs, warmup_seconds: seconds };
+            let all = if whole { Kind::ALL } else { Kind::COMPARED };
+            let servers = if servers.is_empty() { all } else { &servers };
             if whole {
-                return whole_report(&how, &programs, &suite, &servers, (effort, json));
+                return whole_report(&how, &programs, &suite, servers, (effort, json));
             }
-            compare_loads(&how, &programs, &loads, &servers, (effort, json.as_deref()))?;
+            compare_loads(&how, &programs, &loads, servers, (effort, json.as_deref()))?;
         }
         Command::Report { file, html, picture } => {
             let report = Report::read(&file)?;
@@ -95,28 +107,18 @@ fn main() -> Result<()> {
             json,
         } => {
             let imaging = Imaging { znodes, rate, seconds, snap_count, load_core };
-            let mut all = Vec::new();
-            for kind in servers {
-                let imaged = snapshots::imaged(kind, &programs.filling(znodes), imaging)?;
-                print(&imaged.to_string());
-                all.push(imaged);
-            }
-            save(json.as_deref(), &all)?;
+            let one = |kind| snapshots::imaged(kind, &programs.filling(znodes), imaging);
+            each(servers, json.as_deref(), one)?;
         }
-        Command::Ceiling(ceiling) => ceiling.run()?,
         Command::Plan { need, programs, report, json } => {
             make_plan(&need, &programs, report.as_deref(), json.as_deref())?;
         }
+        Command::Ceiling(ceiling) => ceiling.run()?,
         Command::Memory(fill) => run_fill(&fill, 0)?,
         Command::Restart { fill, restarts } => run_fill(&fill, restarts)?,
         Command::Sessions { programs, servers, count, seconds, json } => {
-            let mut all = Vec::new();
-            for kind in servers {
-                let held = sessions::hold(kind, &programs.filling(count as u64), count, seconds)?;
-                print(&held.to_string());
-                all.push(held);
-            }
-            save(json.as_deref(), &all)?;
+            let one = |kind| sessions::hold(kind, &programs.filling(count as u64), count, seconds);
+            each(servers, json.as_deref(), one)?;
         }
     }
     Ok(())
@@ -125,6 +127,21 @@ fn main() -> Result<()> {
 #[expect(clippy::print_stdout, reason = "results are the program's output")]
 fn print(line: &str) {
     println!("{line}");
+}
+
+/// Measures one server after the other.
+fn each<T: std::fmt::Display + serde::Serialize>(
+    servers: Vec<Kind>,
+    json: Option<&Path>,
+    one: impl Fn(Kind) -> Result<T>,
+) -> Result<()> {
+    let mut all = Vec::new();
+    for kind in servers {
+        let measured = one(kind)?;
+        print(&measured.to_string());
+        all.push(measured);
+    }
+    save(json, &all)
 }
 
 fn run_loads(target: &Target, jobs: Vec<Job>, how: &How, rounds: usize) -> Result<Vec<Outcome>> {
@@ -186,6 +203,7 @@ fn whole_report(
     let again = suite.resume && file.exists();
     let mut report = if again { Report::read(&file)? } else { Report::new(&loads.data) };
     report.calls.push(std::env::args().collect::<Vec<_>>().join(" "));
+    report.rows.retain(|row| !suite.again.contains(&row.name));
     if suite.remark.is_some() {
         report.remark.clone_from(&suite.remark);
     }
@@ -197,7 +215,7 @@ fn whole_report(
     }
     let campaign = Campaign {
         size,
-        only: suite.rows.clone(),
+        only: [&suite.rows[..], &suite.again].concat(),
         servers: servers.to_vec(),
         shape,
         effort,
@@ -238,7 +256,7 @@ fn measure(programs: &Where) -> Result<Report> {
         only: plan::ROWS.map(str::to_owned).to_vec(),
         servers: vec![Kind::Ringkeeper],
         shape: suite_shape(1.0, 0.5, programs.core),
-        effort: Effort { pairs: 3, warmup_seconds: 0.0 },
+        effort: Effort { pairs: 3, spare_pairs: 3, warmup_seconds: 0.0 },
         file: loads.data.join("plan.json"),
         core: programs.core,
         data: loads.data.clone(),
@@ -250,8 +268,7 @@ fn measure(programs: &Where) -> Result<Report> {
 
 /// Rounds of so many seconds on a core that is not the servers', if there is another.
 fn suite_shape(seconds: f64, warmup_seconds: f64, servers: usize) -> Shape {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let other = (0..cores).find(|core| *core != servers);
+    let other = (0..process::cores()).find(|core| *core != servers);
     Shape {
         connections: 0,
         depth: 0,

@@ -107,6 +107,12 @@ fn value(text: &str, key: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
+/// Cores of the machine, whichever of them this process may use.
+pub(crate) fn cores() -> usize {
+    let here = |core: &usize| Path::new(&format!("/sys/devices/system/cpu/cpu{core}")).exists();
+    (0..4_096).take_while(here).count().max(1)
+}
+
 /// Time that all cores of the machine were busy, or another machine had them, microseconds.
 pub(crate) fn machine_cpu_us() -> u64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();

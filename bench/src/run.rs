@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -83,6 +83,10 @@ pub(crate) fn check(job: &Job, shape: &Shape) -> Result<()> {
         "{} connections need {needed} open files, {files} are allowed: raise `ulimit -Hn`",
         shape.connections
     );
+    let cores = process::cores();
+    if let Some(core) = shape.cores.iter().find(|core| cores <= **core) {
+        bail!("there is no core {core}: they are numbered from 0 to {}", cores - 1);
+    }
     match &job.work {
         Work::Stream(spec) => spec.check(),
         Work::Scene(scene) => {

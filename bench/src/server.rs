@@ -32,6 +32,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The two that are compared.
+    pub(crate) const COMPARED: &[Self] = &[Self::Ringkeeper, Self::Reference];
+    /// Beside those that keep nothing.
+    pub(crate) const ALL: &[Self] =
+        &[Self::Ringkeeper, Self::Reference, Self::Constant, Self::Epoll, Self::Forced];
+
     /// Its word.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -198,8 +204,16 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path, port: u16) -> Result<(Chil
             command.arg("--data").arg(dir.join("data"));
         }
     }
-    let words = command.get_args().map(|it| it.to_string_lossy());
-    let line = format!("{environment}taskset {}", words.collect::<Vec<_>>().join(" "));
+    let own = std::env::current_exe()?;
+    let word = |it: &std::ffi::OsStr| {
+        if it == own.as_os_str() {
+            "ringkeeper-bench".into()
+        } else {
+            it.to_string_lossy().into_owned()
+        }
+    };
+    let words: Vec<String> = command.get_args().map(word).collect();
+    let line = format!("{environment}taskset {}", words.join(" "));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // The whole group goes when the harness is interrupted.
     command.process_group(0);

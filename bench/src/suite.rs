@@ -48,8 +48,7 @@ pub(crate) struct Row {
     pub(crate) seconds: Option<f64>,
 }
 
-/// The two that are compared.
-const BOTH: &[Kind] = &[Kind::Ringkeeper, Kind::Reference];
+const BOTH: &[Kind] = Kind::COMPARED;
 /// Beside servers that do nothing but answer.
 const READS: &[Kind] = &[Kind::Ringkeeper, Kind::Reference, Kind::Constant, Kind::Epoll];
 /// Beside the server that forces every request to the disk.
@@ -122,7 +121,10 @@ impl Row {
         let seconds = self.seconds.unwrap_or(shape.seconds);
         let shape =
             Shape { connections: self.connections, depth: self.depth, seconds, ..shape.clone() };
-        let effort = Effort { pairs: self.pairs.unwrap_or(effort.pairs), ..effort };
+        let effort = match self.pairs {
+            Some(pairs) => Effort { pairs, spare_pairs: effort.spare_pairs.min(pairs), ..effort },
+            None => effort,
+        };
         Ok(Trial { name: self.name.clone(), job, shape, servers: servers?, effort })
     }
 
@@ -139,8 +141,6 @@ pub(crate) fn rows(size: Size) -> Vec<Row> {
     let mut rows = vec![
         Row::closed("get", 16, 16, READS),
         Row::closed("set", 16, 16, WRITES),
-        Row::closed("create", 16, 16, WRITES),
-        Row::closed("create-delete", 16, 16, BOTH),
         Row::closed("mixed", 16, 16, BOTH),
         Row::closed("get", 1, 1, READS),
         Row::closed("set", 1, 1, WRITES),
@@ -175,6 +175,9 @@ pub(crate) fn rows(size: Size) -> Vec<Row> {
     rows.extend(watchers.map(|watchers| {
         Row::closed("fan-out", watchers + 1, 1, BOTH).named(format!("fan-out-{watchers}"))
     }));
+    // Last, because what they create stays.
+    rows.push(Row::closed("create-delete", 16, 16, BOTH));
+    rows.push(Row::closed("create", 16, 16, WRITES));
     rows
 }
 
