@@ -4,7 +4,8 @@
 
 mod world;
 
-use world::{Faults, Rng, World};
+use fastrand::Rng;
+use world::{Faults, World};
 
 /// Runs `count` worlds, of 3 to 7 voters and up to 2 observers; `TIMES=10` makes it ten times as many.
 fn worlds(count: u64, faults: Faults) {
@@ -12,9 +13,9 @@ fn worlds(count: u64, faults: Faults) {
     let count: u64 = count * times;
     let only: Option<u64> = std::env::var("SEED").ok().and_then(|it| it.parse().ok());
     for seed in only.map_or(0..count, |seed| seed..seed + 1) {
-        let mut rng = Rng::new(seed);
-        let voters = 3 + rng.below(5) as i64;
-        let observers = rng.below(3) as i64;
+        let mut rng = Rng::with_seed(seed);
+        let voters = 3 + rng.u64(..5) as i64;
+        let observers = rng.u64(..3) as i64;
         let mut world = World::new(rng, voters, observers, faults);
         let result = world.unrest().and_then(|()| world.calm());
         if let Err(what) = result {
@@ -42,7 +43,7 @@ fn servers_that_crash_and_come_back_find_one_leader_that_has_every_write() {
 fn the_same_seed_makes_the_same_world() {
     let faults = Faults { cuts: 10, partitions: 4, crashes: 4, writes: 4 };
     let trace = |seed| {
-        let mut world = World::new(Rng::new(seed), 5, 1, faults);
+        let mut world = World::new(Rng::with_seed(seed), 5, 1, faults);
         world.unrest().and_then(|()| world.calm()).map(|()| world.trace())
     };
     for seed in 1_000..1_010 {
