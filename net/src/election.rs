@@ -148,7 +148,7 @@ impl ElectionPort {
         self.step(now, links::Input::Reconnect);
     }
 
-    /// The members changed, or a change was proposed. If our own address did, we listen there.
+    /// The members changed, or a change was proposed. If our own address did, we listen there, which may wait for its name.
     pub fn reconfigured(&mut self, now: Moment, views: Views) {
         self.move_ears(&views);
         self.step(now, links::Input::Reconfigured { views });

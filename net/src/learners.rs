@@ -239,6 +239,7 @@ impl LearnerPort {
     /// Closes a link behind what was queued for it. Nothing more is heard of it.
     pub fn close(&mut self, link: Link) {
         let until = self.now + LINGER;
+        self.pending.retain(|it| !matches!(it, Pending::Closed { link: of, .. } if *of == link));
         let Some(channel) = self.links.get_mut(&link) else { return };
         if let Some(group) = channel.group.take() {
             channel.outbox.leave(&self.streams[group as usize]);
@@ -293,9 +294,6 @@ impl LearnerPort {
     fn check_queue(&mut self, link: Link) {
         let queued = self.queued(link);
         let queued_max = self.settings.queued_max;
-        if let Some(channel) = self.links.get_mut(&link) {
-            channel.above_mark |= QUEUED_MARK < queued;
-        }
         if queued_max < queued && self.open_channel(link).is_some() {
             let why = PortError::NotReading { queued, queued_max };
             warn!(?link, peer = ?self.peer_address(link), "a link is closed: {why}");
@@ -309,14 +307,15 @@ impl LearnerPort {
         let mut over = None;
         for (&link, channel) in &mut self.links {
             let stream = channel.group.map(|it| &self.streams[it as usize]);
-            if self.settings.queued_max < channel.outbox.queued(stream) {
-                over = Some(link);
-            }
+            channel.above_mark |= QUEUED_MARK < channel.outbox.queued(stream);
             if !channel.interest.contains(EventFlags::OUT) {
                 channel.write(stream, &self.watch, link);
             }
-            if channel.above_mark && channel.outbox.queued(stream) <= QUEUED_MARK {
-                channel.above_mark = false;
+            let queued = channel.outbox.queued(stream);
+            if self.settings.queued_max < queued {
+                over = Some(link);
+            }
+            if channel.has_drained(queued) {
                 self.pending.push_back(Pending::Drained { link });
             }
         }

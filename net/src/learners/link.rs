@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
 use tracing::debug;
 
+use super::QUEUED_MARK;
 use super::outbox::{Outbox, Stream};
 use crate::port::{Source, Watch};
 
@@ -42,7 +43,7 @@ pub(super) struct Channel {
     pub(super) group: Option<Group>,
     /// What epoll tells of it.
     pub(super) interest: EventFlags,
-    /// Whether the queue was above the mark since it was said that it is not.
+    /// Whether the queue was above the mark at a flush since it was said that it is not.
     pub(super) above_mark: bool,
     /// Whether we have said that nothing more comes.
     is_shut: bool,
@@ -79,6 +80,13 @@ impl Channel {
     /// The stream of its group.
     pub(super) fn stream<'a>(&self, streams: &'a [Stream; 2]) -> Option<&'a Stream> {
         self.group.map(|it| &streams[it as usize])
+    }
+
+    /// Whether the queue, of this length, is below the mark again; says so once.
+    pub(super) fn has_drained(&mut self, queued: usize) -> bool {
+        let has_drained = self.above_mark && queued <= QUEUED_MARK;
+        self.above_mark &= !has_drained;
+        has_drained
     }
 
     /// Sends once. When all of a closed link has gone, says so to the other side.

@@ -113,7 +113,11 @@ impl LearnerPort {
         if events.contains(EventFlags::OUT)
             && let Some(channel) = self.links.get_mut(&link)
         {
-            channel.write(channel.group.map(|it| &self.streams[it as usize]), &self.watch, link);
+            let stream = channel.group.map(|it| &self.streams[it as usize]);
+            channel.write(stream, &self.watch, link);
+            if channel.has_drained(channel.outbox.queued(stream)) {
+                self.pending.push_back(Pending::Drained { link });
+            }
         }
         if !events.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return;

@@ -1,8 +1,13 @@
 //! The two ports of an ensemble's server, with the machines that they drive, over real sockets on this machine.
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
-#![expect(clippy::disallowed_methods, reason = "tests read the clock and wait")]
+#![expect(clippy::disallowed_methods, reason = "tests read the clock, wait, and start threads")]
 
 mod election;
+mod ensemble;
+mod java;
+mod learners;
+mod proxy;
+mod server;
 mod voter;
 
 use std::net::{Ipv4Addr, TcpListener};
