@@ -16,6 +16,7 @@ mod disk;
 pub mod format;
 mod imager;
 pub mod inspect;
+pub mod java;
 mod load;
 mod purge;
 mod region;

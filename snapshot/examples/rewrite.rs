@@ -1,0 +1,28 @@
+//! Reads a snapshot file of ZooKeeper's and writes it anew: `rewrite FROM TO`, to see whether a Java server starts from what we write.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use engine::arena::{Memory, VersionWord};
+use engine::tree::Tree;
+use snapshot::Region;
+use snapshot::java::{ExtendedTypes, file};
+
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let (from, to) = (args.next().context("FROM")?, args.next().context("TO")?);
+    let name = from.file_name().and_then(|it| it.to_str()).context("a name")?;
+    let zxid = file::zxid_of(name).context("snapshot.<zxid>")?;
+    let words = Region::reserve(1 << 32)?.share_words();
+    let page_states = Region::reserve(words.len() / 512)?.share_bytes();
+    let version = Box::leak(Box::new(VersionWord::new()));
+    let mut tree = Tree::format(Memory { words, version, page_states }, [1, 2])?;
+    file::read(&mut tree, zxid, ExtendedTypes::On, &mut File::open(&from)?)?;
+    let mut out = BufWriter::new(File::create(to.join(file::name(zxid)))?);
+    file::write(&tree, &mut out)?;
+    out.into_inner()?.sync_all()?;
+    File::open(to)?.sync_all()?;
+    Ok(())
+}
