@@ -18,6 +18,11 @@ pub(crate) fn now_ms() -> u64 {
     START.get_or_init(Instant::now).elapsed().as_millis() as u64
 }
 
+/// The present moment, for the machines of the ensemble.
+pub(crate) fn moment() -> quorum::Moment {
+    quorum::Moment::from_micros(START.get_or_init(Instant::now).elapsed().as_micros() as u64)
+}
+
 /// Wall milliseconds since 1970; 0 before that.
 pub(crate) fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)

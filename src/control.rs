@@ -9,11 +9,12 @@ use jute::Zxid;
 use net::driver::WordAsked;
 use net::ring::Letters;
 use snapshot::Purger;
-use wal::{AppendError, Releaser};
+use wal::Releaser;
 
 use crate::clock;
 use crate::config::Purge;
 use crate::pipeline_shard::Order;
+use crate::threads::ShardError;
 use crate::words::Words;
 
 /// What the control thread hears of.
@@ -26,7 +27,7 @@ pub(crate) enum Event {
     /// A four-letter word has come in.
     Word(WordAsked),
     /// The pipeline shard has ended, as told or because the log failed.
-    Ended(Result<(), AppendError>),
+    Ended(Result<(), ShardError>),
 }
 
 /// The control thread's belongings.
@@ -47,7 +48,7 @@ impl Control {
     ///
     /// # Errors
     /// The log failed.
-    pub(crate) fn run(mut self) -> Result<(), AppendError> {
+    pub(crate) fn run(mut self) -> Result<(), ShardError> {
         loop {
             match self.next() {
                 None => self.purge(),

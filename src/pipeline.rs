@@ -11,8 +11,10 @@
 
 mod applier;
 mod connections;
+mod learning;
 mod outbox;
 mod quota_notes;
+mod remote;
 mod stage;
 
 use std::collections::VecDeque;
@@ -21,22 +23,25 @@ use std::ops::Range;
 use engine::auth::AuthIds;
 use engine::prep::{Prep, Prepared, Request, Room};
 use engine::reaper::ReaperConfig;
-use jute::{CreateSessionTxn, Field, Op, PathRequest, Record, SessionId, Xid};
+use jute::{Code, CreateSessionTxn, Field, Op, PathRequest, Record, SessionId, Xid, Zxid};
 use net::message::{DeliverItem, Forward, ForwardItem};
 use wal::{Batch, batch::Records};
 
-pub use applier::Applier;
 use applier::Changes;
+pub use applier::{Applier, Mode};
 pub use connections::{Home, Owner};
+pub use learning::{Learning, ToLeader};
 pub use quota_notes::QuotaNote;
 use quota_notes::QuotaNotes;
+pub use remote::RemoteRequest;
 use stage::{Asker, Stage, Step};
 
 /// Bytes of transactions after which the pipeline takes no more requests until the batch is on its way.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// Batches given out and not yet durable: one that is written, and one that is applied.
-pub const OUT_MAX: usize = 2;
+/// Batches given out and not yet applied. Alone, a server needs two: one that is written and one that is applied; a leader has as
+/// many as it takes until a quorum answers.
+pub const OUT_MAX: usize = 64;
 
 /// Sessions that one turn expires at most, so that a mass expiry leaves room for others.
 const EXPIRED_PER_TURN_MAX: usize = 256;
@@ -76,6 +81,8 @@ pub struct Pipeline {
     reap_at_ms: u64,
     /// Found and not yet deleted, last first.
     to_reap: Vec<Vec<u8>>,
+    /// `sync`s of clients here so far.
+    syncs: u64,
     quota_notes: QuotaNotes,
 }
 
@@ -91,6 +98,7 @@ impl Pipeline {
             reap_at_ms: now_ms + reaping.interval_ms,
             reaping,
             to_reap: Vec::new(),
+            syncs: 0,
             quota_notes: QuotaNotes::default(),
         }
     }
@@ -108,6 +116,26 @@ impl Pipeline {
     /// Gives the role up: what was ordered and is not applied has nobody to answer to.
     pub fn into_applier(self) -> Applier {
         self.applier
+    }
+
+    /// The next transaction comes behind `zxid`, the beginning of a new leader's epoch. Nothing is ordered yet.
+    pub fn begin_epoch(&mut self, zxid: Zxid) {
+        self.prep.begin_epoch(zxid);
+    }
+
+    /// `sync`s that clients of this server have asked for.
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// The last `sync` in the oldest batch that is out: it must be confirmed before [`Pipeline::durable`]. 0 if there is none.
+    pub fn awaited_sync(&self) -> u64 {
+        self.out.front().map_or(0, |it| it.last_sync)
+    }
+
+    /// Whether another batch may be given out.
+    pub fn has_room_out(&self) -> bool {
+        self.out.len() < OUT_MAX
     }
 
     /// Whether another [`Forward`] may be taken in this turn.
@@ -202,7 +230,15 @@ impl Pipeline {
             return;
         }
         let auth = auth.clone();
+        if let Some(Home::There(_)) = self.applier.sessions.owner(session) {
+            self.filling.steps.push(Step::Refusal { asker, code: Code::SessionMoved });
+            return;
+        }
         self.applier.sessions.touch_again(moment.now_ms, session);
+        if op == Op::Sync {
+            self.syncs += 1;
+            self.filling.last_sync = self.syncs;
+        }
         match op {
             Op::Ping => self.filling.steps.push(Step::Echo { asker }),
             op if op.is_write() || op == Op::CloseSession => {
@@ -363,7 +399,7 @@ impl Pipeline {
                 applier.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
             }
             Step::Refusal { asker, code } => applier.answer(asker, code),
-            Step::Echo { asker } => applier.answer(asker, jute::Code::Ok),
+            Step::Echo { asker } => applier.answer(asker, Code::Ok),
             Step::Read { asker, session, op, body } => {
                 applier.read(asker, session, op, &bytes[body]);
             }

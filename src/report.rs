@@ -7,11 +7,13 @@ use jute::{SessionId, Zxid};
 use net::figures::PipelineFigures;
 use net::words::QuotaRow;
 
-use crate::pipeline::Applier;
+use crate::pipeline::{Applier, Mode};
 
 /// Cheap figures.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PipelineReport {
+    /// What the server is.
+    pub(crate) mode: Mode,
     pub(crate) figures: PipelineFigures,
     pub(crate) zxid: Zxid,
     pub(crate) znodes: u64,
@@ -29,6 +31,7 @@ impl PipelineReport {
         let tree = applier.state().tree();
         let counters = tree.look(TreeView::counters);
         Self {
+            mode: applier.mode(),
             figures: applier.figures().clone(),
             zxid: tree.zxid(),
             znodes: counters.znodes,

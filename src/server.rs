@@ -14,6 +14,7 @@ use net::admission::Admission;
 use net::driver::{KeepAlive, Links, ListenError, ListenSettings, Sharing};
 use net::ring::{Letters, Mailbox, lane, mailbox};
 use net::shard::Shard;
+use net::words::Serving;
 use snapshot::{Imager, ImagerOptions, Purger};
 use wal::Log;
 
@@ -21,10 +22,12 @@ use crate::cli::ServerArgs;
 use crate::clock::{self, wall_ms};
 use crate::config::{Config, ConfigError, Cores, Level};
 use crate::control::{Control, Event, watch_signals};
+use crate::ensemble::{EnsembleShard, JoinError, Joining};
 use crate::exit_code::ExitCode;
 use crate::images::{Due, Images};
+use crate::lanes::Lane;
 use crate::pipeline::{Applier, Pipeline};
-use crate::pipeline_shard::{Lane, Order, PipelineShard};
+use crate::pipeline_shard::{Order, PipelineShard};
 use crate::reader::ArenaReader;
 use crate::settings;
 use crate::start::{self, Data, DataError, Replaying};
@@ -42,11 +45,9 @@ pub enum ServerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration makes the server a member of an ensemble.
-    #[error(
-        "this server is a member of an ensemble, as which it cannot run yet; list one server, or none"
-    )]
-    Ensemble,
+    /// A member of an ensemble cannot be made.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -76,14 +77,15 @@ pub enum ServerError {
     LogStart(#[source] wal::AppendError),
     /// The log failed. Nothing that was in flight was acknowledged.
     #[error("the log failed, and nothing that was in flight was acknowledged: {0}")]
-    Log(#[from] wal::AppendError),
+    Log(#[from] threads::ShardError),
 }
 
 impl ServerError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Ensemble | Self::Core { .. } => ExitCode::InvalidInvocation,
-            Self::Data(_) => ExitCode::UnableToAccessDatadir,
+            Self::Config(_) | Self::Core { .. } => ExitCode::InvalidInvocation,
+            Self::Data(_) | Self::Join(JoinError::Epoch(_)) => ExitCode::UnableToAccessDatadir,
+            Self::Join(JoinError::Port(_)) => ExitCode::UnableToBindQuorumPort,
             _ => ExitCode::UnexpectedError,
         }
     }
@@ -109,9 +111,6 @@ fn configure_and_serve(args: &ServerArgs) -> Result<(), ServerError> {
             Level::Warning => tracing::warn!("{warning}"),
         }
     }
-    if config.ensemble.is_some() {
-        return Err(ServerError::Ensemble);
-    }
     serve(&config)
 }
 
@@ -119,7 +118,10 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let cores = cores(config)?;
     let (events, heard) = channel();
     watch_signals(events.clone()).map_err(system("cannot watch signals"))?;
-    let data = start::open(config, Replaying::All, [chance(), chance()])?;
+    // Of a member's log, the ensemble says how much is decided.
+    let alone = config.ensemble.is_none();
+    let replaying = if alone { Replaying::All } else { Replaying::Nothing };
+    let data = start::open(config, replaying, [chance(), chance()])?;
     let (image, replayed) = (data.image, data.replayed);
     // A server of one core has its sessions there too; of more, it leaves the pipeline a core of its own.
     let session_cores = if cores.len() == 1 { &cores[..] } else { &cores[1..] };
@@ -202,7 +204,10 @@ fn wire(
         };
         let settings = settings::shard(config, count);
         let seed = MapSeed { low: chance(), high: chance() };
-        let shard = Shard::new(settings, reader.clone(), Arc::clone(&wiring.admission), seed);
+        let mut shard = Shard::new(settings, reader.clone(), Arc::clone(&wiring.admission), seed);
+        if config.ensemble.is_some() {
+            shard.set_serving(Serving::Not);
+        }
         wiring.lanes.push(Lane { forwards, delivers });
         wiring.sessions.push(SessionShard { shard, listener, links });
         wiring.mouths.push(mouth);
@@ -226,7 +231,7 @@ fn launch(
     parts: Parts,
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
-    let Data { store, state, tail, void_sequence, took_ms, replayed, .. } = data;
+    let Data { store, state, backlog, last, tail, void_sequence, took_ms, replayed, .. } = data;
     let Parts { lanes, mut sessions, orders } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images));
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
@@ -234,33 +239,48 @@ fn launch(
     let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };
     let mut images = Images::new(imager, events.clone(), due, chance());
     images.carry_on(void_sequence);
-    let first = SessionId::first(STANDALONE_ID, wall_ms());
+    let sid = config.ensemble.as_ref().map_or(STANDALONE_ID, |it| it.myid.0 as u8);
+    let first = SessionId::first(sid, wall_ms());
     let seed = MapSeed { low: chance(), high: chance() };
     let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);
     let rules = settings::rules(config);
     let now_ms = clock::now_ms();
+    let applied = state.tree().zxid();
     let mut applier = Applier::new(state, rules, tracker, lanes.len(), now_ms);
     let figures = applier.figures_mut();
     figures.startup_snap_load_time.add(took_ms[0]);
     figures.startup_txns_load_time.add(took_ms[1]);
     figures.startup_txns_loaded.add(replayed);
     figures.dbinittime.add(took_ms[0] + took_ms[1]);
-    let pipeline = Pipeline::new(applier, settings::reaping(config), now_ms);
+    let reaping = settings::reaping(config);
     let slow_append_ms = storage.fsync_warning_ms;
     let here = if cores.len() == 1 { sessions.pop() } else { None };
     let no_thread = system("cannot start a shard");
     for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
         threads::start_sessions(core, session).map_err(&no_thread)?;
     }
-    let make = move || {
-        let log = Log::start(tail, wall_ms)?;
-        Ok(PipelineShard::new(pipeline, log, lanes, orders, images, slow_append_ms))
-    };
     let events = events.clone();
     // The control thread ends last.
     let ended = move |done| drop(events.send(Event::Ended(done)));
-    let started = threads::start_pipeline(cores[0], here, make, ended).map_err(&no_thread)?;
-    started.map_err(ServerError::LogStart)?;
+    let started = if let Some(ensemble) = &config.ensemble {
+        let tick_ms = config.sessions.tick_ms;
+        let (ensemble, dir) = (ensemble.clone(), store.images.clone());
+        let make = move || -> Result<_, ServerError> {
+            let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last))?;
+            let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
+            let member = joining.member(log, backlog, applier, reaping);
+            Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))
+        };
+        threads::start_pipeline(cores[0], here, make, ended)
+    } else {
+        let pipeline = Pipeline::new(applier, reaping, now_ms);
+        let make = move || -> Result<_, ServerError> {
+            let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
+            Ok(PipelineShard::new(pipeline, log, lanes, orders, images, slow_append_ms))
+        };
+        threads::start_pipeline(cores[0], here, make, ended)
+    };
+    started.map_err(&no_thread)??;
     Ok(store)
 }
 

@@ -12,6 +12,7 @@ use wal::{Base, LogTail};
 
 use crate::clock;
 use crate::config::Config;
+use crate::ensemble::Backlog;
 use crate::settings;
 use crate::store::{Missing, Store, StoreError};
 
@@ -51,6 +52,10 @@ pub(crate) struct Data {
     pub(crate) store: Store,
     /// The tree after the last transaction of the log, or with [`Replaying::Nothing`] as the image has it.
     pub(crate) state: State,
+    /// What of a member's log is not applied: the ensemble says how much of it is decided.
+    pub(crate) backlog: Backlog,
+    /// The last transaction of the log, or of the image if that is newer.
+    pub(crate) last: Zxid,
     /// Where the log goes on.
     pub(crate) tail: LogTail,
     /// The image that was loaded.
@@ -96,10 +101,14 @@ pub(crate) fn open(
     let loaded_ms = clock::now_ms();
     state.begin();
     let mut applied = from;
+    let mut backlog = Backlog::default();
     let base = Base { zxid: from, void_sequence };
     let opened =
         wal::open(&store.log, &settings::log(config), base, |zxid, entry| match replaying {
-            Replaying::Nothing => Ok(()),
+            Replaying::Nothing => {
+                backlog.push_record(zxid, entry);
+                Ok(())
+            }
             Replaying::All => {
                 applied = zxid;
                 state.apply(entry, &mut Replay).map(drop)
@@ -118,7 +127,8 @@ pub(crate) fn open(
     if let Some((file, offset)) = &report.cut {
         tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
     }
-    Ok(Data { store, state, tail, image, void_sequence, replayed: report.records, took_ms })
+    let replayed = report.records;
+    Ok(Data { store, state, backlog, last, tail, image, void_sequence, replayed, took_ms })
 }
 
 fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<State, DataError> {

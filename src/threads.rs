@@ -4,6 +4,7 @@
 //! between threads. Absent here: what a turn is, the threads that may block.
 
 use std::net::TcpListener;
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc::channel;
 use std::task::Context;
 
@@ -12,8 +13,36 @@ use net::shard::Shard;
 use wal::AppendError;
 
 use crate::clock;
-use crate::pipeline_shard::PipelineShard;
 use crate::reader::ArenaReader;
+
+/// A disk failed. Nothing that was in flight is acknowledged, and the process is to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// The log.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The epoch files.
+    #[error("the epoch cannot be written: {0}")]
+    Epoch(#[source] std::io::Error),
+}
+
+/// The pipeline's part of its thread.
+pub(crate) trait Turns {
+    /// Does everything that there is to do, and begins to wait for the rest: whoever rings `cx`, and [`Turns::rings`].
+    ///
+    /// # Errors
+    /// A disk failed.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), ShardError>;
+
+    /// Whether it was told to stop, and has: then it takes no more turns.
+    fn has_ended(&self) -> bool;
+
+    /// When to take a turn if nothing else happens, monotonic milliseconds.
+    fn next_deadline(&self) -> u64;
+
+    /// Any of them is readable when there is a turn to take. They never change.
+    fn rings(&self) -> Vec<BorrowedFd<'_>>;
+}
 
 /// A session shard that has not started.
 pub(crate) struct SessionShard {
@@ -48,12 +77,12 @@ pub(crate) fn start_sessions(core: usize, session: SessionShard) -> std::io::Res
 ///
 /// # Errors
 /// The system gives no thread; or what `make` says.
-pub(crate) fn start_pipeline(
+pub(crate) fn start_pipeline<T: Turns, E: Send + 'static>(
     core: usize,
     session: Option<SessionShard>,
-    make: impl FnOnce() -> Result<PipelineShard, AppendError> + Send + 'static,
-    ended: impl FnOnce(Result<(), AppendError>) + Send + 'static,
-) -> std::io::Result<Result<(), AppendError>> {
+    make: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ended: impl FnOnce(Result<(), ShardError>) + Send + 'static,
+) -> std::io::Result<Result<(), E>> {
     let (tell, told) = channel();
     start(core, "pipeline", move || {
         let (made, pipeline) = match make() {
@@ -73,12 +102,14 @@ pub(crate) fn start_pipeline(
 
 /// Turns and sleep until the pipeline has ended.
 fn run_pipeline(
-    pipeline: &mut PipelineShard,
+    pipeline: &mut impl Turns,
     session: Option<SessionShard>,
-) -> std::io::Result<Result<(), AppendError>> {
+) -> std::io::Result<Result<(), ShardError>> {
     let mut sleeper = Sleeper::new()?;
     let waker = sleeper.waker();
-    sleeper.watch(&pipeline.ring())?;
+    for ring in pipeline.rings() {
+        sleeper.watch(&ring)?;
+    }
     let mut session = session.map(|it| it.driver(&sleeper)).transpose()?;
     loop {
         let mut cx = Context::from_waker(&waker);

@@ -19,7 +19,7 @@ use net::words::{self, Dump, Gauges, ServerRow, Serving, Word};
 
 use crate::clock;
 use crate::config::{ConfFigures, Config};
-use crate::pipeline::Applier;
+use crate::pipeline::{Applier, Mode};
 use crate::pipeline_shard::Order;
 use crate::report::{PipelineReport, SessionRows};
 use crate::surroundings::{
@@ -56,9 +56,16 @@ impl Words {
     }
 
     fn text(&mut self, asked: WordAsked) -> String {
+        if words::needs_serving(asked.word) && self.mode() == Mode::Looking {
+            return words::NOT_SERVING.to_owned();
+        }
         match asked.word {
             Word::Ruok => words::RUOK.to_owned(),
-            Word::Isro => words::isro(Serving::ReadWrite).to_owned(),
+            Word::Isro => words::isro(match self.mode() {
+                Mode::Looking => Serving::Not,
+                _ => Serving::ReadWrite,
+            })
+            .to_owned(),
             Word::Gtmk => words::gtmk(self.trace_mask),
             Word::Stmk => {
                 self.trace_mask = words::trace_mask(asked.argument);
@@ -93,6 +100,10 @@ impl Words {
         }
     }
 
+    fn mode(&self) -> Mode {
+        self.pipeline(|it| it.mode())
+    }
+
     fn conf(&self) -> String {
         let [images, log] = &self.dirs;
         self.config.conf(ConfFigures {
@@ -116,7 +127,7 @@ impl Words {
             connections: all.gauges.connections as u64,
             outstanding: all.gauges.outstanding as u64,
             zxid: pipeline.zxid,
-            mode: MODE,
+            mode: pipeline.mode.name(),
             znode_count: pipeline.znodes,
         };
         match word {
@@ -130,7 +141,7 @@ impl Words {
         let pipeline = self.pipeline(|it| PipelineReport::of(it));
         let gauges = Gauges {
             version: VERSION,
-            server_state: MODE,
+            server_state: pipeline.mode.name(),
             ephemerals_count: pipeline.ephemerals,
             num_alive_connections: all.gauges.connections as u64,
             outstanding_requests: all.gauges.outstanding as u64,
@@ -214,8 +225,6 @@ impl Words {
         answer.recv_timeout(PATIENCE).unwrap_or_default()
     }
 }
-
-const MODE: &str = "standalone";
 
 fn merged(reports: &[ShardReport]) -> ShardReport {
     let mut all = ShardReport::default();

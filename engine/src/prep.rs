@@ -140,6 +140,28 @@ impl Prep {
         }
     }
 
+    /// The next transaction comes behind `zxid`, the beginning of an epoch. Nothing is outstanding.
+    pub fn begin_epoch(&mut self, zxid: Zxid) {
+        assert!(self.last <= zxid && self.overlay.len() == 0, "{zxid} behind {}", self.last);
+        self.last = zxid;
+    }
+
+    /// Makes a request that is refused a transaction of type error all the same: of a learner's client, who hears only of
+    /// transactions.
+    pub fn fail(
+        &mut self,
+        state: &State,
+        now_wall_ms: i64,
+        request: &Request<'_>,
+        code: Code,
+        out: &mut Vec<u8>,
+    ) -> Zxid {
+        let ask = Ask { state, request, zxid: self.last.next(), now_wall_ms };
+        ask.write_error(code, out);
+        self.last = ask.zxid;
+        ask.zxid
+    }
+
     /// The tree holds every transaction up to `zxid` now.
     pub fn applied(&mut self, zxid: Zxid) {
         assert!(zxid <= self.last, "{zxid} was applied, {} was the last prepared", self.last);

@@ -145,4 +145,8 @@ pub enum DeliverItem {
         /// Whose.
         conn: ConnId,
     },
+    /// From now on clients are let in.
+    Serve,
+    /// The server leads and follows nobody: end every connection, and let no client in.
+    Stop,
 }

@@ -46,7 +46,7 @@ use self::table::Table;
 use crate::admission::{Admission, Refusal};
 use crate::figures::ShardFigures;
 use crate::message::{ConnId, Deliver, Forward, ForwardItem};
-use crate::words::{TRACE_MASK_LEN, Word};
+use crate::words::{Serving, TRACE_MASK_LEN, Word};
 
 pub use self::notice::{Fate, Notice};
 pub use self::report::{ShardGauges, ShardReport, WatchRows};
@@ -121,6 +121,8 @@ pub struct Shard<T> {
     /// Every event of transactions up to this one has been written to the connections that watch.
     applied: Zxid,
     load: Load,
+    /// Whether clients are let in.
+    serving: Serving,
     figures: ShardFigures,
     /// The connection accepted last, to share ids of an address.
     newest: Option<ConnId>,
@@ -147,9 +149,16 @@ impl<T: Tree> Shard<T> {
             touch_at_ms: None,
             applied: Zxid::ZERO,
             load: Load::default(),
+            serving: Serving::ReadWrite,
             figures: ShardFigures::default(),
             newest: None,
         }
+    }
+
+    /// Whether clients are let in until [`DeliverItem::Serve`](crate::message::DeliverItem::Serve) or
+    /// [`Stop`](crate::message::DeliverItem::Stop) says otherwise. A new shard lets them in.
+    pub fn set_serving(&mut self, serving: Serving) {
+        self.serving = serving;
     }
 
     /// A connection from `peer` was accepted.

@@ -185,6 +185,11 @@ pub fn gtmk(mask: i64) -> String {
     mask.to_string()
 }
 
+/// Whether only a server that serves answers the word.
+pub const fn needs_serving(word: Word) -> bool {
+    !matches!(word, Word::Ruok | Word::Isro | Word::Gtmk | Word::Stmk | Word::Envi)
+}
+
 /// What `isro` is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serving {

@@ -9,6 +9,8 @@
 //!   too early finds no leader where it thought, and searches again.
 //! - The logical clock never goes back while the process lives, so that a server chooses once in a round at most.
 //! - A searching server answers a stranger with what it proposes now, not with its vote of the last election.
+//! - What a voter says that searches already is kept until this server searches, too: two that lose their leader at once
+//!   would else wait for the pause before one of them votes again.
 //! - A newer configuration in a message ends no election where reconfiguration is off.
 //!
 //! *Absent:* connections ([`links`]), the oracle file, `leader.maxTimeToWaitForEpoch`.
@@ -201,6 +203,8 @@ pub struct Election {
     search: Option<Search>,
     /// What is known of each server since it was last tried.
     reach: BTreeMap<Sid, Reach>,
+    /// Notifications of voters that search already, in a round that is not ours yet; the last of each.
+    early: BTreeMap<Sid, Vec<u8>>,
 }
 
 impl Election {
@@ -208,9 +212,9 @@ impl Election {
     pub fn new(settings: Settings, views: Views, history: History) -> Self {
         let History { last_logged: zxid, current_epoch: peer_epoch } = history;
         let current = Candidate { peer_epoch, zxid, leader: settings.myid };
-        let (search, reach) = (None, BTreeMap::new());
+        let (search, reach, early) = (None, BTreeMap::new(), BTreeMap::new());
         let state = ServerState::Looking;
-        Self { settings, views, state, current, current_round: 0, clock: 0, search, reach }
+        Self { settings, views, state, current, current_round: 0, clock: 0, search, reach, early }
     }
 
     /// What this server is doing.
@@ -252,7 +256,9 @@ impl Election {
         match input {
             Input::Look { history } => self.look(now, history, out),
             Input::Message { from, body } => {
-                self.message(now, from, &Notification::decode(body)?, out);
+                let it = Notification::decode(body)?;
+                self.keep_early(from, &it, body);
+                self.message(now, from, &it, out);
             }
             Input::Reached { sid } => drop(self.reach.insert(sid, Reach::Reached)),
             Input::Lost { sid } => {
@@ -293,6 +299,21 @@ impl Election {
         });
         self.broadcast(out);
         self.conclude(now, out);
+        for (from, body) in core::mem::take(&mut self.early) {
+            if let Ok(it) = Notification::decode(&body) {
+                self.message(now, from, &it, out);
+            }
+        }
+    }
+
+    /// Keeps what a voter says that began to search before this server does: it would say it again only after a pause.
+    fn keep_early(&mut self, from: Sid, it: &Notification<'_>, body: &[u8]) {
+        self.early.remove(&from);
+        let they_search =
+            it.state == ServerState::Looking && self.current_round < it.election_epoch;
+        if self.search.is_none() && they_search && self.views.is_voter(from) {
+            self.early.insert(from, body.into());
+        }
     }
 
     /// What this server votes for before it has heard of anybody.

@@ -160,6 +160,11 @@ impl Peer {
         }
     }
 
+    /// Which server this is.
+    pub fn sid(&self) -> Sid {
+        self.replica.sid
+    }
+
     /// What to elect with.
     pub fn vote(&self) -> OwnVote {
         OwnVote { zxid: self.replica.history.last(), epoch: self.replica.current }

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use engine::apply::Replay;
 use engine::auth::AuthIds;
 use engine::read::{ReadRequest, serve};
 use engine::rules::Rules;
@@ -49,6 +50,36 @@ pub struct Applier {
     changes: Changes,
     /// Whether [`Applier::publish`] is owed.
     unpublished: bool,
+    mode: Mode,
+}
+
+/// What a server is, as four-letter words say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// No member of an ensemble.
+    #[default]
+    Standalone,
+    /// It leads.
+    Leader,
+    /// It follows, and votes.
+    Follower,
+    /// It is told, and does not vote.
+    Observer,
+    /// It has no leader, and serves nobody.
+    Looking,
+}
+
+impl Mode {
+    /// Its name, in the words `srvr`, `stat` and `mntr`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Observer => "observer",
+            Self::Looking => "looking",
+        }
+    }
 }
 
 /// Whether a batch has transactions.
@@ -81,6 +112,7 @@ impl Applier {
             applied,
             changes: Changes::None,
             unpublished: false,
+            mode: Mode::Standalone,
         };
         applier.track_sessions(now_ms);
         applier
@@ -92,6 +124,43 @@ impl Applier {
             let session = self.state.tree().look(|view| view.session_at(at));
             self.sessions.open(now_ms, session.id, session.timeout_ms as i32);
         }
+    }
+
+    /// A role begins or ends: every connection has ended, and every session has a whole timeout from now on.
+    pub(crate) fn start_over(&mut self, now_ms: u64) {
+        for shard in &mut self.shards {
+            *shard = Connections::default();
+        }
+        self.sessions.clear();
+        self.track_sessions(now_ms);
+    }
+
+    /// Applies decided transactions while nobody is served: `entries` gives each to what it is given.
+    pub(crate) fn replay(&mut self, entries: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+        let Self { state, applied, .. } = self;
+        *applied = state.tree().zxid();
+        state.begin();
+        entries(&mut |entry| match state.apply(entry, &mut Replay) {
+            Ok(done) => *applied = done.header.zxid,
+            Err(error) => panic!("a transaction that is decided cannot be applied: {error}"),
+        });
+        state.commit(*applied);
+        self.outbox.seal(self.applied);
+    }
+
+    /// What the server is from now on.
+    pub(crate) fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// What the server is.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Tells every shard this.
+    pub(crate) fn tell_all(&mut self, item: impl Fn() -> DeliverItem) {
+        self.outbox.push_all(item);
     }
 
     /// The tree and what follows from it.

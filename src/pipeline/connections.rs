@@ -8,7 +8,7 @@ use net::message::ConnId;
 use quorum::zab::Link;
 
 /// A connection of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
     /// Which shard.
     pub shard: usize,

@@ -54,6 +54,12 @@ impl Outbox {
         self.delivers[owner.shard].items.push(item);
     }
 
+    pub(crate) fn push_all(&mut self, item: impl Fn() -> DeliverItem) {
+        for deliver in &mut self.delivers {
+            deliver.items.push(item());
+        }
+    }
+
     /// An empty place for the body of an answer; [`Outbox::reply`] sends it.
     pub(crate) fn body(&mut self) -> &mut Vec<u8> {
         self.body.clear();

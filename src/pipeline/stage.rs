@@ -46,6 +46,8 @@ pub(crate) struct Stage {
     pub(crate) steps: Vec<Step>,
     /// The bodies of reads.
     pub(crate) bytes: Vec<u8>,
+    /// The last `sync` among the steps, by number; 0 if there is none.
+    pub(crate) last_sync: u64,
 }
 
 impl Stage {
@@ -61,5 +63,6 @@ impl Stage {
         self.batch.clear();
         self.steps.clear();
         self.bytes.clear();
+        self.last_sync = 0;
     }
 }

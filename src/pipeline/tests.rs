@@ -183,6 +183,8 @@ fn lines(deliver: &Deliver) -> Vec<String> {
         }
         DeliverItem::Refused { conn } => format!("{} is refused", conn.slot),
         DeliverItem::Close { conn } => format!("{} is to close", conn.slot),
+        DeliverItem::Serve => "serve".to_owned(),
+        DeliverItem::Stop => "stop".to_owned(),
     };
     deliver.items.iter().map(line).chain([format!("up to {applied}")]).collect()
 }

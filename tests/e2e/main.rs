@@ -13,6 +13,8 @@ mod disk_faults;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod ensemble;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod looking;
@@ -37,5 +39,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(durability::trials());
     trials.extend(disk_faults::trials());
     trials.extend(looking::trials());
+    trials.extend(ensemble::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -81,7 +81,8 @@ impl Server {
         Self::prepare(Kind::chosen(), lines)
     }
 
-    fn prepare(kind: Kind, lines: &str) -> anyhow::Result<Self> {
+    /// As [`Self::of`], without the start.
+    pub(crate) fn prepare(kind: Kind, lines: &str) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringkeeper-e2e-").tempdir()?;
         let port = free_port()?;
         let mut config = format!(
@@ -139,6 +140,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.process = Some(process);
+        Ok(())
+    }
+
+    /// Starts it and does not wait until it serves.
+    pub(crate) fn launch(&mut self) -> anyhow::Result<()> {
+        ensure!(self.process.is_none(), "the server runs already");
+        self.process = Some(self.spawn()?);
         Ok(())
     }
 

@@ -64,6 +64,12 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
         }
     }
 
+    /// Tracks nothing any more; ids go on where they were.
+    pub fn clear(&mut self) {
+        self.sessions.clear();
+        self.buckets.clear();
+    }
+
     /// An id for a new session. Never 0, never the mark of containers.
     ///
     /// Source: `SessionTrackerImpl.createSession`. Differs: an id that is in use, left by an earlier run whose clock was
@@ -146,6 +152,23 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
             }
             if let Some(session) = session {
                 self.look_at(session, at, out);
+            }
+        }
+    }
+
+    /// In place of [`SessionTracker::expire`] where another server decides: nothing expires, everything is looked at later.
+    pub fn postpone(&mut self, now: u64) {
+        while let Some(bucket) = self.buckets.first_entry()
+            && *bucket.key() <= now
+        {
+            for session in bucket.remove() {
+                let timeout_ms = self.timeout_ms(session).unwrap_or_default();
+                let expires_at = self.expiry(now, timeout_ms);
+                let Some(tracked) = self.sessions.get_mut(&session) else { continue };
+                if tracked.queued_at <= now {
+                    (tracked.expires_at, tracked.queued_at) = (expires_at, expires_at);
+                    self.buckets.entry(expires_at).or_default().push_back(session);
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use super::report::PENDING_MAX;
 use super::request::{Request, is_set_watches};
 use super::{Inbox, Notice, Output, Shard, Tree};
 use crate::message::{ConnId, Deliver, DeliverItem};
+use crate::words::Serving;
 
 impl<T: Tree> Shard<T> {
     /// Walks every message of the inbox; how many there were.
@@ -45,6 +46,11 @@ impl<T: Tree> Shard<T> {
                 }
                 DeliverItem::Refused { conn } => self.refused(*conn),
                 DeliverItem::Close { conn } => self.close(*conn),
+                DeliverItem::Serve => self.serving = Serving::ReadWrite,
+                DeliverItem::Stop => {
+                    self.serving = Serving::Not;
+                    self.shed(None);
+                }
             }
         }
         self.applied = self.applied.max(deliver.applied);

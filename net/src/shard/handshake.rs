@@ -9,7 +9,7 @@ use super::frame::LENGTH_LEN;
 use super::{Notice, Output, Shard, Tree};
 use crate::admission::Handshake;
 use crate::message::{ConnId, ForwardItem};
-use crate::words::{Opening, TRACE_MASK_LEN, Word, opening, refusal};
+use crate::words::{Opening, Serving, TRACE_MASK_LEN, Word, opening, refusal};
 
 /// The longest handshake, bytes: nobody who has not shaken hands makes us keep more.
 ///
@@ -95,6 +95,10 @@ impl<T: Tree> Shard<T> {
         if !self.admission.lets_in(now_ms, kind) {
             self.figures.connection_rejected += 1;
             self.outputs.push_back(Output::Notice(Notice::Throttled { peer }));
+            return self.finish(conn);
+        }
+        if self.serving == Serving::Not {
+            // As the reference: the client tries the next server.
             return self.finish(conn);
         }
         let here = self.tree.zxid().unwrap_or(self.applied).max(self.applied);

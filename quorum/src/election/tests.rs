@@ -466,3 +466,30 @@ fn a_round_at_the_end_of_all_numbers_is_no_harm() {
     server.hear(3, looking(2, i64::MAX));
     assert_eq!(server.elected(), Some((ServerState::Leading, 2)));
 }
+
+#[test]
+fn a_voter_that_searched_before_us_is_heard_when_we_search() {
+    let mut server = Server::looking(1);
+    server.hear(2, settled(ServerState::Following, 3, 1));
+    server.hear(3, settled(ServerState::Leading, 3, 1));
+    assert_eq!(server.elected(), Some((ServerState::Following, 3)));
+    // Server 2 misses the leader first; what it says now it would say again only after a pause.
+    server.hear(2, looking(2, 2));
+    assert_eq!(server.elected(), None);
+    server.step(Input::Lost { sid: Sid(3) });
+    server.step(Input::Look { history: OURS });
+    assert_eq!(server.election.candidate().leader, Sid(2));
+    server.wait(20);
+    assert_eq!(server.elected(), Some((ServerState::Following, 2)));
+}
+
+#[test]
+fn a_voter_that_has_its_leader_again_is_not_taken_for_one_that_searches() {
+    let mut server = Server::looking(1);
+    server.hear(2, settled(ServerState::Following, 3, 1));
+    server.hear(3, settled(ServerState::Leading, 3, 1));
+    server.hear(2, looking(2, 2));
+    server.hear(2, settled(ServerState::Following, 3, 2));
+    server.step(Input::Look { history: OURS });
+    assert_eq!(server.election.candidate().leader, Sid(1));
+}

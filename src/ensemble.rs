@@ -1,0 +1,537 @@
+//! A member of an ensemble on the pipeline's thread: the machines of election and ZAB, and what they need around them.
+//!
+//! ZooKeeper: `QuorumPeer`, and the servers that its roles make. One turn: hear votes and packets, take what clients want, tell the
+//! machines what is durable, offer what the pipeline has ordered, apply what is decided, and send. So a proposal leaves when
+//! the local write begins, and an ack when it is done.
+//!
+//! Invariants: the outputs of a step are performed, in order, before the next step. What is applied is decided; nothing behind
+//! it is. Clients are let in exactly while a role serves.
+//!
+//! Absent here: the machines (`quorum`), sockets (`net`), what requests mean (`crate::pipeline`).
+
+mod backlog;
+mod disk;
+mod joining;
+mod outputs;
+mod role;
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::Context;
+
+use jute::Zxid;
+use net::election::{ElectionPort, Heard};
+use net::learners::{Arrived, LearnerPort};
+use net::ring::Mailbox;
+use quorum::election::{self, Election};
+use quorum::zab::{Input, Output, WriteId};
+use quorum::{Peer, Sid};
+use wal::DiskSpace;
+
+pub(crate) use backlog::Backlog;
+use backlog::{Logged, Whose};
+pub(crate) use disk::Disk;
+use disk::Written;
+pub use joining::JoinError;
+pub(crate) use joining::Joining;
+use outputs::Deferred;
+pub(crate) use role::Role;
+
+use crate::clock;
+use crate::images::{Due, Images};
+use crate::lanes::{Lane, Lanes};
+use crate::pipeline::{Applier, Learning, Mode, Moment, Pipeline, Reaping, ToLeader};
+use crate::pipeline_shard::Order;
+use crate::threads::{ShardError, Turns};
+use crate::upkeep::{Quiet, Upkeep};
+
+/// What a member starts with.
+pub(crate) struct Member {
+    pub(crate) peer: Peer,
+    pub(crate) election: Election,
+    pub(crate) votes: ElectionPort,
+    pub(crate) learners: LearnerPort,
+    pub(crate) disk: Disk,
+    pub(crate) backlog: Backlog,
+    pub(crate) applier: Applier,
+    pub(crate) reaping: Reaping,
+}
+
+/// A frame for the election port, or a wish.
+#[derive(Debug)]
+enum VoteOut {
+    Send { to: Sid, frame: Arc<[u8]> },
+    Reconnect,
+    Reconfigured,
+}
+
+/// The shard.
+pub(crate) struct EnsembleShard {
+    votes: ElectionPort,
+    learners: LearnerPort,
+    core: Core,
+}
+
+/// Everything but the ports, which are lent to it.
+struct Core {
+    peer: Peer,
+    election: Election,
+    role: Role,
+    disk: Disk,
+    backlog: Backlog,
+    reaping: Reaping,
+    lanes: Lanes,
+    orders: Mailbox<Order>,
+    upkeep: Upkeep,
+    /// Everything up to here is decided.
+    committed: Zxid,
+    /// Every local `sync` up to this number is answered by the quorum.
+    synced: u64,
+    /// Set while the pipeline's batch is offered: the last of its writes.
+    proposing: Option<WriteId>,
+    /// The machines' outputs.
+    out: Vec<Output>,
+    votes_out: Vec<VoteOut>,
+    deferred: VecDeque<Deferred>,
+    /// Learners that are being sent a part of the log.
+    streams: Vec<outputs::Stream>,
+    stopping: bool,
+}
+
+impl EnsembleShard {
+    /// Begins to look for a leader.
+    pub(crate) fn new(
+        member: Member,
+        lanes: Vec<Lane>,
+        orders: Mailbox<Order>,
+        images: Images,
+        slow_append_ms: u64,
+    ) -> Self {
+        let Member { peer, election, votes, learners, disk, backlog, mut applier, reaping } =
+            member;
+        applier.set_mode(Mode::Looking);
+        let space: DiskSpace = disk.log().space();
+        let committed = peer.committed();
+        let mut core = Core {
+            peer,
+            election,
+            role: Role::Idle(Box::new(applier)),
+            disk,
+            backlog,
+            reaping,
+            lanes: Lanes::new(lanes),
+            orders,
+            upkeep: Upkeep::new(images, space, slow_append_ms),
+            committed,
+            synced: 0,
+            proposing: None,
+            out: Vec::new(),
+            votes_out: Vec::new(),
+            deferred: VecDeque::new(),
+            streams: Vec::new(),
+            stopping: false,
+        };
+        core.look();
+        Self { votes, learners, core }
+    }
+
+    fn hear_votes(&mut self) -> bool {
+        let Self { votes, core, .. } = self;
+        let mut any = false;
+        votes.turn(clock::moment(), &mut |heard| {
+            any = true;
+            core.heard(heard);
+        });
+        any
+    }
+
+    fn hear_learners(&mut self) -> bool {
+        let Self { learners, core, .. } = self;
+        let mut any = false;
+        learners.turn(clock::moment(), &mut |port, arrived| {
+            any = true;
+            core.arrived(port, arrived);
+        });
+        any
+    }
+
+    /// Tells the election port what the election wants.
+    fn send_votes(&mut self) {
+        let now = clock::moment();
+        for out in self.core.votes_out.drain(..) {
+            match out {
+                VoteOut::Send { to, frame } => self.votes.send(now, to, frame),
+                VoteOut::Reconnect => self.votes.reconnect(now),
+                VoteOut::Reconfigured => {
+                    self.votes.reconfigured(now, self.core.peer.views().clone());
+                }
+            }
+        }
+    }
+}
+
+impl Turns for EnsembleShard {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), ShardError> {
+        loop {
+            let mut progress = self.core.take_orders(cx);
+            progress |= self.hear_votes();
+            progress |= self.hear_learners();
+            let Self { learners, core, .. } = self;
+            progress |= core.take_forwards(cx, learners);
+            progress |= core.take_deadlines(learners);
+            core.step_deferred(learners);
+            progress |= core.take_written(cx, learners)?;
+            progress |= core.propose(cx, learners)?;
+            core.stream(learners);
+            learners.flush();
+            progress |= core.apply(cx);
+            core.lanes.hand_out(cx, core.role.applier());
+            self.send_votes();
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.core.stopping && self.core.disk.is_idle()
+    }
+
+    fn next_deadline(&self) -> u64 {
+        let core = &self.core;
+        let moments = [
+            core.peer.next_deadline(),
+            core.election.next_deadline(),
+            self.votes.next_deadline(),
+            self.learners.next_deadline(),
+        ];
+        let machines = moments.into_iter().flatten().min();
+        let machines_ms = machines.map_or(u64::MAX, |it| it.micros().div_ceil(1_000));
+        let pipeline_ms = match &core.role {
+            Role::Leading(pipeline) => pipeline.next_deadline(),
+            _ => u64::MAX,
+        };
+        core.upkeep.next_deadline().min(machines_ms).min(pipeline_ms)
+    }
+
+    fn rings(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.core.disk.ring(), self.votes.fd(), self.learners.fd()]
+    }
+}
+
+impl Core {
+    /// Searches for a leader.
+    fn look(&mut self) {
+        let vote = self.peer.vote();
+        let history = election::History { last_logged: vote.zxid, current_epoch: vote.epoch };
+        self.vote(election::Input::Look { history });
+    }
+
+    /// Gives the election an input. What it elects is the machine's next input.
+    fn vote(&mut self, input: election::Input<'_>) {
+        let mut out = Vec::new();
+        if let Err(error) = self.election.step(clock::moment(), input, &mut out) {
+            tracing::warn!("a notification is dropped: {error}");
+        }
+        for output in out {
+            match output {
+                election::Output::Send { to, frame } => {
+                    self.votes_out.push(VoteOut::Send { to, frame });
+                }
+                election::Output::Reconnect => self.votes_out.push(VoteOut::Reconnect),
+                election::Output::Elected { state, vote } => {
+                    let leader = vote.candidate.leader;
+                    tracing::info!(?state, %leader, epoch = %vote.candidate.peer_epoch, "elected");
+                    self.deferred.push_back(Deferred::Elected { leader });
+                }
+                election::Output::Activate { config } => {
+                    tracing::warn!(
+                        version = config.version(),
+                        "a newer configuration was heard of in an election"
+                    );
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, heard: Heard<'_>) {
+        self.vote(match heard {
+            Heard::Message { from, body } => election::Input::Message { from, body },
+            Heard::Reached { sid } => election::Input::Reached { sid },
+            Heard::Lost { sid } => election::Input::Lost { sid },
+        });
+    }
+
+    fn arrived(&mut self, port: &mut LearnerPort, arrived: Arrived<'_>) {
+        match arrived {
+            Arrived::Accepted { link } => self.step(port, Input::Accepted { link }),
+            Arrived::Connected { link, to } => self.step(port, Input::Connected { link, to }),
+            Arrived::ConnectFailed { to } => self.step(port, Input::ConnectFailed { to }),
+            Arrived::Closed { link, why } => {
+                if let Some(why) = why {
+                    tracing::warn!(?link, "a connection between servers was closed: {why}");
+                }
+                self.streams.retain(|it| it.link != link);
+                self.step(port, Input::Closed { link });
+            }
+            Arrived::Packet { link, message } => {
+                self.step(port, Input::Packet { link, message });
+            }
+            // Streams look at the queue themselves.
+            Arrived::Drained { .. } => {}
+            Arrived::SnapshotBytes { link, bytes } => self.snapshot_bytes(port, link, bytes),
+        }
+    }
+
+    fn take_orders(&mut self, cx: &Context<'_>) -> bool {
+        let mut any = false;
+        while let std::task::Poll::Ready(order) = self.orders.poll_next(cx) {
+            any = true;
+            match order {
+                Order::Look(look) => look(self.role.applier()),
+                Order::Stop => self.stopping = true,
+            }
+        }
+        any
+    }
+
+    /// Takes what the session shards hold, as long as the role has room for it.
+    fn take_forwards(&mut self, cx: &Context<'_>, port: &mut LearnerPort) -> bool {
+        let mut any = false;
+        if self.stopping {
+            return any;
+        }
+        let room = self.upkeep.see_to_room(self.role.applier());
+        if let Role::Leading(pipeline) = &mut self.role {
+            pipeline.set_room(room);
+        }
+        for shard in 0..self.lanes.len() {
+            while self.role.has_room() {
+                let Some(forward) = self.lanes.pop(shard, cx) else { break };
+                any = true;
+                match &mut self.role {
+                    // Its clients are gone, or about to be told.
+                    Role::Idle(_) | Role::Changing => {}
+                    Role::Leading(pipeline) => {
+                        let before = pipeline.syncs();
+                        pipeline.take(clock::now(), shard, &forward);
+                        pipeline.quota_notes().for_each(crate::pipeline_shard::say);
+                        let syncs = before + 1..=pipeline.syncs();
+                        self.deferred.extend(syncs.map(Deferred::LocalSync));
+                    }
+                    Role::Learning(learning) => learning.take(shard, &forward),
+                }
+                self.lanes.give_back(shard, forward);
+            }
+        }
+        self.tell_leader(port);
+        any
+    }
+
+    /// Sends what this learner's clients want of the leader.
+    fn tell_leader(&mut self, port: &mut LearnerPort) {
+        let Role::Learning(learning) = &mut self.role else { return };
+        let orders: Vec<ToLeader> = learning.to_leader().collect();
+        for order in orders {
+            match order {
+                ToLeader::Request { session, cxid, op, body, auth } => {
+                    let auth = outputs::id_list(&auth);
+                    self.forward(port, outputs::request(session, cxid, op, &body, &auth));
+                }
+                ToLeader::Sync { id, session, cxid, body } => {
+                    let auth = outputs::id_list(&engine::auth::AuthIds::default());
+                    let op = jute::Op::Sync;
+                    self.forward(port, outputs::request(session, cxid, op, &body, &auth));
+                    self.step(port, Input::Sync { from: quorum::zab::SyncFrom::Local(id) });
+                }
+                ToLeader::Revalidate(touch) => self.step(port, Input::Revalidate(touch)),
+                ToLeader::Touch(touch) => self.step(port, Input::Touch(touch)),
+            }
+        }
+    }
+
+    fn forward(&self, port: &mut LearnerPort, message: quorum::wire::Message<'_>) {
+        if let Some(link) = self.peer.request_link() {
+            port.send(quorum::zab::To::Link(link), &message);
+        }
+    }
+
+    fn take_deadlines(&mut self, port: &mut LearnerPort) -> bool {
+        let mut any = false;
+        let now = clock::moment();
+        if self.peer.next_deadline().is_some_and(|at| at <= now) {
+            any = true;
+            self.step(port, Input::Deadline);
+        }
+        if self.election.next_deadline().is_some_and(|at| at <= now) {
+            any = true;
+            self.vote(election::Input::Deadline);
+        }
+        let moment = clock::now();
+        let quiet = if self.backlog.is_empty() { Quiet::Yes } else { Quiet::No };
+        match &mut self.role {
+            Role::Leading(pipeline) if pipeline.next_deadline() <= moment.now_ms => {
+                any = true;
+                pipeline.deadline(moment);
+            }
+            Role::Learning(learning) => learning.deadline(moment),
+            _ => {}
+        }
+        if self.upkeep.next_deadline() <= moment.now_ms {
+            self.upkeep.look_around(moment, self.role.applier(), quiet);
+        }
+        any
+    }
+
+    /// Tells the machine what is durable.
+    fn take_written(
+        &mut self,
+        cx: &Context<'_>,
+        port: &mut LearnerPort,
+    ) -> Result<bool, ShardError> {
+        let mut any = false;
+        while let Some(written) = self.disk.poll(cx)? {
+            any = true;
+            let write = match written {
+                Written::Batch { logged, last, took_ms } => {
+                    self.upkeep.measure_append(took_ms, &logged.batch, self.role.applier());
+                    self.backlog.push(logged);
+                    last
+                }
+                Written::Truncated { to, write } => {
+                    self.backlog.truncate(to);
+                    write
+                }
+                Written::Epoch { write } => write,
+            };
+            self.step(port, Input::Durable { write });
+        }
+        Ok(any)
+    }
+
+    /// Offers the pipeline's batch to all, and begins to write it; answers alone wait until everything before them is applied.
+    fn propose(&mut self, cx: &Context<'_>, port: &mut LearnerPort) -> Result<bool, ShardError> {
+        let can_propose = self.disk.is_idle() && self.peer.next_zxid().is_some();
+        let Role::Leading(pipeline) = &mut self.role else { return Ok(false) };
+        if !can_propose || !pipeline.has_room_out() {
+            return Ok(false);
+        }
+        if !pipeline.has_transactions() && !self.backlog.is_empty() {
+            return Ok(false);
+        }
+        let Some(batch) = pipeline.next_batch() else { return Ok(false) };
+        if batch.is_empty() {
+            self.backlog.push(Logged { batch, whose: Whose::Pipeline });
+            return Ok(true);
+        }
+        self.proposing = Some(WriteId::default());
+        for (zxid, txn) in batch.records() {
+            self.step(port, Input::Propose { zxid, txn });
+        }
+        let last = self.proposing.take().unwrap_or_default();
+        self.disk.append_batch(last, batch);
+        let begun = self.disk.poll(cx)?;
+        assert!(begun.is_none(), "a write takes a moment");
+        Ok(true)
+    }
+
+    /// Applies what is decided, once every ring has room for what that says.
+    fn apply(&mut self, cx: &Context<'_>) -> bool {
+        let mut any = false;
+        while self.lanes.have_room(cx) && self.apply_next(cx) {
+            any = true;
+        }
+        any
+    }
+
+    fn apply_next(&mut self, cx: &Context<'_>) -> bool {
+        let moment = clock::now();
+        let grown = match &mut self.role {
+            Role::Leading(pipeline) => {
+                let decided = |it: &Logged| {
+                    it.batch.last_zxid().is_none_or(|last| last <= self.committed)
+                        && pipeline.awaited_sync() <= self.synced
+                };
+                if !self.backlog.front().is_some_and(decided) {
+                    return false;
+                }
+                let Some(Logged { batch, whose }) = self.backlog.pop() else { return false };
+                assert_eq!(whose, Whose::Pipeline, "a leader has applied what was before it");
+                let txns = u64::from(batch.count());
+                let grown = Due { txns, bytes: batch.len_bytes() as u64 };
+                self.lanes.recycle(pipeline.applier_mut());
+                pipeline.durable(moment, batch);
+                self.lanes.hand_out(cx, pipeline.applier_mut());
+                pipeline.publish();
+                grown
+            }
+            Role::Learning(learning) => {
+                if !self.backlog.holds_upto(self.committed) {
+                    return false;
+                }
+                let mut grown = Due { txns: 0, bytes: 0 };
+                let after = learning.applier().state().tree().zxid();
+                self.lanes.recycle(learning.applier_mut());
+                learning.begin();
+                self.backlog.take_upto(after, self.committed, |entry| {
+                    grown.txns += 1;
+                    grown.bytes += entry.len() as u64;
+                    learning.decided(moment, entry);
+                });
+                learning.end();
+                self.lanes.hand_out(cx, learning.applier_mut());
+                learning.publish();
+                grown
+            }
+            Role::Idle(_) | Role::Changing => return false,
+        };
+        self.upkeep.see_to_images(moment, grown, self.role.applier());
+        true
+    }
+
+    /// Applies what is decided while nobody is served.
+    fn catch_up(&mut self) {
+        let committed = self.committed;
+        let applier = self.role.applier();
+        let after = applier.state().tree().zxid();
+        if self.backlog.holds_upto(committed) {
+            let backlog = &mut self.backlog;
+            applier.replay(|apply| backlog.take_upto(after, committed, apply));
+        }
+    }
+
+    /// The machine says that clients may be served.
+    fn serve(&mut self, epoch: quorum::Epoch) {
+        self.catch_up();
+        let moment: Moment = clock::now();
+        let mode = role::mode(self.peer.state());
+        let mut applier = self.role.take();
+        applier.start_over(moment.now_ms);
+        applier.set_mode(mode);
+        applier.tell_all(|| net::message::DeliverItem::Serve);
+        self.role = if mode == Mode::Leader {
+            assert!(self.backlog.is_empty(), "a leader has applied all that was before it");
+            let mut pipeline = Pipeline::new(applier, self.reaping, moment.now_ms);
+            pipeline.begin_epoch(epoch.zxid());
+            Role::Leading(Box::new(pipeline))
+        } else {
+            Role::Learning(Box::new(Learning::new(applier)))
+        };
+        self.synced = 0;
+        tracing::info!(%epoch, mode = mode.name(), zxid = %self.peer.vote().zxid, "serving");
+        self.vote(election::Input::Established { epoch });
+    }
+
+    /// The role has ended, and its clients with it.
+    fn end_role(&mut self) {
+        let mut applier = self.role.take();
+        applier.start_over(clock::now_ms());
+        applier.set_mode(Mode::Looking);
+        applier.tell_all(|| net::message::DeliverItem::Stop);
+        self.role = Role::Idle(Box::new(applier));
+        self.backlog.disown();
+        self.disk.disown();
+        self.streams.clear();
+    }
+}

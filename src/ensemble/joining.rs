@@ -1,0 +1,134 @@
+//! From a member's configuration and its disk to its machines and ports.
+//!
+//! ZooKeeper: `QuorumPeerMain.runFromConfig`, `QuorumPeer.loadDataBase`, `startLeaderElection`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jute::Zxid;
+use net::driver::KeepAlive;
+use net::election::{ElectionPort, ElectionPortSettings};
+use net::learners::{LearnerPort, LearnerPortSettings, PortError};
+use quorum::election::{self, Election, Timing};
+use quorum::zab::{Reconfig, Restored, Settings};
+use quorum::{Address, Peer, Views};
+use wal::Log;
+
+use super::{Backlog, Disk, Member};
+use crate::clock;
+use crate::config::EnsembleConfig;
+use crate::epochs::{EpochError, Epochs, Which};
+use crate::pipeline::{Applier, Reaping};
+
+/// Bytes that wait for a learner that does not read, at most; then it is closed. It is served from the log when it returns.
+const QUEUED_MAX: usize = 256 << 20;
+
+/// The longest data of a packet, bytes: a transaction of the longest request, with room.
+const DATA_LEN_MAX: usize = 64 << 20;
+
+/// Why a member cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The epoch files.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// A port for other servers.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// A member that has its ports and has not started.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    peer: Peer,
+    election: Election,
+    votes: ElectionPort,
+    learners: LearnerPort,
+    epochs: Epochs,
+}
+
+impl Joining {
+    /// Reads the epochs and opens the ports. `zxids`: the last transaction applied, which an image holds, and the last logged.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub(crate) fn prepare(
+        config: &EnsembleConfig,
+        tick_ms: u32,
+        dir: &Path,
+        zxids: (Zxid, Zxid),
+    ) -> Result<Self, JoinError> {
+        let (committed, last) = zxids;
+        let epochs = Epochs::open(dir, last)?;
+        let [accepted, current] = [Which::Accepted, Which::Current].map(|it| epochs.epoch(it));
+        let views = views(config);
+        let restored = Restored { accepted, current, last, committed };
+        let settings = Settings {
+            tick: Duration::from_millis(u64::from(tick_ms)),
+            init_limit: config.init_limit,
+            sync_limit: config.sync_limit,
+            window: config.window,
+            reconfig: config.reconfig,
+        };
+        let peer = Peer::new(config.myid, settings, views.clone(), &restored);
+        let timing = Timing {
+            resend_min: Duration::from_millis(u64::from(config.notification_ms_min)),
+            resend_max: Duration::from_millis(u64::from(config.notification_ms_max)),
+            ..Timing::default()
+        };
+        let settings = election::Settings {
+            myid: config.myid,
+            role: config.role(),
+            timing,
+            reconfig: match config.reconfig {
+                Reconfig::Disabled => election::Reconfig::Off,
+                Reconfig::Enabled => election::Reconfig::On,
+            },
+        };
+        let history = election::History { last_logged: last, current_epoch: current };
+        let election = Election::new(settings, views.clone(), history);
+        let keep_alive = if config.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
+        let connect_timeout = Duration::from_millis(u64::from(config.connect_timeout_ms));
+        let settings = ElectionPortSettings {
+            myid: config.myid,
+            own_addresses: config.own().election_addresses().collect(),
+            listen_on_all: config.listen_on_all,
+            connect_timeout,
+            keep_alive,
+        };
+        let votes = ElectionPort::open(settings, views, clock::moment())?;
+        let own_addresses: Vec<Address> = config.own().quorum_addresses().collect();
+        let learners = LearnerPort::open(LearnerPortSettings {
+            myid: config.myid,
+            own_addresses,
+            listen_on_all: config.listen_on_all,
+            connect_timeout: Duration::from_millis(u64::from(config.connect_limit * tick_ms)),
+            keep_alive,
+            data_len_max: DATA_LEN_MAX,
+            queued_max: QUEUED_MAX,
+        })?;
+        Ok(Self { peer, election, votes, learners, epochs })
+    }
+
+    /// The member, on the thread where it runs.
+    pub(crate) fn member(
+        self,
+        log: Log,
+        backlog: Backlog,
+        applier: Applier,
+        reaping: Reaping,
+    ) -> Member {
+        let Self { peer, election, votes, learners, epochs } = self;
+        let disk = Disk::new(log, epochs);
+        Member { peer, election, votes, learners, disk, backlog, applier, reaping }
+    }
+}
+
+fn views(config: &EnsembleConfig) -> Views {
+    let mut views = Views::new(Arc::new(config.members.clone()));
+    if let Some(last_seen) = &config.last_seen {
+        views.propose(Arc::new(last_seen.clone()));
+    }
+    views
+}

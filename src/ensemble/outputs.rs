@@ -1,0 +1,293 @@
+//! Doing what the machine of ZAB orders.
+
+use engine::auth::{AuthId, AuthIds};
+use jute::{Op, SessionId, Xid, Zxid};
+use net::learners::{LearnerPort, QUEUED_MARK};
+use quorum::election;
+use quorum::wire::{Id, IdList, Message};
+use quorum::zab::{Input, Link, Output, SyncFrom, To, Validity, Write};
+use quorum::{Address, Sid};
+use wal::{LogCursor, ReadError};
+
+use super::{Core, Role, VoteOut};
+use crate::clock;
+use crate::epochs::Which;
+use crate::pipeline::RemoteRequest;
+
+/// How far a stream is.
+enum Streamed {
+    Part,
+    Whole,
+}
+
+/// An input that follows from an output, or from the election.
+#[derive(Debug)]
+pub(super) enum Deferred {
+    Elected { leader: Sid },
+    LogFloor { link: Link, floor: Option<Zxid> },
+    LocalSync(u64),
+    LearnerSync(Link),
+    Revalidated { link: Link, session: SessionId, valid: Validity },
+    Closed { link: Link },
+}
+
+/// A part of the log on its way to a learner.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) link: Link,
+    after: Zxid,
+    upto: Zxid,
+    /// Where it is, from when all of it is durable here.
+    cursor: Option<LogCursor>,
+}
+
+impl Core {
+    /// Gives the machine an input, and does what it orders.
+    pub(super) fn step(&mut self, port: &mut LearnerPort, input: Input<'_>) {
+        self.peer.step(clock::moment(), input, &mut self.out);
+        let packet = match input {
+            Input::Packet { message, .. } => Some(message),
+            _ => None,
+        };
+        self.perform(port, packet);
+        self.step_deferred(port);
+    }
+
+    /// Gives it the inputs that follow.
+    pub(super) fn step_deferred(&mut self, port: &mut LearnerPort) {
+        while let Some(deferred) = self.deferred.pop_front() {
+            let input = match deferred {
+                Deferred::Elected { leader } => self.elected(port, leader),
+                Deferred::LogFloor { link, floor } => Input::LogFloor { link, floor },
+                Deferred::LocalSync(id) => Input::Sync { from: SyncFrom::Local(id) },
+                Deferred::LearnerSync(link) => Input::Sync { from: SyncFrom::Learner(link) },
+                Deferred::Revalidated { link, session, valid } => {
+                    Input::Revalidated { link, session, valid }
+                }
+                Deferred::Closed { link } => Input::Closed { link },
+            };
+            self.peer.step(clock::moment(), input, &mut self.out);
+            self.perform(port, None);
+        }
+    }
+
+    fn elected(&self, port: &mut LearnerPort, leader: Sid) -> Input<'static> {
+        if leader == self.peer.sid()
+            && let Err(error) = port.listen()
+        {
+            panic!("elected, and cannot hear learners: {error}");
+        }
+        Input::Elected { leader }
+    }
+
+    /// Does what the last step orders, in order. `packet` is what it was about.
+    fn perform(&mut self, port: &mut LearnerPort, packet: Option<Message<'_>>) {
+        let mut out = std::mem::take(&mut self.out);
+        for output in out.drain(..) {
+            match output {
+                Output::Send { to, packet } => port.send(to, &self.peer.message(&packet)),
+                Output::Join { link, group } => port.join(link, group),
+                Output::Close { link, why } => {
+                    if let Some(why) = why {
+                        tracing::warn!(?link, "closing a connection between servers: {why}");
+                    }
+                    self.streams.retain(|it| it.link != link);
+                    port.close(link);
+                }
+                Output::Connect { to } => {
+                    let addresses = self.quorum_addresses(to);
+                    port.connect(clock::moment(), to, &addresses);
+                }
+                Output::Write { write, what } => self.order(write, what),
+                Output::Commit { upto } => self.committed = self.committed.max(upto),
+                Output::Serve { epoch } => self.serve(epoch),
+                Output::Look { why } => {
+                    tracing::warn!("looking for a leader: {why}");
+                    port.stop_listening();
+                    self.end_role();
+                    self.look();
+                }
+                Output::Propose { .. } | Output::Activate { .. } => {
+                    let views = self.peer.views().clone();
+                    self.vote(election::Input::Reconfigured { views });
+                    self.votes_out.push(VoteOut::Reconfigured);
+                }
+                ref other => self.perform_rarer(port, other, packet),
+            }
+        }
+        self.out = out;
+    }
+
+    fn perform_rarer(
+        &mut self,
+        port: &mut LearnerPort,
+        output: &Output,
+        packet: Option<Message<'_>>,
+    ) {
+        match *output {
+            Output::Request { link } => self.request(link, packet),
+            Output::Touched { .. } => self.touched(packet),
+            Output::Revalidate { link, touch } => {
+                let valid = match &mut self.role {
+                    Role::Leading(pipeline) => pipeline.revalidate(clock::now(), link, touch),
+                    _ => Validity::Expired,
+                };
+                let session = touch.session;
+                self.deferred.push_back(Deferred::Revalidated { link, session, valid });
+            }
+            Output::SessionIs { session, valid } => {
+                if let Role::Learning(learning) = &mut self.role {
+                    learning.session_is(clock::now(), session, valid);
+                }
+            }
+            Output::Synced { id } => match &mut self.role {
+                Role::Leading(_) => self.synced = self.synced.max(id),
+                Role::Learning(learning) => learning.synced(id),
+                Role::Idle(_) | Role::Changing => {}
+            },
+            Output::AskLog { link, zxid } => {
+                let read = self.disk.log().reader().floor(zxid);
+                let floor = read.unwrap_or_else(|error| {
+                    tracing::error!(?link, "the log cannot be read for a learner: {error}");
+                    None
+                });
+                self.deferred.push_back(Deferred::LogFloor { link, floor });
+            }
+            Output::StreamLog { link, after, upto } => {
+                self.streams.push(Stream { link, after, upto, cursor: None });
+            }
+            Output::SendSnapshot { link } => {
+                tracing::error!(?link, "a learner needs a snapshot, which cannot be sent yet");
+                port.close(link);
+                self.deferred.push_back(Deferred::Closed { link });
+            }
+            Output::ReceiveSnapshot { link, zxid } => {
+                tracing::error!(?link, %zxid, "a snapshot comes, which cannot be taken yet");
+                port.close(link);
+                self.deferred.push_back(Deferred::Closed { link });
+            }
+            _ => unreachable!("the others are performed above"),
+        }
+    }
+
+    fn quorum_addresses(&self, sid: Sid) -> Vec<Address> {
+        let views = self.peer.views();
+        let member = views.last_seen().member(sid).or_else(|| views.committed().member(sid));
+        member.map(|it| it.quorum_addresses().collect()).unwrap_or_default()
+    }
+
+    fn order(&mut self, write: quorum::zab::WriteId, what: Write) {
+        match what {
+            Write::Append { zxid } => {
+                if let Some(last) = &mut self.proposing {
+                    *last = write;
+                } else {
+                    let txn = self.peer.txn(zxid);
+                    let txn = txn.unwrap_or_else(|| unreachable!("{zxid} was just named"));
+                    self.disk.append(write, zxid, txn);
+                }
+            }
+            Write::Truncate { to } => self.disk.truncate(write, to),
+            Write::AcceptedEpoch(epoch) => self.disk.set_epoch(write, Which::Accepted, epoch),
+            Write::CurrentEpoch(epoch) => self.disk.set_epoch(write, Which::Current, epoch),
+            Write::InstallSnapshot { zxid } => {
+                panic!("a snapshot of {zxid} that never came is to be installed")
+            }
+        }
+    }
+
+    /// A learner's client wants something.
+    fn request(&mut self, link: Link, packet: Option<Message<'_>>) {
+        let Some(Message::Request { session, cxid, op, body, authinfo }) = packet else { return };
+        let Role::Leading(pipeline) = &mut self.role else { return };
+        match Op::from_number(op) {
+            Some(Op::Sync) => self.deferred.push_back(Deferred::LearnerSync(link)),
+            Some(op) => {
+                let id = |it: Id<'_>| AuthId {
+                    scheme: it.scheme.unwrap_or_default().to_vec(),
+                    id: it.id.unwrap_or_default().to_vec(),
+                };
+                let auth = AuthIds { ids: authinfo.iter().map(id).collect() };
+                let remote = RemoteRequest { session, cxid: Xid(cxid), op, body, auth: &auth };
+                pipeline.take_remote(clock::now(), link, &remote);
+            }
+            None => tracing::warn!(?link, op, "a learner forwards an op that is none"),
+        }
+    }
+
+    fn touched(&mut self, packet: Option<Message<'_>>) {
+        let Some(Message::Ping { touches: Some(touches), .. }) = packet else { return };
+        let Role::Leading(pipeline) = &mut self.role else { return };
+        let moment = clock::now();
+        for touch in touches.iter() {
+            pipeline.touched(moment, touch);
+        }
+    }
+
+    /// Gives learners more of the log, as fast as they take it.
+    pub(super) fn stream(&mut self, port: &mut LearnerPort) {
+        for mut stream in std::mem::take(&mut self.streams) {
+            let link = stream.link;
+            match self.stream_more(port, &mut stream) {
+                Ok(Streamed::Part) => self.streams.push(stream),
+                Ok(Streamed::Whole) => self.step(port, Input::LogStreamed { link }),
+                Err(error) => {
+                    tracing::error!(?link, "the log cannot be read for a learner: {error}");
+                    port.close(link);
+                    self.step(port, Input::Closed { link });
+                }
+            }
+        }
+    }
+
+    fn stream_more(
+        &self,
+        port: &mut LearnerPort,
+        stream: &mut Stream,
+    ) -> Result<Streamed, ReadError> {
+        let link = To::Link(stream.link);
+        if QUEUED_MARK <= port.queued(stream.link) {
+            return Ok(Streamed::Part);
+        }
+        if stream.cursor.is_none() {
+            let reader = self.disk.log().reader();
+            if reader.last_zxid() < stream.upto {
+                return Ok(Streamed::Part);
+            }
+            stream.cursor = Some(reader.range(stream.after, stream.upto)?);
+        }
+        let Some(cursor) = &mut stream.cursor else { return Ok(Streamed::Part) };
+        cursor.read(QUEUED_MARK, |zxid, txn| {
+            port.send(link, &Message::Proposal { zxid, txn });
+            port.send(link, &Message::Commit { zxid });
+        })?;
+        Ok(if cursor.is_done() { Streamed::Whole } else { Streamed::Part })
+    }
+
+    /// Bytes of a snapshot that nobody takes.
+    pub(super) fn snapshot_bytes(&mut self, port: &mut LearnerPort, link: Link, bytes: &[u8]) {
+        tracing::warn!(?link, len = bytes.len(), "bytes of a snapshot that nobody asked for");
+        port.close(link);
+        self.step(port, Input::Closed { link });
+    }
+}
+
+/// The ids of a connection, as they go to the leader.
+pub(super) fn id_list(auth: &AuthIds) -> Vec<u8> {
+    let mut out = Vec::new();
+    let ids = auth.ids.iter();
+    IdList::write_all(ids.map(|it| Id { scheme: Some(&it.scheme), id: Some(&it.id) }), &mut out);
+    out
+}
+
+/// A request as it goes to the leader. `auth` is made by [`id_list`].
+pub(super) fn request<'a>(
+    session: SessionId,
+    cxid: Xid,
+    op: Op,
+    body: &'a [u8],
+    auth: &'a [u8],
+) -> Message<'a> {
+    let authinfo = IdList::decode(auth).unwrap_or(IdList::NULL);
+    Message::Request { session, cxid: cxid.0, op: op.number(), body, authinfo }
+}

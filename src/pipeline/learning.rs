@@ -1,0 +1,337 @@
+//! A learner's order of requests: writes go to the leader, and what it has decided comes back.
+//!
+//! ZooKeeper: `FollowerRequestProcessor`, `ObserverRequestProcessor`, `CommitProcessor`, `LearnerSessionTracker`. A machine like the
+//! [`super::Pipeline`]: turns of session shards and decided transactions come in, words for the leader and messages for the shards
+//! go out.
+//!
+//! Invariants: what a connection asks is answered in its order; a request behind a write or sync of its connection waits for that.
+//!
+//! Absent here: expiry, which is the leader's; the link to it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use engine::auth::AuthIds;
+use jute::{Code, CreateSessionTxn, Op, Record as _, SessionId, TxnHeader, Xid};
+use net::message::{DeliverItem, Forward, ForwardItem};
+use quorum::wire::Touch;
+use quorum::zab::Validity;
+
+use super::applier::Changes;
+use super::stage::Asker;
+use super::{Applier, Home, Moment, Owner};
+
+/// What the leader is to be told.
+#[derive(Clone, Debug)]
+pub enum ToLeader {
+    /// A request, to be made a transaction.
+    Request {
+        /// Whose.
+        session: SessionId,
+        /// The client's number for it; 0 for a new session.
+        cxid: Xid,
+        /// What.
+        op: Op,
+        /// The record behind the request header.
+        body: Vec<u8>,
+        /// The ids of the client's connection.
+        auth: Arc<AuthIds>,
+    },
+    /// A `sync`; [`Learning::synced`] answers it.
+    Sync {
+        /// The number that is answered.
+        id: u64,
+        /// Whose.
+        session: SessionId,
+        /// The client's number for it.
+        cxid: Xid,
+        /// The record behind the request header.
+        body: Vec<u8>,
+    },
+    /// A client wants to go on with a session; [`Learning::session_is`] answers it.
+    Revalidate(Touch),
+    /// A client showed life.
+    Touch(Touch),
+}
+
+/// Something that a connection waits for.
+#[derive(Debug)]
+enum Waiting {
+    /// A transaction with this number.
+    Write { xid: Xid },
+    /// The leader's word.
+    Sync { xid: Xid, id: u64, session: SessionId, body: Vec<u8>, done: Done },
+    /// Its turn.
+    Read { xid: Xid, session: SessionId, op: Op, body: Vec<u8> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Yes,
+    No,
+}
+
+/// A handshake that waits for the leader.
+#[derive(Debug)]
+struct Handshake {
+    owner: Owner,
+    timeout_ms: i32,
+    auth: Arc<AuthIds>,
+}
+
+/// Orders what a learner's clients ask. One per role.
+#[derive(Debug)]
+pub struct Learning {
+    applier: Applier,
+    /// Of connections that wait for something.
+    waiting: BTreeMap<Owner, VecDeque<Waiting>>,
+    /// New sessions whose transaction is not decided.
+    opening: BTreeMap<SessionId, Handshake>,
+    /// Sessions that the leader was asked about, in order.
+    asked: BTreeMap<SessionId, VecDeque<Handshake>>,
+    /// Who waits for which `sync`.
+    syncs: BTreeMap<u64, Owner>,
+    next_sync: u64,
+    to_leader: Vec<ToLeader>,
+}
+
+impl Learning {
+    /// Serves behind the transactions that are applied.
+    pub fn new(applier: Applier) -> Self {
+        Self {
+            applier,
+            waiting: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            next_sync: 0,
+            to_leader: Vec::new(),
+        }
+    }
+
+    /// The tree, the connections, the figures.
+    pub fn applier(&self) -> &Applier {
+        &self.applier
+    }
+
+    /// The same, for the driver, between two batches.
+    pub fn applier_mut(&mut self) -> &mut Applier {
+        &mut self.applier
+    }
+
+    /// Gives the role up.
+    pub fn into_applier(self) -> Applier {
+        self.applier
+    }
+
+    /// What the leader is to be told, in order.
+    pub fn to_leader(&mut self) -> std::vec::Drain<'_, ToLeader> {
+        self.to_leader.drain(..)
+    }
+
+    /// Looks at the clock: sessions are the leader's to expire.
+    pub fn deadline(&mut self, moment: Moment) {
+        self.applier.sessions.postpone(moment.now_ms);
+    }
+
+    /// Takes one turn of a session shard.
+    pub fn take(&mut self, shard: usize, forward: &Forward) {
+        for &(session, _) in &forward.touched {
+            self.touch(session);
+        }
+        let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
+        for item in &forward.items {
+            match item {
+                ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
+                    let owner = Owner { shard, conn: *conn };
+                    let auth = Arc::clone(auth);
+                    let handshake = Handshake { owner, timeout_ms: *timeout_ms, auth };
+                    self.connect(*session, bytes(password), handshake);
+                }
+                ForwardItem::Auth { conn, auth } => {
+                    self.applier.set_auth(Owner { shard, conn: *conn }, Arc::clone(auth));
+                }
+                ForwardItem::Request { conn, session, xid, op, body } => {
+                    let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
+                    self.request(asker, *session, *op, bytes(body));
+                }
+                ForwardItem::Gone { conn, session } => {
+                    let owner = Owner { shard, conn: *conn };
+                    self.forget(owner);
+                    self.applier.sessions.release(*session, &Home::Here(owner));
+                }
+            }
+        }
+    }
+
+    fn touch(&mut self, session: SessionId) {
+        if let Some(timeout_ms) = self.applier.sessions.timeout_ms(session) {
+            self.to_leader.push(ToLeader::Touch(Touch { session, timeout_ms }));
+        }
+    }
+
+    fn forget(&mut self, owner: Owner) {
+        self.applier.close(owner);
+        for waiting in self.waiting.remove(&owner).unwrap_or_default() {
+            if let Waiting::Sync { id, .. } = waiting {
+                self.syncs.remove(&id);
+            }
+        }
+    }
+
+    fn connect(&mut self, session: SessionId, password: &[u8], handshake: Handshake) {
+        let owner = handshake.owner;
+        let timeout_ms = handshake.timeout_ms;
+        if session == SessionId::NONE {
+            let session = self.applier.sessions.next_id();
+            let mut body = Vec::new();
+            CreateSessionTxn { timeout_ms }.encode(&mut body);
+            let (op, auth) = (Op::CreateSession, Arc::default());
+            self.to_leader.push(ToLeader::Request { session, cxid: Xid(0), op, body, auth });
+            self.opening.insert(session, handshake);
+        } else if password == jute::password(session) {
+            self.to_leader.push(ToLeader::Revalidate(Touch { session, timeout_ms }));
+            self.asked.entry(session).or_default().push_back(handshake);
+        } else {
+            self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
+        }
+    }
+
+    fn request(&mut self, asker: Asker, session: SessionId, op: Op, body: &[u8]) {
+        let Asker { owner, xid } = asker;
+        // A connection that has ended, or whose session has moved.
+        let Some((owned, auth)) = self.applier.find(owner) else { return };
+        if owned != session && session != SessionId::NONE {
+            return;
+        }
+        let auth = Arc::clone(auth);
+        if op.is_write() || op == Op::CloseSession {
+            self.waiting.entry(owner).or_default().push_back(Waiting::Write { xid });
+            let body = body.to_vec();
+            self.to_leader.push(ToLeader::Request { session, cxid: xid, op, body, auth });
+            return;
+        }
+        let body = body.to_vec();
+        if op == Op::Sync {
+            self.next_sync += 1;
+            let id = self.next_sync;
+            self.syncs.insert(id, owner);
+            self.to_leader.push(ToLeader::Sync { id, session, cxid: xid, body: body.clone() });
+            let waiting = Waiting::Sync { xid, id, session, body, done: Done::No };
+            self.waiting.entry(owner).or_default().push_back(waiting);
+        } else {
+            let waiting = Waiting::Read { xid, session, op, body };
+            self.waiting.entry(owner).or_default().push_back(waiting);
+            self.go_on(owner);
+        }
+    }
+
+    /// Answers what waits for nothing any more.
+    fn go_on(&mut self, owner: Owner) {
+        let Some(queue) = self.waiting.get_mut(&owner) else { return };
+        loop {
+            match queue.front() {
+                None => break,
+                Some(Waiting::Write { .. } | Waiting::Sync { done: Done::No, .. }) => return,
+                Some(Waiting::Sync { .. } | Waiting::Read { .. }) => {}
+            }
+            let (xid, session, op, body) = match queue.pop_front() {
+                Some(Waiting::Sync { xid, session, body, .. }) => (xid, session, Op::Sync, body),
+                Some(Waiting::Read { xid, session, op, body }) => (xid, session, op, body),
+                _ => unreachable!("it was just looked at"),
+            };
+            let asker = Asker { owner, xid };
+            if op == Op::Ping {
+                self.applier.answer(asker, Code::Ok);
+            } else {
+                self.applier.read(asker, session, op, &body);
+            }
+        }
+        self.waiting.remove(&owner);
+    }
+
+    /// Begins a batch of decided transactions. See [`Applier`].
+    pub fn begin(&mut self) {
+        self.applier.begin(Changes::Some);
+    }
+
+    /// Applies a decided transaction; whoever asked for it here is answered.
+    pub fn decided(&mut self, moment: Moment, entry: &[u8]) {
+        let Ok(header) = TxnHeader::decode(entry) else {
+            unreachable!("what is logged has a header")
+        };
+        let asker = self.asker(&header);
+        self.applier.apply(moment, asker, entry);
+        if header.op == Op::CreateSession.number()
+            && let Some(handshake) = self.opening.remove(&header.client)
+        {
+            let Handshake { owner, timeout_ms, auth } = handshake;
+            self.applier.open(owner, header.client, auth);
+            self.applier.opened(moment, owner, header.client, timeout_ms);
+        }
+        if let Some(asker) = asker {
+            self.go_on(asker.owner);
+        }
+    }
+
+    /// Who waits here for a transaction.
+    fn asker(&mut self, header: &TxnHeader) -> Option<Asker> {
+        let Some(&Home::Here(owner)) = self.applier.sessions.owner(header.client) else {
+            return None;
+        };
+        let queue = self.waiting.get_mut(&owner)?;
+        let is_asked =
+            matches!(queue.front(), Some(Waiting::Write { xid }) if xid.0 == header.cxid);
+        if !is_asked {
+            return None;
+        }
+        queue.pop_front();
+        Some(Asker { owner, xid: Xid(header.cxid) })
+    }
+
+    /// Ends the batch: the messages can be taken.
+    pub fn end(&mut self) {
+        self.applier.end();
+    }
+
+    /// Shows readers what the batch did.
+    pub fn publish(&mut self) {
+        self.applier.publish();
+    }
+
+    /// What was committed when this `sync` began is applied.
+    pub fn synced(&mut self, id: u64) {
+        let Some(owner) = self.syncs.remove(&id) else { return };
+        for waiting in self.waiting.get_mut(&owner).into_iter().flatten() {
+            if let Waiting::Sync { id: its, done, .. } = waiting
+                && *its == id
+            {
+                *done = Done::Yes;
+            }
+        }
+        self.go_on(owner);
+    }
+
+    /// The leader has answered for a session.
+    pub fn session_is(&mut self, moment: Moment, session: SessionId, valid: Validity) {
+        let Some(queue) = self.asked.get_mut(&session) else { return };
+        let handshake = queue.pop_front();
+        if queue.is_empty() {
+            self.asked.remove(&session);
+        }
+        let Some(Handshake { owner, timeout_ms, auth }) = handshake else { return };
+        if valid == Validity::Expired {
+            self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
+            return;
+        }
+        self.applier.sessions.open(moment.now_ms, session, timeout_ms);
+        let before = self.applier.sessions.set_owner(session, Home::Here(owner));
+        if let Ok(Some(Home::Here(before))) = before {
+            self.forget(before);
+            self.applier.cut(before);
+        }
+        self.applier.open(owner, session, auth);
+        self.applier.connected(owner, session, timeout_ms);
+    }
+}

@@ -1,0 +1,248 @@
+//! Ensembles of real processes on loopback: ours alone, and ours beside Apache ZooKeeper 3.9.5.
+//!
+//! A client writes; servers are killed with SIGKILL and come back. What was acknowledged must be on every server in the end, in the
+//! order of its zxids. Absent here: networks that fail, which the simulator has.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
+use crate::wire::{Body, Client, Fields, op};
+
+/// How long an ensemble may take to elect and serve, and a server to follow.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A log of our own that is short, so that what a learner lacks is not always in memory.
+const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\n";
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    let ours = [Kind::Ringkeeper; 3];
+    let mut trials = vec![
+        trial("ensemble_three_servers_survive_kills_of_each", move || kill_each(&ours, 6)),
+        trial("ensemble_a_session_moves_between_servers", move || move_session(&ours)),
+    ];
+    let mixes: [(&str, [Kind; 3]); 2] = [
+        ("two_java", [Kind::Reference, Kind::Ringkeeper, Kind::Reference]),
+        ("one_java", [Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper]),
+    ];
+    for (name, kinds) in mixes {
+        let kills = format!("ensemble_mixed_{name}_survives_kills_of_each");
+        trials.push(trial(&kills, move || kill_each(&kinds, 3)));
+    }
+    trials
+}
+
+fn trial(name: &str, run: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Trial {
+    Trial::test(name, move || run().map_err(|err| Failed::from(format!("{err:#}"))))
+}
+
+/// Servers that know each other.
+struct Ensemble {
+    servers: Vec<Server>,
+}
+
+impl Ensemble {
+    /// Starts one of each kind, and waits until all serve.
+    fn start(kinds: &[Kind]) -> anyhow::Result<Self> {
+        let mut lines = format!("{FOR_JUDGES}{LINES}");
+        for sid in 1..=kinds.len() {
+            let (quorum, election) = (free_port()?, free_port()?);
+            lines.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}\n"));
+        }
+        let mut servers = Vec::new();
+        for (sid, &kind) in (1..).zip(kinds) {
+            let server = Server::prepare(kind, &lines)?;
+            let data = server.dir().join("data");
+            fs::create_dir_all(&data)?;
+            fs::write(data.join("myid"), format!("{sid}\n"))?;
+            servers.push(server);
+        }
+        let mut ensemble = Self { servers };
+        for server in &mut ensemble.servers {
+            server.launch()?;
+        }
+        for number in 0..ensemble.servers.len() {
+            ensemble.await_service(number)?;
+        }
+        Ok(ensemble)
+    }
+
+    fn mode(&self, number: usize) -> Option<String> {
+        let answer = four_letters(self.servers[number].address(), "srvr").ok()?;
+        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
+        Some(mode.to_owned())
+    }
+
+    /// Waits until a server leads or follows.
+    fn await_service(&self, number: usize) -> anyhow::Result<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(mode) = self.mode(number) {
+                return Ok(mode);
+            }
+            ensure!(
+                Instant::now() < end,
+                "server {} does not serve after {PATIENCE:?}\n{}",
+                number + 1,
+                self.logs()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The server that leads, once the others that run follow.
+    fn leader(&self) -> anyhow::Result<usize> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let modes: Vec<_> = (0..self.servers.len()).map(|it| self.mode(it)).collect();
+            let leaders: Vec<_> =
+                (0..modes.len()).filter(|&it| modes[it].as_deref() == Some("leader")).collect();
+            if let [leader] = leaders[..] {
+                return Ok(leader);
+            }
+            ensure!(Instant::now() < end, "no leader: {modes:?}\n{}", self.logs());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn address(&self, number: usize) -> SocketAddr {
+        self.servers[number].address()
+    }
+
+    fn logs(&self) -> String {
+        self.servers.iter().map(Server::log).collect()
+    }
+}
+
+/// A session at one server, which may be about to let clients in.
+fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(ensemble.address(number)) {
+            Ok(client) => return Ok(client),
+            Err(error) if end < Instant::now() => {
+                bail!("no session at server {}: {error}\n{}", number + 1, ensemble.logs())
+            }
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// Asks, and gives the reply if it is Ok.
+fn asked(client: &mut Client, op: i32, body: &Body) -> anyhow::Result<Vec<u8>> {
+    let reply = client.ask(op, body)?;
+    ensure!(reply.err == 0, "op {op} was answered with error {}", reply.err);
+    Ok(reply.body)
+}
+
+/// Connects to any server but `except`, and writes; again until it is acknowledged.
+fn write(ensemble: &Ensemble, except: Option<usize>, path: &str) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    let numbers: Vec<_> = (0..ensemble.servers.len()).filter(|&it| Some(it) != except).collect();
+    for turn in 0.. {
+        let number = numbers[turn % numbers.len()];
+        let body = Body::default().create(path, b"acknowledged", 0);
+        let done = Client::connect(ensemble.address(number))
+            .and_then(|mut client| client.ask(op::CREATE, &body));
+        match done {
+            // The one before was done, and its answer was lost.
+            Ok(reply) if reply.err == 0 || reply.err == -110 => break,
+            _ if PATIENCE < begin.elapsed() => {
+                bail!("{path} cannot be written: {done:?}\n{}", ensemble.logs())
+            }
+            _ => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    Ok(begin.elapsed())
+}
+
+/// Every path is there, read at this server behind a sync.
+fn check(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
+    ensemble.await_service(number)?;
+    let mut client = connect(ensemble, number)?;
+    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    for path in paths {
+        let body = Body::default().buffer(path.as_bytes()).byte(0);
+        let reply = client.ask(op::GET_DATA, &body)?;
+        ensure!(
+            reply.err == 0,
+            "{path} is lost at server {}: error {}\n{}",
+            number + 1,
+            reply.err,
+            ensemble.logs()
+        );
+        let data = Fields(&reply.body).buffer()?.to_vec();
+        ensure!(data == b"acknowledged", "{path} holds {data:?}");
+    }
+    Ok(())
+}
+
+/// Every server is killed in its turn, the leader now and then, under writes.
+fn kill_each(kinds: &[Kind], rounds: usize) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start(kinds)?;
+    let mut paths = Vec::new();
+    for number in 0..kinds.len() {
+        paths.push(format!("/through-{number}"));
+        let others = (0..kinds.len()).filter(|&it| it != number).collect::<Vec<_>>();
+        let path = &paths[number];
+        let body = Body::default().create(path, b"acknowledged", 0);
+        let mut client = connect(&ensemble, number)?;
+        asked(&mut client, op::CREATE, &body)?;
+        for other in others {
+            check(&ensemble, other, &paths)?;
+        }
+    }
+    for round in 0..rounds {
+        let leader = ensemble.leader()?;
+        // The leader every second time.
+        let victim = if round % 2 == 0 { leader } else { (leader + 1) % kinds.len() };
+        let path = format!("/before-{round}");
+        write(&ensemble, None, &path)?;
+        paths.push(path);
+        ensemble.servers[victim].kill()?;
+        let path = format!("/without-{round}");
+        let took = write(&ensemble, Some(victim), &path)?;
+        println!("round {round}: server {} killed, next write after {took:?}", victim + 1);
+        paths.push(path);
+        ensemble.servers[victim].launch()?;
+        check(&ensemble, victim, &paths)?;
+    }
+    for number in 0..kinds.len() {
+        check(&ensemble, number, &paths)?;
+    }
+    Ok(())
+}
+
+/// A session with an ephemeral goes on at another server, and its ephemeral goes with it when it is closed.
+fn move_session(kinds: &[Kind]) -> anyhow::Result<()> {
+    let ensemble = Ensemble::start(kinds)?;
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        let path = format!("/mine-{from}");
+        let mut client = connect(&ensemble, from)?;
+        asked(&mut client, op::CREATE, &Body::default().create(&path, b"here", 1))?;
+        let session = client.session.clone();
+        let moved = Client::resume(ensemble.address(to), &session, 0)?;
+        let mut moved = moved.with_context(|| format!("the session ended\n{}", ensemble.logs()))?;
+        ensure!(moved.session.id == session.id, "another session was given");
+        asked(&mut moved, op::SYNC, &Body::default().buffer(b"/"))?;
+        asked(
+            &mut moved,
+            op::SET_DATA,
+            &Body::default().buffer(path.as_bytes()).buffer(b"there").int(-1),
+        )?;
+        asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
+        let mut other = connect(&ensemble, from)?;
+        asked(&mut other, op::SYNC, &Body::default().buffer(b"/"))?;
+        let reply = other.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?;
+        ensure!(reply.err == -101, "{path} outlives its session: {}", reply.err);
+        let resumed = Client::resume(ensemble.address(from), &session, 0)?;
+        ensure!(resumed.is_none(), "a closed session goes on");
+    }
+    Ok(())
+}
