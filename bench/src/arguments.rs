@@ -19,6 +19,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum Command {
     /// A load on servers that run.
     Load {
@@ -173,6 +174,9 @@ pub(crate) struct Suite {
     /// Only these rows, and measured anew though the report has them.
     #[arg(long, value_delimiter = ',', conflicts_with = "rows", requires = "resume")]
     pub(crate) again: Vec<String>,
+    /// No fills beyond so many znodes: ten million want 16 GB of disk.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub(crate) most_znodes: u64,
     /// A sentence about the circumstances, for the report.
     #[arg(long)]
     pub(crate) remark: Option<String>,

@@ -30,6 +30,8 @@ pub(crate) struct Campaign {
     pub(crate) effort: Effort,
     /// Where the report is, and is kept up to date.
     pub(crate) file: PathBuf,
+    /// No fills beyond so many znodes.
+    pub(crate) most_znodes: u64,
     /// The core of servers.
     pub(crate) core: usize,
     /// Where data is made.
@@ -131,7 +133,7 @@ impl Campaign {
         let full = self.size == Size::Full;
         let sizes: &[u64] =
             if full { &[10_000, 100_000, 1_000_000, 10_000_000] } else { &[10_000, 100_000] };
-        for &znodes in sizes {
+        for &znodes in sizes.iter().filter(|it| **it <= self.most_znodes) {
             for kind in self.keepers() {
                 // Ten million in a JVM would take most of the hour.
                 let too_long = kind == Kind::Reference && znodes > 1_000_000;

@@ -190,6 +190,17 @@ impl Field {
         &self.servers
     }
 
+    fn server(&self, kind: Kind) -> Result<&Server> {
+        let server = self.servers.iter().find(|it| it.kind == kind);
+        server.with_context(|| format!("{} does not run", kind.word()))
+    }
+
+    /// What a server has said, for an error.
+    fn said(&self, kind: Kind) -> String {
+        let words = self.server(kind).map(Server::last_words).unwrap_or_default();
+        format!("{} said at last: {words}", kind.word())
+    }
+
     /// Runs a load on servers in turn, as often as its effort says.
     ///
     /// # Errors
@@ -199,12 +210,15 @@ impl Field {
         let root = Root(format!("/bench/{name}"));
         let mut targets = Vec::new();
         for &(kind, rate) in &trial.servers {
-            let server = self.servers.iter().find(|it| it.kind == kind);
-            let server = server.with_context(|| format!("{} does not run", kind.word()))?;
-            targets.push((kind, server.target(), Shape { rate, ..trial.shape.clone() }));
+            targets.push((
+                kind,
+                self.server(kind)?.target(),
+                Shape { rate, ..trial.shape.clone() },
+            ));
         }
         for (kind, target, shape) in &targets {
             run::check(job, shape)?;
+            self.server(*kind)?.purge()?;
             run::prepare(target, job, &root)?;
             if effort.warmup_seconds > 0.0 && *kind == Kind::Reference {
                 let seconds = effort.warmup_seconds;
@@ -223,7 +237,8 @@ impl Field {
                 if pair > 1 && pairs.job.uses_up() {
                     run::prepare(target, &pairs.job, &root)?;
                 }
-                let outcome = run::round(target, &pairs.job, shape, &root)?;
+                let outcome = run::round(target, &pairs.job, shape, &root);
+                let outcome = outcome.with_context(|| self.said(*kind))?;
                 say(&format!("  {pair}/{} {:<10} {outcome}", effort.pairs, kind.word()));
                 pairs.runs.push(Run { server: *kind, rate: shape.rate, outcome });
             }

@@ -220,6 +220,7 @@ fn whole_report(
         shape,
         effort,
         file: file.clone(),
+        most_znodes: suite.most_znodes,
         core: programs.core,
         data: loads.data.clone(),
     };
@@ -258,6 +259,7 @@ fn measure(programs: &Where) -> Result<Report> {
         shape: suite_shape(1.0, 0.5, programs.core),
         effort: Effort { pairs: 3, spare_pairs: 3, warmup_seconds: 0.0 },
         file: loads.data.join("plan.json"),
+        most_znodes: 1_000_000,
         core: programs.core,
         data: loads.data.clone(),
     };

@@ -107,6 +107,12 @@ fn value(text: &str, key: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
+/// Time on a core of all threads of this process, those that have ended too, microseconds.
+pub(crate) fn own_process_cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+}
+
 /// Cores of the machine, whichever of them this process may use.
 pub(crate) fn cores() -> usize {
     let here = |core: &usize| Path::new(&format!("/sys/devices/system/cpu/cpu{core}")).exists();

@@ -239,10 +239,8 @@ fn watch(target: &Target, name: &str, shape: &Shape, probe: &Probe) -> Result<Wa
     std::thread::sleep(Duration::from_secs_f64(shape.warmup_seconds));
     let usage = || target.pid.map(Usage::of).transpose();
     let disk = || target.data.as_deref().and_then(Disk::of);
-    let machine = || -> Result<(u64, Usage)> {
-        Ok((process::machine_cpu_us(), Usage::of(std::process::id())?))
-    };
-    let (server, before, machine_before) = (usage()?, disk(), machine()?);
+    let machine = || (process::machine_cpu_us(), process::own_process_cpu_us());
+    let (server, before, machine_before) = (usage()?, disk(), machine());
     let end = clock::now() + clock::ns(shape.seconds);
     let mut ticker = probe.live.as_deref().map(|live| Ticker::new(live, clock::now()));
     loop {
@@ -258,8 +256,8 @@ fn watch(target: &Target, name: &str, shape: &Shape, probe: &Probe) -> Result<Wa
     }
     let server = usage()?.zip(server).map(|(now, then)| now.since(then));
     let disk = disk().zip(before).map(|(now, then)| now.since(then));
-    let (busy, own) = machine()?;
-    let own = own.since(machine_before.1).cpu_us;
+    let (busy, own) = machine();
+    let own = own.saturating_sub(machine_before.1);
     let busy = busy.saturating_sub(machine_before.0);
     let others_us = server.map(|used| busy.saturating_sub(used.cpu_us + own));
     Ok(Watched { server, disk, others_us })

@@ -120,6 +120,43 @@ impl Server {
         self.dir.join("data")
     }
 
+    /// Deletes what the reference never deletes by itself in the time of a run: snapshots but the newest three, and the log that those
+    /// do not need. Without it a long run fills the disk.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or a file cannot be deleted.
+    pub(crate) fn purge(&self) -> Result<()> {
+        if self.kind != Kind::Reference {
+            return Ok(());
+        }
+        let dir = self.data().join("version-2");
+        let of = |prefix: &str| -> Result<Vec<u64>> {
+            let names = fs::read_dir(&dir)?.flatten().map(|it| it.file_name());
+            let zxid = |name: &str| u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok();
+            let mut all: Vec<u64> = names.filter_map(|it| zxid(&it.to_string_lossy())).collect();
+            all.sort_unstable();
+            Ok(all)
+        };
+        let (snapshots, logs) = (of("snapshot.")?, of("log.")?);
+        let Some(oldest) = snapshots.iter().rev().nth(2) else { return Ok(()) };
+        for zxid in snapshots.iter().filter(|it| *it < oldest) {
+            fs::remove_file(dir.join(format!("snapshot.{zxid:x}")))?;
+        }
+        // The last log that begins before the oldest snapshot may end behind it.
+        let needed = logs.iter().rev().find(|it| *it <= oldest).copied().unwrap_or(0);
+        for zxid in logs.iter().filter(|it| **it < needed) {
+            fs::remove_file(dir.join(format!("log.{zxid:x}")))?;
+        }
+        Ok(())
+    }
+
+    /// The end of what it has printed.
+    pub(crate) fn last_words(&self) -> String {
+        let text = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
     /// What it says of its release: the first line of its `srvr`; empty if it does not say.
     pub(crate) fn version(&self) -> String {
         let ask = || -> std::io::Result<String> {
@@ -186,8 +223,9 @@ pub(crate) const JVM_FLAGS: &str = "-XX:+UseG1GC -Dzookeeper.globalOutstandingLi
 fn spawn(kind: Kind, programs: &Programs, dir: &Path, port: u16) -> Result<(Child, String)> {
     let config = dir.join("zoo.cfg");
     let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
-    let mut command = Command::new("taskset");
-    command.args(["-c", &programs.core.to_string()]);
+    // However the harness ends, its servers end with it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "taskset", "-c", &programs.core.to_string()]);
     let mut environment = String::new();
     match kind {
         Kind::Ringkeeper => {
@@ -213,9 +251,9 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path, port: u16) -> Result<(Chil
         }
     };
     let words: Vec<String> = command.get_args().map(word).collect();
-    let line = format!("{environment}taskset {}", words.join(" "));
+    let line = format!("{environment}setpriv {}", words.join(" "));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    // The whole group goes when the harness is interrupted.
+    // An interrupt from the keyboard is for the harness, not for a server in the middle of a round.
     command.process_group(0);
     let child = command.spawn().with_context(|| format!("cannot start {kind:?}"))?;
     Ok((child, line))

@@ -265,3 +265,39 @@ fn writes_beside_snapshots_are_told_from_the_others() {
     // Those of the warm-up may have been answered late.
     assert!(count("quiet_replies") + count("during_replies") <= 10_000);
 }
+
+#[test]
+fn servers_end_with_the_harness_that_started_them() {
+    let dir = TempDir::new().unwrap();
+    let ringkeeper = ringkeeper();
+    let mut harness = Command::new(BENCH)
+        .args(["compare", "--loads", "get", "--servers", "ringkeeper", "--seconds", "60"])
+        .args(["--ringkeeper", text(&ringkeeper), "--data", text(dir.path())])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let config = loop {
+        let started = fs::read_dir(dir.path()).unwrap().flatten().next();
+        let config = started.map(|it| it.path().join("zoo.cfg"));
+        if let Some(config) = config.filter(|it| it.exists()) {
+            break fs::read_to_string(config).unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "no server was started");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let port = config.lines().find_map(|it| it.strip_prefix("clientPort=")).expect("a port");
+    let address = format!("127.0.0.1:{port}");
+    let serves = || TcpStream::connect(&address).is_ok();
+    while !serves() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the server does not serve");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    while serves() {
+        assert!(start.elapsed() < Duration::from_secs(40), "the server outlives the harness");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -54,7 +54,7 @@ pub(crate) fn read_ratio(report: &Report) -> Plot {
     Plot {
         title: "Throughput against the share of reads: 250 clients, 100 in flight each, 1 KiB",
         x: Axis { name: "reads, %", scale: Scale::Linear, text: short },
-        y: RATE,
+        y: Axis { scale: Scale::Linear, ..RATE },
         lines: lines(points),
     }
 }

@@ -195,7 +195,7 @@ where
         .bold_line_style(GRID)
         .max_light_lines(0)
         .x_labels(8)
-        .y_labels(8)
+        .y_labels(if plot.y.scale == Scale::Log { 24 } else { 8 })
         .x_desc(plot.x.name)
         .y_desc(plot.y.name)
         .x_label_formatter(&|it| (plot.x.text)(*it))
