@@ -235,6 +235,11 @@ impl Applier {
         self.outbox.seal(self.applied);
     }
 
+    /// Whether a batch was applied that readers do not see yet.
+    pub(crate) fn owes_publish(&self) -> bool {
+        self.unpublished
+    }
+
     /// Shows readers what the batch did. Whether the tree moved.
     pub(super) fn publish(&mut self) -> Option<Zxid> {
         assert!(self.unpublished);
