@@ -77,6 +77,8 @@ pub(crate) enum Command {
     },
     /// A server that keeps nothing: what this machine allows to anybody.
     Ceiling(Ceiling),
+    /// A write of Ringkeeper's beside a bare round trip and a bare forced write.
+    Floor(Alone),
     /// The page and the picture of a report that `compare` wrote.
     Report {
         /// The JSON file.
@@ -231,6 +233,21 @@ impl Need {
             servers: self.servers,
         }
     }
+}
+
+/// A write with one in flight, beside its floor.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Alone {
+    #[command(flatten)]
+    pub(crate) how: How,
+    #[command(flatten)]
+    pub(crate) programs: Where,
+    /// Turns of each.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) turns: usize,
+    /// Where to put the results as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// What to fill servers with.

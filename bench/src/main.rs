@@ -31,6 +31,7 @@ mod snapshots;
 mod spec;
 mod suite;
 mod tree;
+mod write_floor;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use arguments::{Arguments, Command, Fill, How, Need, Suite, Where};
+use arguments::{Alone, Arguments, Command, Fill, How, Need, Suite, Where};
 use campaign::Campaign;
 use compare::{Effort, Field, Trial};
 use memory::Filling;
@@ -114,6 +115,7 @@ fn main() -> Result<()> {
             make_plan(&need, &programs, report.as_deref(), json.as_deref())?;
         }
         Command::Ceiling(ceiling) => ceiling.run()?,
+        Command::Floor(alone) => run_floor(&alone)?,
         Command::Memory(fill) => run_fill(&fill, 0)?,
         Command::Restart { fill, restarts } => run_fill(&fill, restarts)?,
         Command::Sessions { programs, servers, count, seconds, json } => {
@@ -296,6 +298,14 @@ fn from_file(file: &Path) -> Result<Job> {
     let spec = Spec::from_file(file)?;
     let name = spec.name.clone();
     Ok(Job { name, work: Work::Stream(spec), connections: None, depth: None })
+}
+
+fn run_floor(alone: &Alone) -> Result<()> {
+    let mut job = preset::named("set")?.remove(0);
+    let shape = alone.how.shape(&mut job);
+    let floor = write_floor::measure(&alone.programs.programs(), &shape, alone.turns)?;
+    print(&floor.to_string());
+    save(alone.json.as_deref(), &floor)
 }
 
 fn run_fill(fill: &Fill, restarts: usize) -> Result<()> {

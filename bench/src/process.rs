@@ -72,7 +72,7 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 /// Counters of the device that holds a directory, at one moment. Others write to it too.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Disk {
-    /// Writes that were completed.
+    /// Writes that were completed and carried bytes.
     pub(crate) writes: u64,
     /// Bytes of them.
     pub(crate) bytes: u64,
@@ -88,7 +88,9 @@ impl Disk {
         let text = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
         let fields: Vec<u64> = text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
         let at = |field: usize| fields.get(field).copied().unwrap_or(0);
-        Some(Self { writes: at(4), bytes: at(6) * 512, flushes: at(15) })
+        // The kernel counts the empty request that asks for a flush among the writes.
+        let (writes, flushes) = (at(4), at(15));
+        Some(Self { writes: writes.saturating_sub(flushes), bytes: at(6) * 512, flushes })
     }
 
     /// What came since `earlier`.
