@@ -14,7 +14,7 @@ use crate::chance::Chance;
 use crate::violation::Violation;
 
 /// A transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Txn {
     /// Its place.
     pub zxid: Zxid,
@@ -23,7 +23,7 @@ pub struct Txn {
 }
 
 /// The state after a number of transactions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Image {
     /// The last of them.
     pub zxid: Zxid,
@@ -46,7 +46,7 @@ impl Image {
 }
 
 /// The files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Files {
     /// The promised epoch.
     pub accepted: Epoch,
@@ -157,7 +157,7 @@ impl Files {
 }
 
 /// A write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum DiskWrite {
     /// A transaction behind the last.
     Append(Txn),

@@ -15,6 +15,7 @@ pub mod plan;
 #[cfg(planted)]
 pub mod planted;
 pub mod violation;
+pub mod walk;
 pub mod world;
 
 pub use plan::Plan;

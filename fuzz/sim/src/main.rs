@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::Parser;
+use sim::walk::Bounds;
 use sim::{Failure, Plan, Summary, Violation, World};
 
 /// Ensembles in one thread, from seeds.
@@ -19,6 +20,9 @@ struct Arguments {
     #[cfg(planted)]
     #[arg(long, num_args = 0..=1, default_missing_value = "")]
     planted: Option<String>,
+    /// Follows every run of a small world: crashes, broken connections, transactions, leaders, servers that give up, states at most.
+    #[arg(long, num_args = 6, value_names = ["CRASHES", "CUTS", "TXNS", "LEADERS", "TIMEOUTS", "STATES"])]
+    walk: Option<Vec<u64>>,
     /// Print only what was found.
     #[arg(long)]
     quiet: bool,
@@ -58,6 +62,9 @@ fn main() -> ExitCode {
     if let Some(name) = &arguments.planted {
         return sim::planted::run(name, arguments.seed);
     }
+    if let Some(numbers) = &arguments.walk {
+        return walk(numbers);
+    }
     if let Some(seed) = arguments.seed {
         let plan = Plan::new(seed);
         println!("{plan:?}");
@@ -95,6 +102,35 @@ fn main() -> ExitCode {
         println!("{count} seeds, {found} failed: {sum:?}");
     }
     if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Follows every run of a small world.
+#[expect(clippy::print_stdout, reason = "a program's answer")]
+fn walk(numbers: &[u64]) -> ExitCode {
+    let &[crashes, cuts, txns, leaders, timeouts, states_max] = numbers else {
+        return ExitCode::FAILURE;
+    };
+    let small = |it: u64| u8::try_from(it).unwrap_or(u8::MAX);
+    let bounds = Bounds {
+        crashes: small(crashes),
+        cuts: small(cuts),
+        txns: small(txns),
+        leaders: small(leaders),
+        timeouts: small(timeouts),
+    };
+    match sim::walk::walk(sim::walk::World::new(bounds), states_max) {
+        Ok(walked) => {
+            println!("{walked:?}");
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            for event in &broken.path {
+                println!("{event:?}");
+            }
+            println!("{}", broken.violation);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn add(sum: &mut Summary, one: &Summary) {

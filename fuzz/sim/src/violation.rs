@@ -1,6 +1,7 @@
 //! What must never be seen.
 
 use jute::Zxid;
+use quorum::zab::LinkError;
 use quorum::{Epoch, Sid};
 
 /// A rule that a run broke.
@@ -39,6 +40,8 @@ pub enum Violation {
     PromiseNotDurable { sid: Sid, epoch: Epoch },
     #[error("server {sid} has the history of {epoch}, and had promised {promised}")]
     OldLeader { sid: Sid, epoch: Epoch, promised: Epoch },
+    #[error("server {sid} was sent what breaks the protocol: {why}")]
+    Protocol { sid: Sid, why: LinkError },
     #[error("server {sid} left a session's requests out of order")]
     SessionOrder { sid: Sid },
     #[error("{zxid} was acknowledged and is not in the history")]
@@ -55,4 +58,18 @@ pub enum Violation {
     Panic,
     #[error("two runs of the seed differ: traces {one:#x} and {other:#x}")]
     NotTheSame { one: u64, other: u64 },
+}
+
+/// Whether a server of ours never gives another a reason to say this.
+pub fn is_broken_protocol(why: LinkError) -> bool {
+    matches!(
+        why,
+        LinkError::OutOfTurn { .. }
+            | LinkError::OldProtocol { .. }
+            | LinkError::Gap { .. }
+            | LinkError::CommitOrder { .. }
+            | LinkError::BadTxn { .. }
+            | LinkError::BadConfig { .. }
+            | LinkError::TruncSettled { .. }
+    )
 }

@@ -170,7 +170,7 @@ impl Leader {
                 let until = self.tick + u64::from(limits.init_limit + limits.sync_limit);
                 self.handlers.push(Handler::new(link, step.now, until));
             }
-            Input::Closed { link } => self.forget(link),
+            Input::Closed { link } => self.forget(step, link),
             Input::Packet { link, message } => {
                 if let Some(idx) = self.find(link)
                     && let Err(why) = self.packet(step, idx, &message)
@@ -283,15 +283,15 @@ impl Leader {
     fn close(&mut self, step: &mut Step<'_>, link: Link, why: LinkError) {
         if self.find(link).is_some() {
             step.out.push(Output::Close { link, why: Some(why) });
-            if step.replica.has(Bug::KeepAcksOfTheGone) {
-                let handlers = self.handlers.iter().filter(|it| it.link == link);
-                self.ghosts.extend(handlers.map(|it| (it.sid, it.acked)));
-            }
-            self.forget(link);
+            self.forget(step, link);
         }
     }
 
-    fn forget(&mut self, link: Link) {
+    fn forget(&mut self, step: &Step<'_>, link: Link) {
+        if step.replica.has(Bug::KeepAcksOfTheGone) {
+            let handlers = self.handlers.iter().filter(|it| it.link == link);
+            self.ghosts.extend(handlers.map(|it| (it.sid, it.acked)));
+        }
         self.handlers.retain(|it| it.link != link);
         self.rounds.forget(|it| it == SyncFrom::Learner(link));
     }

@@ -325,7 +325,7 @@ impl Learner {
         if let Some(config) = config {
             step.replica.propose_config(&config, step.out);
         }
-        if self.stage == Stage::Serving {
+        if self.stage == Stage::Serving || step.replica.has(Bug::CountEarlyAcks) {
             self.ack_durable(step);
         }
         Ok(())
@@ -382,6 +382,7 @@ impl Learner {
             }
             Stage::Sealing { write } if step.replica.is_durable(write) => self.ack_leader(step),
             Stage::Serving => self.ack_durable(step),
+            _ if step.replica.has(Bug::CountEarlyAcks) => self.ack_durable(step),
             _ => {}
         }
     }

@@ -39,7 +39,7 @@ pub enum Bug {
     HalfIsAQuorum,
     /// The acks of a learner count on when its connection has gone. Z-3240.
     KeepAcksOfTheGone,
-    /// An ack that overtakes the one of NEWLEADER counts at once. Z-4685.
+    /// A learner acks what is proposed before it acks NEWLEADER, and the leader counts that. Z-4685.
     CountEarlyAcks,
     /// The leader serves before its history is on a quorum. Z-3023.
     ServeBeforeQuorum,

@@ -6,7 +6,7 @@ use quorum::Moment;
 
 use super::{Event, World};
 use crate::disk::Disk;
-use crate::net::{Port, Walls};
+use crate::net::{Conn, Port, Walls};
 
 impl World {
     /// A server dies. It comes back some time later.
@@ -47,7 +47,10 @@ impl World {
             0..=2 => self.crash(node),
             3 | 4 => self.pause(node),
             5..=7 => {
-                let open: Vec<u64> = self.conns.keys().copied().collect();
+                let learners_only = self.faults.hits(700);
+                let is_meant = |it: &Conn| !learners_only || it.port == Port::Quorum;
+                let open = self.conns.iter().filter(|it| is_meant(it.1)).map(|it| *it.0);
+                let open: Vec<u64> = open.collect();
                 if !open.is_empty() {
                     let number = open[self.faults.index(open.len())];
                     self.cut(number);
@@ -55,6 +58,9 @@ impl World {
             }
             8..=11 => self.wall(),
             12 => {
+                // Now and then the one that all wait for.
+                let leader = (0..self.nodes.len()).find(|&it| self.nodes[it].leads());
+                let node = leader.filter(|_| self.faults.hits(500)).unwrap_or(node);
                 self.nodes[node].disk_factor = if self.faults.hits(500) { 20 } else { 1 };
             }
             13 => self.crash_many(),

@@ -6,13 +6,13 @@ use jute::Zxid;
 use quorum::Epoch;
 use quorum::election::links;
 use quorum::wire::Message;
-use quorum::zab::{Input, Link, Output, Packet, To, Write, WriteId};
+use quorum::zab::{Input, LeaveReason, Link, LinkError, Output, Packet, To, Write, WriteId};
 
 use super::{Answer, Event, World};
 use crate::disk::{DiskWrite, Txn};
 use crate::net::{Conn, Port};
 use crate::node::Request;
-use crate::violation::Violation;
+use crate::violation::{Violation, is_broken_protocol};
 
 impl World {
     /// Does one thing that a server's machine ordered.
@@ -23,7 +23,10 @@ impl World {
             Output::Join { link, group } => {
                 self.nodes[node].groups.insert(link, group);
             }
-            Output::Close { link, .. } => self.close(node, link),
+            Output::Close { link, why } => {
+                self.check_reason(node, why);
+                self.close(node, link);
+            }
             Output::Connect { to } => {
                 self.call(node, to, Port::Quorum);
             }
@@ -44,7 +47,10 @@ impl World {
             }
             Output::Commit { upto } => self.apply(node, upto),
             Output::Serve { epoch } => self.serve(node, epoch),
-            Output::Look { .. } => {
+            Output::Look { why } => {
+                if let LeaveReason::Leader(why) = why {
+                    self.check_reason(node, Some(why));
+                }
                 self.nodes[node].end_role();
                 if self.is_stormy && self.election.hits(self.plan.odd_leader_per_mille) {
                     let delay = Duration::from_micros(self.election.within(1_000..60_000));
@@ -63,6 +69,14 @@ impl World {
             | Output::Touched { .. }
             | Output::Revalidate { .. }
             | Output::SessionIs { .. } => {}
+        }
+    }
+
+    /// Among our own servers nobody breaks the protocol.
+    fn check_reason(&mut self, node: usize, why: Option<LinkError>) {
+        if let Some(why) = why.filter(|&it| is_broken_protocol(it)) {
+            let sid = self.nodes[node].sid;
+            self.fail(Violation::Protocol { sid, why });
         }
     }
 

@@ -1,0 +1,342 @@
+//! How the small world goes from one state to another.
+
+use std::time::Duration;
+
+use jute::{Record, SessionId, TxnHeader, Zxid};
+use quorum::wire::{Message, QuorumPacket};
+use quorum::zab::{Input, LeaveReason, Link, LinkError, Output, Packet, To, Write, WriteId};
+use quorum::{Epoch, Moment, Peer, PeerState};
+
+use super::Event;
+use super::state::{Pipe, State, peer, sid};
+use crate::disk::{DiskWrite, Image, Txn};
+use crate::violation::{Violation, is_broken_protocol};
+
+/// Longer than anybody waits.
+const TOO_LONG: Duration = Duration::from_hours(1);
+
+impl State {
+    /// Something happens.
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Lead(node) => {
+                self.left.leaders -= 1;
+                self.step(node, Input::Elected { leader: sid(node) });
+            }
+            Event::Follow(node, leader) => {
+                self.step(node, Input::Elected { leader: sid(leader) });
+            }
+            Event::Call(node) => self.call(node),
+            Event::Take(pipe, side) => self.take(pipe, side),
+            Event::Hear(pipe, side) => self.hear(pipe, side),
+            Event::Disk(node) => self.disk(node),
+            Event::Crash(node) => self.crash(node),
+            Event::Start(node) => self.start(node),
+            Event::Cut(pipe) => {
+                self.left.cuts -= 1;
+                if let Some(pipe) = self.pipes.get_mut(&pipe) {
+                    pipe.is_cut = true;
+                }
+            }
+            Event::Propose(node) => self.propose(node),
+            Event::GiveUp(node) => self.give_up(node),
+        }
+        self.pipes.retain(|_, it| !(it.is_gone[0] && it.is_gone[1]));
+    }
+
+    fn start(&mut self, number: u8) {
+        let node = &mut self.nodes[usize::from(number)];
+        let restored = node.files.restore();
+        node.view = node.files.clone();
+        node.applied = node.view.image;
+        node.peer = Some(peer(number, &restored));
+    }
+
+    fn crash(&mut self, number: u8) {
+        self.left.crashes -= 1;
+        let node = &mut self.nodes[usize::from(number)];
+        node.peer = None;
+        node.pending.clear();
+        node.groups.clear();
+        node.wants = None;
+        // Nothing of a server that is down is its own any more.
+        node.view = node.files.clone();
+        node.applied = Image::default();
+        for pipe in self.pipes.values_mut() {
+            for side in [0, 1] {
+                if pipe.ends[side] == number {
+                    gone(pipe, side);
+                }
+            }
+        }
+    }
+
+    /// A learner reaches its leader.
+    fn call(&mut self, number: u8) {
+        let Some(leader) = self.nodes[usize::from(number)].wants.take() else { return };
+        let other = leader.0 as u8 - 1;
+        let free = (1..=u8::MAX).find(|it| !self.pipes.contains_key(it)).unwrap_or_default();
+        let coming = Default::default();
+        let pipe = Pipe { ends: [number, other], coming, is_gone: [false; 2], is_cut: false };
+        self.pipes.insert(free, pipe);
+        let link = Link(u64::from(free));
+        self.step(other, Input::Accepted { link });
+        self.step(number, Input::Connected { link, to: leader });
+    }
+
+    fn take(&mut self, number: u8, side: u8) {
+        let at = usize::from(side);
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        let Some(bytes) = pipe.coming[at].pop_front() else { return };
+        let node = pipe.ends[at];
+        let Ok(Some((packet, _))) = QuorumPacket::split(&bytes, usize::MAX) else {
+            return self.fail(Violation::BadPacket);
+        };
+        let Ok(message) = Message::read(&packet) else { return self.fail(Violation::BadPacket) };
+        self.step(node, Input::Packet { link: Link(u64::from(number)), message });
+    }
+
+    fn hear(&mut self, number: u8, side: u8) {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        let node = pipe.ends[usize::from(side)];
+        gone(pipe, usize::from(side));
+        let link = Link(u64::from(number));
+        self.nodes[usize::from(node)].groups.remove(&link);
+        self.step(node, Input::Closed { link });
+    }
+
+    fn disk(&mut self, number: u8) {
+        let node = &mut self.nodes[usize::from(number)];
+        let Some((id, write)) = node.pending.pop_front() else { return };
+        if let Err(violation) = node.files.write(&write) {
+            return self.fail(violation);
+        }
+        self.step(number, Input::Durable { write: id });
+    }
+
+    fn propose(&mut self, number: u8) {
+        let peer = self.nodes[usize::from(number)].peer.as_ref();
+        let Some(zxid) = peer.and_then(Peer::next_zxid) else { return };
+        self.left.txns -= 1;
+        let mut txn = Vec::new();
+        let header = TxnHeader { client: SessionId(1), cxid: 0, zxid, time_ms: 0, op: 5 };
+        header.encode(&mut txn);
+        self.step(number, Input::Propose { zxid, txn: &txn });
+    }
+
+    /// A server has heard nobody for too long: whatever it is, it searches then.
+    fn give_up(&mut self, number: u8) {
+        if self.nodes[usize::from(number)].wants.take().is_none() {
+            self.left.timeouts -= 1;
+        }
+        for times in 1..=2 {
+            self.step_at(number, Moment::ZERO + TOO_LONG * times, Input::Deadline);
+            let peer = self.nodes[usize::from(number)].peer.as_ref();
+            if peer.is_some_and(|it| it.state() == PeerState::Looking) {
+                return;
+            }
+        }
+        self.fail(Violation::NoProgress { wait_s: TOO_LONG.as_secs() });
+    }
+
+    fn step(&mut self, number: u8, input: Input<'_>) {
+        self.step_at(number, Moment::ZERO, input);
+    }
+
+    fn step_at(&mut self, number: u8, now: Moment, input: Input<'_>) {
+        let Some(mut peer) = self.nodes[usize::from(number)].peer.take() else { return };
+        let mut out = Vec::new();
+        peer.step(now, input, &mut out);
+        for output in out {
+            self.perform(number, &peer, output);
+        }
+        self.nodes[usize::from(number)].peer = Some(peer);
+        self.answer(number);
+    }
+
+    fn perform(&mut self, number: u8, peer: &Peer, output: Output) {
+        let node = &mut self.nodes[usize::from(number)];
+        match output {
+            Output::Send { to, packet } => self.send(number, peer, to, &packet),
+            Output::Join { link, group } => {
+                node.groups.insert(link, group);
+            }
+            Output::Close { link, why } => {
+                node.groups.remove(&link);
+                let pipe = self.pipes.get_mut(&(link.0 as u8));
+                if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it)) {
+                    gone(pipe, side);
+                }
+                self.check_reason(number, why);
+            }
+            Output::Connect { to } => node.wants = Some(to),
+            Output::Write { write, what } => self.order(number, peer, write, what),
+            Output::AskLog { link, zxid } => {
+                let floor = node.view.floor(zxid);
+                node.asked.push_back((link, Asked::Floor(floor)));
+            }
+            Output::StreamLog { link, after, upto } => {
+                node.asked.push_back((link, Asked::Log(after, upto)));
+            }
+            Output::Commit { upto } => self.apply(number, upto),
+            Output::Serve { epoch } => {
+                if matches!(peer.state(), PeerState::Leading { .. }) {
+                    self.lead(number, epoch);
+                }
+            }
+            Output::Look { why } => {
+                node.groups.clear();
+                node.wants = None;
+                if let LeaveReason::Leader(why) = why {
+                    self.check_reason(number, Some(why));
+                }
+            }
+            _ => unreachable!("no images, no clients: {output:?}"),
+        }
+    }
+}
+
+impl State {
+    /// Among our own servers nobody breaks the protocol.
+    fn check_reason(&mut self, number: u8, why: Option<LinkError>) {
+        if let Some(why) = why.filter(|&it| is_broken_protocol(it)) {
+            self.fail(Violation::Protocol { sid: sid(number), why });
+        }
+    }
+
+    /// A packet goes on its way.
+    fn send(&mut self, number: u8, peer: &Peer, to: To, packet: &Packet) {
+        let message = peer.message(packet);
+        match to {
+            To::Link(link) => self.write(number, link, &message),
+            To::Group(group) => {
+                let groups = self.nodes[usize::from(number)].groups.iter();
+                let links: Vec<Link> =
+                    groups.filter(|&(_, it)| *it == group).map(|(&link, _)| link).collect();
+                for link in links {
+                    self.write(number, link, &message);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, number: u8, link: Link, message: &Message<'_>) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let pipe = self.pipes.get_mut(&(link.0 as u8));
+        if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it))
+            && !pipe.is_cut
+        {
+            pipe.coming[1 - side].push_back(bytes.into());
+        }
+    }
+
+    /// A write is ordered.
+    fn order(&mut self, number: u8, peer: &Peer, id: WriteId, what: Write) {
+        let node = &mut self.nodes[usize::from(number)];
+        let write = match what {
+            Write::Append { zxid } => {
+                let Some(bytes) = peer.txn(zxid) else {
+                    return self.fail(Violation::CommittedUnknown { sid: sid(number), zxid });
+                };
+                DiskWrite::Append(Txn { zxid, bytes: bytes.into() })
+            }
+            Write::Truncate { to } => {
+                let applied = node.applied.zxid;
+                if to < applied {
+                    let sid = sid(number);
+                    return self.fail(Violation::AppliedTakenBack { sid, to, applied });
+                }
+                DiskWrite::Truncate(to)
+            }
+            Write::AcceptedEpoch(epoch) => DiskWrite::Accepted(epoch),
+            Write::CurrentEpoch(epoch) => DiskWrite::Current(epoch),
+            Write::InstallSnapshot { .. } => unreachable!("no images"),
+        };
+        let done = node.view.write(&write);
+        node.pending.push_back((id, write));
+        if let Err(violation) = done {
+            self.fail(violation);
+        }
+    }
+
+    /// Everything up to `upto` is committed.
+    fn apply(&mut self, number: u8, upto: Zxid) {
+        let node = &self.nodes[usize::from(number)];
+        let applied = node.applied;
+        let behind = node.view.log.iter().filter(|it| applied.zxid < it.zxid && it.zxid <= upto);
+        for txn in behind.cloned().collect::<Vec<_>>() {
+            let node = &mut self.nodes[usize::from(number)];
+            node.applied = node.applied.after(&txn);
+            let (after, zxid, sid) = (node.applied, txn.zxid, sid(number));
+            match self.history.get(after.count as usize - 1) {
+                None => {
+                    self.history.push(after);
+                    self.check_quorum(zxid);
+                }
+                Some(known) if known.zxid != zxid => {
+                    let (count, expected) = (after.count, known.zxid);
+                    self.fail(Violation::Disagreement { sid, zxid, count, expected });
+                }
+                Some(known) if known.digest != after.digest => {
+                    self.fail(Violation::OtherState { sid, zxid });
+                }
+                Some(_) => {}
+            }
+        }
+        if self.nodes[usize::from(number)].applied.zxid < upto {
+            self.fail(Violation::CommittedUnknown { sid: sid(number), zxid: upto });
+        }
+    }
+
+    /// A leader begins to serve.
+    fn lead(&mut self, number: u8, epoch: Epoch) {
+        let (sid, count) = (sid(number), self.nodes[usize::from(number)].applied.count);
+        let committed = self.history.len() as u64;
+        let is_last = self.leaders.keys().all(|&it| it < epoch);
+        if let Some(one) = self.leaders.insert(epoch, sid) {
+            self.fail(Violation::TwoLeaders { epoch, one, other: sid });
+        } else if is_last && count < committed {
+            self.fail(Violation::LeaderLacks { sid, epoch, count, committed });
+        }
+    }
+
+    /// A leader's driver has looked into the log for its machine.
+    fn answer(&mut self, number: u8) {
+        while let Some((link, asked)) = self.nodes[usize::from(number)].asked.pop_front() {
+            match asked {
+                Asked::Floor(floor) => self.step(number, Input::LogFloor { link, floor }),
+                Asked::Log(after, upto) => {
+                    let log = &self.nodes[usize::from(number)].view.log;
+                    let part = log.iter().filter(|it| after < it.zxid && it.zxid <= upto);
+                    for txn in part.cloned().collect::<Vec<_>>() {
+                        let zxid = txn.zxid;
+                        self.write(number, link, &Message::Proposal { zxid, txn: &txn.bytes });
+                        self.write(number, link, &Message::Commit { zxid });
+                    }
+                    self.step(number, Input::LogStreamed { link });
+                }
+            }
+        }
+    }
+}
+
+/// What a leader's machine asked of its driver; answered before anything else happens.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Asked {
+    Floor(Option<Zxid>),
+    Log(Zxid, Zxid),
+}
+
+/// A server's end of a connection, if it is there.
+fn end_of(number: u8, pipe: &mut Pipe) -> Option<(&mut Pipe, usize)> {
+    let side = (0..2).find(|&it| pipe.ends[it] == number && !pipe.is_gone[it])?;
+    Some((pipe, side))
+}
+
+/// An end is no more; the other will hear of it.
+fn gone(pipe: &mut Pipe, side: usize) {
+    pipe.is_gone[side] = true;
+    pipe.coming[side].clear();
+    pipe.is_cut = true;
+}
