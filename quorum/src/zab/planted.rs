@@ -47,7 +47,7 @@ pub enum Bug {
     LoseProposalsInSync,
     /// A DIFF begins behind one that the learner lacks. Z-4925.
     DiffWithHole,
-    /// Gaps between proposals go unseen. Z-4925, at the learner.
+    /// The same, and the learner does not see the gap. Z-4925, whole.
     AcceptGaps,
     /// `sync` is answered without asking the quorum. Z-2136.
     SyncWithoutQuorum,

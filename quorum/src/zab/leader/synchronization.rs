@@ -117,7 +117,8 @@ impl Leader {
         let Some(zxids) = step.replica.history.after(sent) else {
             unreachable!("the caller looked");
         };
-        let hole = usize::from(step.replica.has(Bug::DiffWithHole));
+        let replica = &*step.replica;
+        let hole = usize::from(replica.has(Bug::DiffWithHole) || replica.has(Bug::AcceptGaps));
         for zxid in zxids.skip(hole) {
             let settled = zxid <= self.settled;
             if settled || handler.group == Group::Followers {
