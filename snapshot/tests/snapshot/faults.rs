@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use faulty::{Disk, Fault, How, with_disk};
 use snapshot::{Outcome, load};
 
 use crate::rig::{REGION_LEN, Rig, held, imager};
@@ -35,4 +36,47 @@ fn a_full_disk_gives_up_one_image_and_nothing_more() {
     let start = load(dir.path(), REGION_LEN).unwrap();
     assert!(held(start.region, third.len()) == third);
     Command::new("umount").arg("-l").arg(dir.path()).output().unwrap();
+}
+
+/// Three images, of which the second meets a fault. What failed.
+fn fail_once(disk: &Disk, fault: Fault) -> Vec<String> {
+    let dir = disk.path().join("images");
+    fs::create_dir(&dir).unwrap();
+    let mut rig = Rig::new(100, 3);
+    let mut imager = imager(&dir);
+    let (first, outcome) = rig.image(&mut imager, 10);
+    assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
+    let second_zxid = rig.arena.zxid();
+    disk.fail(fault);
+    let (second, outcome) = rig.image(&mut imager, 10);
+    let failed = disk.heal();
+    assert_eq!(matches!(outcome, Outcome::Failed(_)), !failed.is_empty(), "{fault:?}: {outcome:?}");
+    let start = load(&dir, REGION_LEN).unwrap();
+    let loaded = start.loaded.as_ref().unwrap().zxid;
+    // One that failed behind its name is whole all the same.
+    let want = if loaded == second_zxid { second } else { first };
+    assert_eq!(loaded, start.newest_zxid, "{fault:?}, {failed:?}: a damaged image has its name");
+    assert!(held(start.region, want.len()) == want, "{fault:?}, {failed:?}");
+    let (third, outcome) = rig.image(&mut imager, 10);
+    assert!(matches!(outcome, Outcome::Written { .. }), "{fault:?}, {failed:?}: {outcome:?}");
+    let start = load(&dir, REGION_LEN).unwrap();
+    assert!(held(start.region, third.len()) == third, "{fault:?}, {failed:?}");
+    let names = fs::read_dir(&dir).unwrap().map(|it| it.unwrap().file_name());
+    assert!(names.into_iter().all(|it| !it.to_string_lossy().ends_with("tmp")));
+    fs::remove_dir_all(&dir).unwrap();
+    failed
+}
+
+#[test]
+fn whatever_operation_fails_one_image_is_given_up_and_nothing_more() {
+    let count = with_disk(|disk| {
+        let mut count = 0;
+        for how in [How::Error(5), How::Error(28), How::Torn(5), How::Late(5), How::Short] {
+            count +=
+                (0..).take_while(|&it| !fail_once(disk, Fault::nth(it, how)).is_empty()).count();
+        }
+        count
+    });
+    let count = count.unwrap();
+    assert!(50 <= count, "only {count} operations failed");
 }

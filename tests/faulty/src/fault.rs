@@ -82,6 +82,9 @@ struct State {
     failed: Vec<String>,
     changes: u64,
     free: Option<u64>,
+    direct_refused: bool,
+    /// The file whose last write was cut short.
+    short: Option<String>,
 }
 
 impl Faults {
@@ -97,6 +100,14 @@ impl Faults {
         self.lock().free = bytes;
     }
 
+    pub(crate) fn refuse_direct(&self) {
+        self.lock().direct_refused = true;
+    }
+
+    pub(crate) fn takes_flags(&self, flags: i32) -> bool {
+        flags & libc::O_DIRECT == 0 || !self.lock().direct_refused
+    }
+
     pub(crate) fn free(&self) -> Option<u64> {
         self.lock().free
     }
@@ -104,6 +115,7 @@ impl Faults {
     pub(crate) fn heal(&self) -> Vec<String> {
         let mut state = self.lock();
         state.faults.clear();
+        state.short = None;
         core::mem::take(&mut state.failed)
     }
 
@@ -126,10 +138,14 @@ impl Faults {
             } else if 0 < fault.times && how.is_none() {
                 fault.times -= 1;
                 how = Some(fault.how);
-                if fault.how == How::Short {
-                    (fault.how, fault.times) = (How::Error(libc::ENOSPC), fault.times.max(1));
-                }
             }
+        }
+        // The rest of a write that was cut short: a kernel that tries it writes it to the wrong place on FUSE (Linux 6.18, io_uring).
+        if op == Op::Write && state.short.as_deref() == names.first().copied() {
+            state.short = None;
+            how = Some(How::Error(libc::ENOSPC));
+        } else if op == Op::Write && how == Some(How::Short) {
+            state.short = names.first().map(|&it| it.to_owned());
         }
         if how.is_some() {
             state.failed.push(format!("{op:?} {} at {offset}", names.join(" to ")));

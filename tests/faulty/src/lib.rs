@@ -9,6 +9,7 @@
 mod fault;
 mod passthrough;
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use fuser::{Config, Session, SessionACL};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 pub use fault::{Fault, How, Op};
 
@@ -71,6 +73,28 @@ pub fn with_small_disk<T: Send>(
         detach(dir.path());
         Ok(done)
     })?
+}
+
+/// Calls `body` on a thread of its own on which, as for what it starts, the kernel answers `io_uring_setup` with `errno`, as it does where a
+/// container's profile or `kernel.io_uring_disabled` forbids it.
+///
+/// # Errors
+/// [`NoDisk`]: the kernel takes no filter.
+pub fn without_io_uring<T: Send>(errno: i32, body: impl FnOnce() -> T + Send) -> Result<T, NoDisk> {
+    let refuse = SeccompAction::Errno(errno as u32);
+    let rules = BTreeMap::from([(libc::SYS_io_uring_setup, Vec::new())]);
+    let filtered = || -> Result<(), seccompiler::Error> {
+        let arch = std::env::consts::ARCH.try_into()?;
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
+        seccompiler::apply_filter(&BpfProgram::try_from(filter)?)
+    };
+    let run = || {
+        filtered().map_err(|it| why("filtering a system call")(io::Error::other(it)))?;
+        Ok(body())
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Calls `body` on a thread of its own with a mount namespace of its own.
@@ -134,6 +158,11 @@ impl Disk {
     /// From now on, says that this many bytes are free; `None` for the truth.
     pub fn say_free(&self, bytes: Option<u64>) {
         self.faults.say_free(bytes);
+    }
+
+    /// From now on, no file is opened for direct I/O, as on file systems that have none.
+    pub fn refuse_direct(&self) {
+        self.faults.refuse_direct();
     }
 
     /// Nothing fails any more. What failed until now, as `op name at offset`, oldest first.

@@ -112,6 +112,9 @@ impl Passthrough {
     }
 
     fn open_at(&self, number: INodeNo, flags: OpenFlags) -> io::Result<FileHandle> {
+        if !self.faults.takes_flags(flags.0) {
+            return Err(Errno::INVAL.into());
+        }
         let path = self.path(number)?;
         self.change(Op::Open, &[&last(&path)], || {
             // The blocks of memory that come from the kernel are not aligned, and what is written is there for all to see.
@@ -121,7 +124,15 @@ impl Passthrough {
         })
     }
 
-    fn create_at(&self, parent: INodeNo, name: &OsStr) -> io::Result<(FileAttr, FileHandle)> {
+    fn create_at(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        flags: i32,
+    ) -> io::Result<(FileAttr, FileHandle)> {
+        if !self.faults.takes_flags(flags) {
+            return Err(Errno::INVAL.into());
+        }
         let path = self.path(parent)?.join(name);
         self.change(Op::Create, &[&last(&path)], || {
             let file =
@@ -232,6 +243,15 @@ impl Filesystem for Passthrough {
         answer(done, reply);
     }
 
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let done = self.path(parent).map(|it| it.join(name)).and_then(|path| {
+            std::fs::remove_dir(&path)?;
+            self.lock().paths.retain(|_, it| *it != path);
+            Ok(())
+        });
+        answer(done, reply);
+    }
+
     fn rename(
         &self,
         _: &Request,
@@ -261,11 +281,11 @@ impl Filesystem for Passthrough {
         name: &OsStr,
         _mode: u32,
         _umask: u32,
-        _flags: i32,
+        flags: i32,
         reply: ReplyCreate,
     ) {
         let direct = FopenFlags::FOPEN_DIRECT_IO;
-        match self.create_at(parent, name) {
+        match self.create_at(parent, name, flags) {
             Ok((attr, handle)) => reply.created(&TTL, &attr, Generation(0), handle, direct),
             Err(err) => reply.error(err.into()),
         }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::task::{Context, Waker};
 
+use faulty::{Disk, Fault, How, with_disk};
+use jute::Zxid;
 use wal::{AppendError, Batch, Log, Options};
 
 use crate::rig::{assert_records, batch, open, run, small};
@@ -171,6 +173,27 @@ fn the_directory_is_left_as_it_was_when_the_log_is_refused() {
     assert!(!got.is_empty() && got.len() < 20);
 }
 
+#[test]
+fn a_damaged_segment_is_refused_whatever_many_are_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = small(32 << 10);
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
+        for zxid in 1..=60 {
+            log.append(&batch(zxid..=zxid, 700)).unwrap();
+        }
+    });
+    let files = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().path());
+    let mut logs: Vec<_> = files.filter(|it| it.to_str().unwrap().contains("/log.")).collect();
+    logs.sort();
+    assert!(5 < logs.len());
+    let mut bytes = fs::read(&logs[0]).unwrap();
+    bytes[8192 + 100] ^= 1;
+    fs::write(&logs[0], &bytes).unwrap();
+    open(dir.path(), &options, 0).unwrap_err();
+}
+
 fn newest_log(dir: &Path) -> PathBuf {
     let files = fs::read_dir(dir).unwrap().map(|it| it.unwrap().path());
     let mut logs: Vec<_> =
@@ -191,9 +214,88 @@ fn a_transaction_that_cannot_be_applied_stops_replay_with_its_zxid() {
         log.append(&one).unwrap();
         one.clear();
     });
-    let refused = wal::open(dir.path(), &options, jute::Zxid(0), |zxid, _| {
+    let refused = wal::open(dir.path(), &options, Zxid(0), |zxid, _| {
         if zxid.0 == 3 { Err(std::fmt::Error) } else { Ok(()) }
     });
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("0x3"), "{refused}");
+}
+
+/// What a run has acknowledged, and the image that it has told of, both up to this zxid.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    acked: i64,
+    image: i64,
+}
+
+impl Run {
+    /// Opens the log and appends as long as it takes more, at most some segments' worth; meanwhile images take over what is old.
+    fn go(mut self, dir: &Path) -> Self {
+        let Ok((got, tail, _)) = open(dir, &small(32 << 10), self.image) else { return self };
+        assert_records(&got, self.image + 1..=self.acked, 700);
+        run(move || {
+            let Ok(mut log) = Log::start(tail, || 0) else { return self };
+            for number in 1..=40 {
+                let first = self.acked + 1;
+                if let Err(err) = log.append(&batch(first..=first + 2, 700)) {
+                    assert_eq!(log.append(&batch(first..=first, 1)), Err(err), "it takes no more");
+                    return self;
+                }
+                self.acked = first + 2;
+                if number % 7 == 0 {
+                    self.image = self.acked - 4;
+                    log.releaser().release(Zxid(self.image));
+                }
+            }
+            self
+        })
+    }
+}
+
+/// A run with one fault, and what a healed disk has then. What failed.
+fn fail_once(disk: &Disk, dir: &Path, fault: Fault) -> Vec<String> {
+    fs::create_dir(dir).unwrap();
+    disk.fail(fault);
+    let Run { mut acked, image } = Run::default().go(dir);
+    let failed = disk.heal();
+    let (got, tail, _) = open(dir, &small(32 << 10), image)
+        .unwrap_or_else(|err| panic!("{fault:?}, {failed:?}: {err}"));
+    let last = tail.last_zxid().0;
+    assert!(last == acked || last == acked + 3, "{fault:?}, {failed:?}: {last}, acked {acked}");
+    assert_records(&got, image + 1..=last, 700);
+    drop(tail);
+    acked = last;
+    let after = Run { acked, image }.go(dir);
+    assert_eq!(after.acked, acked + 120, "{fault:?}, {failed:?}: it goes on");
+    let (got, _, _) = open(dir, &small(32 << 10), after.image).unwrap();
+    assert_records(&got, after.image + 1..=after.acked, 700);
+    let files = fs::read_dir(dir).unwrap().count();
+    assert!(files < 12, "{fault:?}, {failed:?}: {files} files are left");
+    fs::remove_dir_all(dir).unwrap();
+    failed
+}
+
+#[test]
+fn whatever_operation_fails_what_was_acknowledged_is_there() {
+    let seen = with_disk(|disk| {
+        let mut seen = Vec::new();
+        let hows =
+            [How::Error(5), How::Error(28), How::Torn(5), How::Late(5), How::Late(28), How::Short];
+        for how in hows {
+            for skip in 0..1000 {
+                // The directory's own making is not asked about.
+                let failed = fail_once(disk, &disk.path().join("log"), Fault::nth(skip, how));
+                if failed.is_empty() {
+                    break;
+                }
+                seen.extend(failed);
+            }
+        }
+        seen
+    });
+    let seen = seen.unwrap();
+    assert!(400 < seen.len(), "only {} operations failed", seen.len());
+    for what in ["Write log.", "Write spare.", "Allocate", "Sync ", "SyncDir", "Rename", "Create"] {
+        assert!(seen.iter().any(|it| it.starts_with(what)), "no {what} failed");
+    }
 }
