@@ -141,8 +141,9 @@ impl Server {
     ) -> Self {
         let settings = Settings {
             tick,
-            init_limit: 40,
-            sync_limit: 10,
+            // A machine that compiles meanwhile stops these servers for a second now and then.
+            init_limit: 100,
+            sync_limit: 60,
             window: WindowLimits { count_max: 16, bytes_max: 1 << 20 },
             reconfig: Reconfig::Disabled,
         };
