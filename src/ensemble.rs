@@ -393,21 +393,25 @@ impl Core {
         let mut any = false;
         while let Some(written) = self.disk.poll(cx)? {
             any = true;
-            let write = match written {
-                Written::Batch { logged, last, took_ms } => {
-                    self.upkeep.measure_append(took_ms, &logged.batch, self.role.applier());
-                    self.backlog.push(logged);
-                    last
-                }
-                Written::Truncated { to, write } => {
-                    self.backlog.truncate(to);
-                    write
-                }
-                Written::Epoch { write } => write,
-            };
-            self.step(port, Input::Durable { write });
+            self.written(port, written);
         }
         Ok(any)
+    }
+
+    fn written(&mut self, port: &mut LearnerPort, written: Written) {
+        let write = match written {
+            Written::Batch { logged, last, took_ms } => {
+                self.upkeep.measure_append(took_ms, &logged.batch, self.role.applier());
+                self.backlog.push(logged);
+                last
+            }
+            Written::Truncated { to, write } => {
+                self.backlog.truncate(to);
+                write
+            }
+            Written::Epoch { write } => write,
+        };
+        self.step(port, Input::Durable { write });
     }
 
     /// Offers the pipeline's batch to all, and begins to write it; answers alone wait until everything before them is applied.
@@ -431,8 +435,10 @@ impl Core {
         }
         let last = self.proposing.take().unwrap_or_default();
         self.disk.append_batch(last, batch);
-        let begun = self.disk.poll(cx)?;
-        assert!(begun.is_none(), "a write takes a moment");
+        // Begins the write; that may be over at once.
+        if let Some(written) = self.disk.poll(cx)? {
+            self.written(port, written);
+        }
         Ok(true)
     }
 

@@ -236,6 +236,7 @@ impl Applier {
     }
 
     /// Whether a batch was applied that readers do not see yet.
+    #[cfg(test)]
     pub(crate) fn owes_publish(&self) -> bool {
         self.unpublished
     }
