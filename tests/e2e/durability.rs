@@ -1,4 +1,4 @@
-//! Two hundred times: load, kill -9 at a random moment, start, compare.
+//! Two hundred times: load, kill -9 at a random moment, start, compare; and some more times on a disk that is slow.
 //!
 //! Each connection changes a subtree of its own, so what it did is one sequence of changes, answered in order. What a restart
 //! brings back must be that sequence cut somewhere between the last answer and the last request: nothing acknowledged is
@@ -14,11 +14,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
+use crate::process::tail;
 use crate::server::{Server, four_letters};
+use crate::throttle::Throttle;
 use crate::wire::{Body, Chance, Client, Fields, Session, op};
 
 /// How often the server is killed.
 const ROUNDS: u64 = 200;
+
+/// How often on a slow disk.
+const SLOW_ROUNDS: u64 = 25;
+
+/// What the slow disk writes in a second: a write to the log waits, and is on its way at nearly every kill.
+const SLOW_WRITES_PER_SECOND: u32 = 100;
 
 /// Connections, each with a subtree.
 const CLIENTS: u64 = 4;
@@ -31,8 +39,15 @@ const CONFIG: &str = "tickTime=2000\n4lw.commands.whitelist=*\nsnapCount=500\npr
 
 /// The test.
 pub(crate) fn trials() -> Vec<Trial> {
-    let run = || kill_and_compare().map_err(|err| Failed::from(format!("{err:#}")));
-    vec![Trial::test("durability_two_hundred_kills_lose_nothing", run)]
+    let failed = |err: anyhow::Error| Failed::from(format!("{err:#}"));
+    vec![
+        Trial::test("durability_two_hundred_kills_lose_nothing", move || {
+            kill_and_compare().map_err(failed)
+        }),
+        Trial::test("durability_kills_on_a_throttled_disk_lose_nothing", move || {
+            kill_on_a_slow_disk().map_err(failed)
+        }),
+    ]
 }
 
 /// One change of a subtree, applied whole or not at all.
@@ -119,31 +134,66 @@ pub(crate) struct Worker {
 }
 
 fn kill_and_compare() -> anyhow::Result<()> {
-    let seed = std::env::var("E2E_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
     let mut server = Server::start(CONFIG)?;
+    let acked = rounds(&mut server, ROUNDS, 60, |_| Ok(()))?;
+    ensure!(1000 < acked, "only {acked} writes were done");
+    println!("durability: {ROUNDS} kills, zxid {acked:#x}");
+    Ok(())
+}
+
+fn kill_on_a_slow_disk() -> anyhow::Result<()> {
+    let mut server = Server::start(&format!("{CONFIG}fsync.warningthresholdms=5\n"))?;
+    let throttle = match Throttle::new(server.dir(), SLOW_WRITES_PER_SECOND) {
+        Ok(throttle) => throttle,
+        Err(err) => {
+            println!("not run, no control group: {err}");
+            return Ok(());
+        }
+    };
+    let acked = rounds(&mut server, SLOW_ROUNDS, 600, |server| {
+        let process = server.process().context("the server runs")?;
+        Ok(throttle.slow_down(process)?)
+    })?;
+    let log = tail(&server.dir().join("server.log"), u64::MAX);
+    let slow = log.matches("a write to the log was slow").count();
+    ensure!(SLOW_ROUNDS < slow as u64, "{slow} slow writes: the disk was not");
+    drop(server);
+    println!("durability: {SLOW_ROUNDS} kills, {slow} slow writes, zxid {acked:#x}");
+    Ok(())
+}
+
+/// Loads, kills and compares so many times, each within `moment_ms_max` of a start. `prepared` hears of each server that was
+/// started, before it is loaded. The last zxid that was answered.
+fn rounds(
+    server: &mut Server,
+    count: u64,
+    moment_ms_max: u64,
+    prepared: impl Fn(&Server) -> anyhow::Result<()>,
+) -> anyhow::Result<i64> {
+    let seed = std::env::var("E2E_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
     let mut chance = Chance::new(seed);
     let mut workers = Vec::new();
     for number in 0..CLIENTS {
         let worker = Worker::new(number, seed, server.address());
         workers.push(worker.with_context(|| server.log())?);
     }
-    for round in 0..ROUNDS {
+    for round in 0..count {
         let told = |server: &Server| format!("round {round}, seed {seed}\n{}", server.log());
-        one_round(&mut server, &mut workers, &mut chance).with_context(|| told(&server))?;
+        prepared(server)?;
+        let moment = Duration::from_micros(chance.below(moment_ms_max * 1_000));
+        let done = one_round(server, &mut workers, &mut chance, moment);
+        done.with_context(|| told(server))?;
     }
-    let acked: i64 = workers.iter().map(|it| it.seen).max().unwrap_or(0);
-    ensure!(1000 < acked, "only {acked} writes were done");
-    println!("durability: {ROUNDS} kills, zxid {acked:#x}");
-    Ok(())
+    Ok(workers.iter().map(|it| it.seen).max().unwrap_or(0))
 }
 
 fn one_round(
     server: &mut Server,
     workers: &mut [Worker],
     chance: &mut Chance,
+    moment: Duration,
 ) -> anyhow::Result<()> {
     let address = server.address();
-    let moment = Duration::from_micros(chance.below(60_000));
     thread::scope(|scope| {
         let mut running = Vec::new();
         for worker in &mut *workers {

@@ -25,6 +25,8 @@ mod program;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod throttle;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod zkcli;

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use faulty::{Disk, Fault, How, with_disk};
 use jute::Zxid;
 use wal::{AppendError, Batch, Log, Options};
 
 use crate::rig::{assert_records, batch, open, run, small};
+use crate::said;
 
 /// A small file system of its own; gone with the value.
 struct Mount {
@@ -69,6 +72,65 @@ fn a_full_disk_stops_the_log_and_what_was_acknowledged_is_there() {
     assert_eq!(err, again);
     let (got, _, _) = open(&disk.path(), &small(128 << 10), 0).unwrap();
     assert_records(&got, 1..=acked, 100);
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_is_named_once_and_tried_until_there_is_room() {
+    let Some(disk) = Mount::new(&["-t", "tmpfs", "-o", "size=1m", "none"]) else { return };
+    said::listen();
+    let dir = disk.path();
+    let (_, tail, _) = open(&dir, &small(128 << 10), 0).unwrap();
+    run(|| {
+        let mut log = Log::start(tail, || 0).unwrap();
+        let mut acked = 0;
+        let mut append = |log: &mut Log| {
+            log.append(&batch(acked + 1..=acked + 10, 1_000)).unwrap();
+            acked += 10;
+        };
+        // The first segment, and its spare.
+        append(&mut log);
+        wait_until("a spare is there", || files(&dir) == 2);
+        // The disk is full: no spare takes the place of the one that is begun now.
+        let filler = vec![1; (1 << 20) - (2 << 17) - (1 << 16)];
+        fs::write(dir.join("filler"), filler).unwrap();
+        for _ in 0..12 {
+            append(&mut log);
+        }
+        wait_until("it is said", || !said::warnings_of(&dir).is_empty());
+        // Two more tries.
+        thread::sleep(Duration::from_millis(2_500));
+        let said = said::warnings_of(&dir);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("preparing a log segment failed"), "{said:?}");
+        fs::remove_file(dir.join("filler")).unwrap();
+        wait_until("there is a spare again", || files(&dir) == 3);
+        for _ in 0..12 {
+            append(&mut log);
+        }
+        assert_eq!(said::warnings_of(&dir).len(), 1);
+        drop(log);
+        let (got, _, _) = open(&dir, &small(128 << 10), 0).unwrap();
+        assert_records(&got, 1..=acked, 1_000);
+    });
+}
+
+/// Whole segments and spares in `dir`: log.ZXID and spare.NUMBER, but not spare.NUMBER.tmp.
+fn files(dir: &Path) -> usize {
+    let names = fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name());
+    let names = names.map(|it| it.to_string_lossy().into_owned());
+    let is_whole = |name: &str| match name.split('.').collect::<Vec<_>>()[..] {
+        [kind, _] => kind == "log" || kind == "spare",
+        _ => false,
+    };
+    names.filter(|name| is_whole(name)).count()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < end, "not within ten seconds: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod crash;
 #[cfg(test)]
 mod ensemble;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test of a thread that tries again every second")]
 mod faults;
 #[cfg(test)]
 mod inspects;
@@ -13,3 +14,5 @@ mod inspects;
 mod rig;
 #[cfg(test)]
 mod round_trip;
+#[cfg(test)]
+mod said;
