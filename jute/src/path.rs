@@ -68,9 +68,6 @@ impl<'a> Path<'a> {
             [b'/', ..] => {}
             _ => return Err(PathError::Relative),
         }
-        if is_plain(bytes) {
-            return Ok(Self(bytes));
-        }
         check_characters(bytes)?;
         if bytes.ends_with(b"/") {
             return Err(PathError::TrailingSlash);
@@ -104,17 +101,10 @@ pub fn parent(path: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Whether the path is printable ASCII, and no component is empty or begins with a dot. Nearly every one is. Without branches on
-/// bytes, so that the compiler takes sixteen of them at once.
-fn is_plain(bytes: &[u8]) -> bool {
-    let is_printable = bytes.iter().fold(true, |all, byte| all & (0x20..0x7f).contains(byte));
-    let behind = &bytes[1..];
-    let is_odd = |(&before, &byte)| (before == b'/') & ((byte == b'/') | (byte == b'.'));
-    let has_odd = bytes.iter().zip(behind).fold(false, |any, pair| any | is_odd(pair));
-    is_printable & !has_odd & !bytes.ends_with(b"/")
-}
-
 fn check_characters(bytes: &[u8]) -> Result<(), PathError> {
+    if bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        return Ok(());
+    }
     let text = match core::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => return Err(PathError::Utf8 { at: error.valid_up_to() }),
