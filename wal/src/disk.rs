@@ -5,38 +5,102 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 
+use memmap2::{Advice, MmapMut};
 use rustix::fs::OFlags;
 
 use crate::cut::Patch;
 use crate::frame::BLOCK;
 use crate::hold;
 
-/// Memory that direct I/O takes: starts at a multiple of [`BLOCK`].
+/// Memory that direct I/O takes: starts at a multiple of [`BLOCK`]. Large ones are of huge pages, which the kernel fills in a fraction of the time.
 #[derive(Debug)]
 pub(crate) struct AlignedBuf {
-    memory: Vec<u8>,
-    start: usize,
+    map: MmapMut,
     len: usize,
 }
 
 impl AlignedBuf {
     /// `len` zeros.
-    pub(crate) fn zeroed(len: usize) -> Self {
-        let memory = vec![0; len + BLOCK];
-        let start = memory.as_ptr().align_offset(BLOCK);
-        assert!(start <= BLOCK);
-        Self { memory, start, len }
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub(crate) fn zeroed(len: usize) -> io::Result<Self> {
+        let map = MmapMut::map_anon(len.max(BLOCK))?;
+        if HUGE_PAGE <= len {
+            // A kernel without them has small ones.
+            let _small: io::Result<()> = map.advise(Advice::HugePage);
+        }
+        Ok(Self { map, len })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        &self.map[..self.len]
     }
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
+    /// Reads the first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
+    pub(crate) fn fill(&mut self, path: &Path, len_max: u64) -> io::Result<()> {
+        let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;
+        let wanted = file.metadata()?.len().min(len_max) as usize;
+        let room = wanted.next_multiple_of(BLOCK);
+        if self.map.len() < room {
+            *self = Self::zeroed(room)?;
+        }
+        let mut filled = 0;
+        while filled < wanted {
+            let end = room.min(filled + READ_LEN);
+            match file.read(&mut self.map[filled..end]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(err),
+            }
+        }
+        self.len = filled.min(wanted);
+        Ok(())
     }
+}
+
+/// Reads whole files, one after the other, on a thread of its own, and calls `each` with them here, in order: the disk reads the next one while
+/// this one is looked at.
+///
+/// # Errors
+/// What `each` says, at once; what `failed` makes of a file that cannot be read.
+pub(crate) fn read_ahead<E>(
+    paths: &[PathBuf],
+    mut each: impl FnMut(usize, &AlignedBuf) -> Result<(), E>,
+    failed: impl Fn(usize, io::Error) -> E,
+) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        // Both end with this block, and the reader with them, however it is left.
+        let (tell, told) = channel();
+        let (give_back, given) = channel::<Option<AlignedBuf>>();
+        scope.spawn(move || {
+            for path in paths {
+                let Ok(used) = given.recv() else { return };
+                let buf = used.map_or_else(|| AlignedBuf::zeroed(0), Ok);
+                let read = buf.and_then(|mut it: AlignedBuf| {
+                    it.fill(path, u64::MAX)?;
+                    Ok(it)
+                });
+                if tell.send(read).is_err() {
+                    return;
+                }
+            }
+        });
+        for _ in 0..AHEAD {
+            drop(give_back.send(None));
+        }
+        for (idx, read) in told.iter().enumerate() {
+            let buf = read.map_err(|err| failed(idx, err))?;
+            each(idx, &buf)?;
+            // Nobody is there to take it when all is read.
+            drop(give_back.send(Some(buf)));
+        }
+        Ok(())
+    })
 }
 
 /// Whether a file system takes direct I/O is only known by asking: `true` in what this returns says that it did.
@@ -61,26 +125,14 @@ pub(crate) fn takes_direct(path: &Path) -> bool {
     !refused
 }
 
-/// The first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
+/// The first `len_max` bytes of a file; see [`AlignedBuf::fill`].
 pub(crate) fn read_head(path: &Path, len_max: u64) -> io::Result<AlignedBuf> {
-    let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;
-    let wanted = file.metadata()?.len().min(len_max) as usize;
-    let mut buf = AlignedBuf::zeroed(wanted.next_multiple_of(BLOCK));
-    let mut filled = 0;
-    while filled < wanted {
-        let end = buf.len.min(filled + READ_LEN);
-        match file.read(&mut buf.bytes_mut()[filled..end]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-    buf.len = filled.min(wanted);
+    let mut buf = AlignedBuf::zeroed(0)?;
+    buf.fill(path, len_max)?;
     Ok(buf)
 }
 
-/// A whole file; see [`read_head`].
+/// A whole file; see [`AlignedBuf::fill`].
 pub(crate) fn read_all(path: &Path) -> io::Result<AlignedBuf> {
     read_head(path, u64::MAX)
 }
@@ -93,7 +145,7 @@ pub(crate) fn zero_fill(path: &Path, len: u64, go_on: &dyn Fn() -> bool) -> io::
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
         Err(err) => return Err(err.into()),
     }
-    let zeros = AlignedBuf::zeroed(ZERO_LEN);
+    let zeros = AlignedBuf::zeroed(ZERO_LEN)?;
     let mut at = 0;
     while at < len {
         if !go_on() {
@@ -109,7 +161,7 @@ pub(crate) fn zero_fill(path: &Path, len: u64, go_on: &dyn Fn() -> bool) -> io::
 /// Zeros the first block, durably: whatever was in the file is no segment any more.
 pub(crate) fn erase_header(path: &Path) -> io::Result<()> {
     let (file, _) = open_direct(OpenOptions::new().write(true), path)?;
-    file.write_all_at(AlignedBuf::zeroed(BLOCK).bytes(), 0)?;
+    file.write_all_at(AlignedBuf::zeroed(BLOCK)?.bytes(), 0)?;
     file.sync_all()
 }
 
@@ -136,6 +188,11 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
+
+/// Files in memory at once when many are read: one that is looked at, one that is read.
+const AHEAD: usize = 2;
+
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes per read call.
 const READ_LEN: usize = 4 << 20;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jute::Zxid;
 use tracing::warn;
 
-use crate::disk;
+use crate::disk::{self, AlignedBuf};
 use crate::frame::BLOCK;
 use crate::hold;
 use crate::preparer::{DiskSpace, Preparer, Releaser, Spare};
@@ -200,28 +200,18 @@ pub fn open<E>(
     fs::create_dir_all(dir).map_err(at("making the directory", dir))?;
     let base = base.into();
     let mut files = Files::find(dir, options)?;
-    let mut options = *options;
-    if options.direct == Direct::IfPossible
-        && !disk::takes_direct(&dir.join(FileName::Unfinished(0).to_string()))
-    {
-        options.direct = Direct::Off;
-        warn!(
-            dir = %dir.display(),
-            "this file system takes no direct I/O: the log goes through the page cache, slower and as safe; to mend it set dataLogDir to a \
-             directory on ext4 or xfs"
-        );
-    }
+    let options = possible(dir, *options);
     files.drop_void(base.void_sequence)?;
     let mut replayer = Replayer::new(base.zxid, base.void_sequence);
     let mut report = ReplayReport::default();
     let mut newest_len = 0;
     let first = purge::unneeded(&files.segments, base.zxid);
-    for idx in first..files.segments.len() {
-        let first_zxid = files.segments[idx];
-        let name = FileName::Log(first_zxid);
-        let path = dir.join(name.to_string());
-        let place = if idx + 1 == files.segments.len() { Place::Newest } else { Place::Older };
-        let bytes = disk::read_all(&path).map_err(at("reading a log segment", &path))?;
+    let needed = files.segments[first..].to_vec();
+    let path = |it: &Zxid| dir.join(FileName::Log(*it).to_string());
+    let paths: Vec<_> = needed.iter().map(path).collect();
+    let each = |idx: usize, bytes: &AlignedBuf| {
+        let (first_zxid, path) = (needed[idx], &paths[idx]);
+        let place = if idx + 1 == needed.len() { Place::Newest } else { Place::Older };
         report.segments += 1;
         report.bytes += bytes.bytes().len() as u64;
         let Outcome { verdict, offset, stop } = replayer
@@ -231,16 +221,19 @@ pub fn open<E>(
             Verdict::Next => {}
             Verdict::Tail => {
                 newest_len = bytes.bytes().len() as u64;
-                disk::sync_file(&path).map_err(at("syncing the newest log segment", &path))?;
-                report.cut = stop.filter(|&it| it == Stop::Bad).map(|_| (name, offset));
+                disk::sync_file(path).map_err(at("syncing the newest log segment", path))?;
+                let bad = stop.filter(|&it| it == Stop::Bad);
+                report.cut = bad.map(|_| (FileName::Log(first_zxid), offset));
             }
-            Verdict::Discard => report.set_aside = Some(files.set_aside(&path)?),
+            Verdict::Discard => report.set_aside = Some(files.set_aside(path)?),
             Verdict::Refuse(damage) => {
-                let last_zxid = replayer.end().last_zxid;
+                let (path, last_zxid) = (path.clone(), replayer.end().last_zxid);
                 return Err(OpenError::Damaged { path, offset, damage, last_zxid });
             }
         }
-    }
+        Ok(())
+    };
+    disk::read_ahead(&paths, each, |idx, err| at("reading a log segment", &paths[idx])(err))?;
     if report.set_aside.is_some() {
         files.segments.pop();
     }
@@ -251,6 +244,20 @@ pub fn open<E>(
     let preparer = Preparer::start(dir, &options, files.segments, files.spares)
         .map_err(at("starting the log's preparer", dir))?;
     Ok((LogTail { dir: dir.to_path_buf(), options, end, newest_len, preparer }, report))
+}
+
+/// The options as far as the file system allows them; nothing of a log is under [`FileName::Unfinished`] now.
+fn possible(dir: &Path, options: Options) -> Options {
+    let probe = dir.join(FileName::Unfinished(0).to_string());
+    if options.direct == Direct::Off || disk::takes_direct(&probe) {
+        return options;
+    }
+    warn!(
+        dir = %dir.display(),
+        "this file system takes no direct I/O: the log goes through the page cache, slower and as safe; to mend it set dataLogDir to a \
+         directory on ext4 or xfs"
+    );
+    Options { direct: Direct::Off, ..options }
 }
 
 /// The log's files, with begun spares given their names, and unfinished ones removed.
