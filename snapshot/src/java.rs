@@ -1,6 +1,6 @@
 //! The tree as ZooKeeper's servers write it: the stream that follows SNAP, and the files `snapshot.<zxid>`.
 //!
-//! ZooKeeper: `SerializeUtils.serializeSnapshot`, `DataTree.serialize`, `FileSnap`, `SnapStream`. Pure but for [`file`], which reads and writes
+//! ZooKeeper: `SerializeUtils.serializeSnapshot`, `DataTree.serialize`, `FileSnap`, `SnapStream`. Pure but for [`mod@file`], which reads and writes
 //! through what it is given. The stream is: sessions, the table of ACLs, znodes with parents first, and "/". A file has a header before it, and
 //! behind it a checksum, then the digest with a checksum, then the last zxid with one (docs/disk.md).
 //!

@@ -40,6 +40,10 @@ impl AlignedBuf {
         &self.map[..self.len]
     }
 
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.map[..self.len]
+    }
+
     /// Reads the first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
     pub(crate) fn fill(&mut self, path: &Path, len_max: u64) -> io::Result<()> {
         let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;
@@ -170,7 +174,7 @@ pub(crate) fn patch(path: &Path, patches: &[Patch]) -> io::Result<()> {
     let (file, _) = open_direct(OpenOptions::new().write(true), path)?;
     // A start waits for the writes of a killed server.
     hold::hold(&file)?;
-    let mut block = AlignedBuf::zeroed(BLOCK);
+    let mut block = AlignedBuf::zeroed(BLOCK)?;
     for patch in patches {
         block.bytes_mut().copy_from_slice(&patch.block);
         file.write_all_at(block.bytes(), patch.offset)?;

@@ -229,7 +229,7 @@ impl Segment {
                 at: FIRST_FRAME_AT as u64,
                 chain: Chain(0),
                 last_zxid: Zxid::ZERO,
-                window: AlignedBuf::zeroed(WINDOW_LEN),
+                window: AlignedBuf::zeroed(WINDOW_LEN).map_err(at(path))?,
                 window_at: 0,
                 window_len: 0,
             };
@@ -305,7 +305,7 @@ impl Segment {
         if from < self.window_at || self.window_at + (self.window_len as u64) < end {
             let wanted = len.next_multiple_of(BLOCK).max(WINDOW_LEN);
             if self.window.bytes().len() < wanted {
-                self.window = AlignedBuf::zeroed(wanted);
+                self.window = AlignedBuf::zeroed(wanted).map_err(at(&self.path))?;
             }
             (self.window_at, self.window_len) = (from, 0);
             while self.window_len < len {

@@ -1,6 +1,6 @@
 //! Every run of a small world: three servers, a few transactions, and things that go wrong, in every order that there is.
 //!
-//! The roles are the product's [`Peer`]s; the bytes of their packets wait on connections until they are taken, writes wait until
+//! The roles are the product's [`quorum::Peer`]s; the bytes of their packets wait on connections until they are taken, writes wait until
 //! they are durable, and every choice of what happens next is followed. A state that was seen is not followed again. Whoever
 //! searches may be told that it leads, or that any leader does: elections can do no worse, so that every end of one is in here.
 //! Time stands still, but for a server that gives up waiting for all others.
