@@ -278,9 +278,8 @@ impl Core {
             Arrived::Packet { link, message } => {
                 self.step(port, Input::Packet { link, message });
             }
-            // Streams look at the queue themselves.
-            Arrived::Drained { .. } => {}
-            Arrived::SnapshotBytes { link, bytes } => self.snapshot_bytes(port, link, bytes),
+            // Streams look at the queue themselves; a snapshot is not taken.
+            Arrived::Drained { .. } | Arrived::SnapshotBytes { .. } => {}
         }
     }
 

@@ -28,7 +28,6 @@ pub(super) enum Deferred {
     LocalSync(u64),
     LearnerSync(Link),
     Revalidated { link: Link, session: SessionId, valid: Validity },
-    Closed { link: Link },
 }
 
 /// A part of the log on its way to a learner.
@@ -64,7 +63,6 @@ impl Core {
                 Deferred::Revalidated { link, session, valid } => {
                     Input::Revalidated { link, session, valid }
                 }
-                Deferred::Closed { link } => Input::Closed { link },
             };
             self.peer.step(clock::moment(), input, &mut self.out);
             self.perform(port, None);
@@ -156,15 +154,13 @@ impl Core {
             Output::StreamLog { link, after, upto } => {
                 self.streams.push(Stream { link, after, upto, cursor: None });
             }
+            // Both time out by initLimit: a connection that were closed at once would come back at once.
             Output::SendSnapshot { link } => {
                 tracing::error!(?link, "a learner needs a snapshot, which cannot be sent yet");
-                port.close(link);
-                self.deferred.push_back(Deferred::Closed { link });
             }
             Output::ReceiveSnapshot { link, zxid } => {
                 tracing::error!(?link, %zxid, "a snapshot comes, which cannot be taken yet");
-                port.close(link);
-                self.deferred.push_back(Deferred::Closed { link });
+                port.take_raw(link);
             }
             _ => unreachable!("the others are performed above"),
         }
@@ -262,13 +258,6 @@ impl Core {
             port.send(link, &Message::Commit { zxid });
         })?;
         Ok(if cursor.is_done() { Streamed::Whole } else { Streamed::Part })
-    }
-
-    /// Bytes of a snapshot that nobody takes.
-    pub(super) fn snapshot_bytes(&mut self, port: &mut LearnerPort, link: Link, bytes: &[u8]) {
-        tracing::warn!(?link, len = bytes.len(), "bytes of a snapshot that nobody asked for");
-        port.close(link);
-        self.step(port, Input::Closed { link });
     }
 }
 

