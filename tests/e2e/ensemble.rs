@@ -15,7 +15,7 @@ use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
 use crate::wire::{Body, Client, Fields, op};
 
 /// How long an ensemble may take to elect and serve, and a server to follow.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A log of our own that is short, so that what a learner lacks is not always in memory.
 const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\n";
