@@ -113,10 +113,8 @@ fn turn_until(ours: &mut Server, javas: &[&Java], what: &str, done: impl Fn(&Ser
 
 #[test]
 fn servers_of_the_reference_follow_us_and_then_we_follow_them() {
-    if !tests_dir().join("cache/reference").is_dir() {
-        eprintln!("skipped: tests/install.sh has not fetched the reference");
-        return;
-    }
+    let jars = tests_dir().join("cache/reference");
+    assert!(jars.is_dir(), "the reference is not there; tests/install.sh fetches it");
     let views = views(3);
     let port = views.committed().member(Sid(3)).unwrap().quorum_addresses().next().unwrap().port;
     let mut ours = Server::start_with(3, &views, port, Disk::default(), TICK);
