@@ -37,6 +37,7 @@ Examples:
   ringkeeper zoo.cfg                       as the file says
   ringkeeper server --client-port 0        a free port; the start line says which
   ringkeeper inspect ringkeeper-data       what is on the disk
+  ringkeeper ensemble                      three servers on this machine, for a trial
 
 Exit status: 0 stopped as asked, 1 unexpected error, 2 bad command line or configuration,
 3 data directory unusable, 10 snapshot cannot be written.";
@@ -48,6 +49,11 @@ pub enum Command {
     Server(ServerArgs),
     /// Show what a data directory holds, also while a server runs on it
     Inspect(InspectArgs),
+    /// Try an ensemble: some servers on this machine, until SIGTERM or Ctrl-C
+    ///
+    /// Each server is a process of its own, with its zoo.cfg, its data and its log below DIR. A line says where each serves
+    /// and which process it is; kill one, and the others go on. The next start finds the data of the last.
+    Ensemble(EnsembleArgs),
 }
 
 /// The server's arguments where no subcommand is named.
@@ -70,6 +76,10 @@ pub struct ServerArgs {
     /// system property is a key too. docs/operations.md lists them all. Without a file, defaults hold.
     #[arg(long, short, value_name = "ZOO_CFG")]
     pub config: Option<PathBuf>,
+
+    /// Stop when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
 
     #[command(flatten)]
     overrides: OverrideArgs,
@@ -106,7 +116,11 @@ impl Cli {
     /// What to do, with every shorthand spelled out.
     pub fn into_command(self) -> Command {
         let Shorthand { file, overrides } = self.shorthand;
-        self.command.unwrap_or(Command::Server(ServerArgs { config: file, overrides }))
+        self.command.unwrap_or(Command::Server(ServerArgs {
+            config: file,
+            with_parent: false,
+            overrides,
+        }))
     }
 
     /// Reads the arguments of a process, the program's name first.
@@ -145,6 +159,24 @@ pub struct InspectArgs {
     /// Only znodes, and transactions on znodes, at this path or below it
     #[arg(long, value_name = "PATH", value_parser = znode_path)]
     pub path: Option<String>,
+}
+
+/// Arguments of `ringkeeper ensemble`.
+#[derive(Clone, Debug, Args, PartialEq, Eq)]
+pub struct EnsembleArgs {
+    /// How many servers, 2 to 9
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=9))]
+    pub servers: u16,
+
+    /// Keep the servers' folders here
+    #[arg(long, value_name = "DIR", default_value = "ringkeeper-ensemble")]
+    pub data_dir: PathBuf,
+
+    /// Accept clients of the first server on this TCP port of 127.0.0.1, of the second on the next, and so on; 0 picks free ones
+    ///
+    /// The ports that the servers use among themselves are 700 and 1700 above it.
+    #[arg(long, value_name = "PORT", default_value_t = 2181)]
+    pub client_port: u16,
 }
 
 /// What `ringkeeper inspect` shows.

@@ -20,5 +20,6 @@ pub mod start;
 pub mod store;
 pub mod surroundings;
 pub mod threads;
+pub mod trial;
 mod upkeep;
 mod words;

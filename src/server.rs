@@ -94,6 +94,12 @@ impl ServerError {
 /// Runs a server until it is told to stop.
 pub fn run(args: &ServerArgs) -> ExitCode {
     start_log();
+    if args.with_parent
+        && let Err(errno) =
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+    {
+        tracing::warn!(%errno, "this server will not hear of its parent's end");
+    }
     match configure_and_serve(args) {
         Ok(()) => ExitCode::Finished,
         Err(error) => {

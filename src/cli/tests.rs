@@ -15,14 +15,14 @@ fn read(args: &[&str]) -> Result<Cli, clap::Error> {
 fn server(args: &[&str]) -> ServerArgs {
     match command(args) {
         Command::Server(args) => args,
-        other @ Command::Inspect(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn inspect(args: &[&str]) -> InspectArgs {
     match command(args) {
         Command::Inspect(args) => args,
-        other @ Command::Server(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -96,6 +96,21 @@ fn inspect_takes_a_view_a_range_and_a_path() {
 }
 
 #[test]
+fn an_ensemble_has_three_servers_unless_told_otherwise() {
+    let ensemble = |line: &[&str]| match command(line) {
+        Command::Ensemble(args) => args,
+        other => panic!("{other:?}"),
+    };
+    let args = ensemble(&["ensemble"]);
+    assert_eq!((args.servers, args.client_port), (3, 2181));
+    let args = ensemble(&["ensemble", "--servers", "5", "--data-dir", "/d", "--client-port", "0"]);
+    assert_eq!((args.servers, args.data_dir, args.client_port), (5, "/d".into(), 0));
+    for bad in ["1", "10", "x"] {
+        assert!(read(&["ensemble", "--servers", bad]).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_range_of_zxids_may_be_open_or_one_number() {
     assert_eq!(zxids("5"), Ok(5..=5));
     assert_eq!(zxids("0x5-"), Ok(5..=u64::MAX));
@@ -110,7 +125,7 @@ fn every_help_explains_every_argument() {
     root.build();
     let mut commands = vec![&root];
     commands.extend(root.get_subcommands().filter(|it| it.get_name() != "help"));
-    assert_eq!(commands.len(), 3);
+    assert_eq!(commands.len(), 4);
     for command in commands {
         assert!(command.get_about().is_some(), "{}", command.get_name());
         for arg in command.get_arguments() {

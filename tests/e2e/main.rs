@@ -27,6 +27,8 @@ mod server;
 #[cfg(test)]
 mod throttle;
 #[cfg(test)]
+mod trial;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod zkcli;
@@ -42,5 +44,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(disk_faults::trials());
     trials.extend(looking::trials());
     trials.extend(ensemble::trials());
+    trials.extend(trial::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }
