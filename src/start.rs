@@ -104,14 +104,21 @@ pub(crate) fn open(
     let mut backlog = Backlog::default();
     let base = Base { zxid: from, void_sequence };
     let opened =
-        wal::open(&store.log, &settings::log(config), base, |zxid, entry| match replaying {
+        wal::open(&store.log, &settings::log(config), base, |mut records| match replaying {
             Replaying::Nothing => {
-                backlog.push_record(zxid, entry);
+                records.for_each(|(zxid, entry)| backlog.push_record(zxid, entry));
                 Ok(())
             }
             Replaying::All => {
-                applied = zxid;
-                state.apply(entry, &mut Replay).map(drop)
+                for number in 0.. {
+                    if number % State::AHEAD == 0 {
+                        state.look_ahead(records.clone().map(|it| it.1));
+                    }
+                    let Some((zxid, entry)) = records.next() else { break };
+                    applied = zxid;
+                    state.apply(entry, &mut Replay).map_err(|err| (zxid, err))?;
+                }
+                Ok(())
             }
         });
     let (tail, report) = opened?;

@@ -6,6 +6,7 @@
 //! Invariants: what is done depends on the tree and the entry alone; after an entry that carries a digest, the tree
 //! has that digest.
 
+pub(crate) mod ahead;
 mod sessions;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -97,6 +97,12 @@ impl Index {
         Err(Torn)
     }
 
+    /// A word of the bucket where this hash belongs.
+    #[inline]
+    pub(crate) fn touch(self, view: View<'_>, hash: u64) -> Result<u64, Torn> {
+        view.word(self.bucket_of(view, tag_of(hash))?)
+    }
+
     /// Adds an entry; the caller knows that the key is not there.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
     let seconds: u64 = args.next().map_or(Ok(5), |it| it.parse())?;
     let bytes: usize = args.next().map_or(Ok(200), |it| it.parse())?;
     let (tail, report) =
-        wal::open(&dir, &Options::default(), Zxid(0), |_, _| Ok::<_, Infallible>(()))?;
+        wal::open(&dir, &Options::default(), Zxid(0), |_| Ok::<_, (Zxid, Infallible)>(()))?;
     println!("{report:?}");
     let mut zxid = tail.last_zxid().0;
     let mut log = Log::start(tail, || 0)?;

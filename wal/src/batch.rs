@@ -156,6 +156,14 @@ impl<'a> Records<'a> {
         Self { rest }
     }
 
+    /// Those above `zxid`.
+    pub(crate) fn after(mut self, zxid: Zxid) -> Self {
+        while self.clone().next().is_some_and(|it| it.0 <= zxid) {
+            self.next();
+        }
+        self
+    }
+
     /// What is left to walk.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
@@ -180,6 +188,15 @@ fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     rest.split_at_checked(len)
+}
+
+/// For whoever takes records one by one where a frame's come together; an error goes with the zxid it was returned for.
+pub fn each<E>(
+    mut apply: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
+) -> impl FnMut(Records<'_>) -> Result<(), (Zxid, E)> {
+    move |mut records| {
+        records.try_for_each(|(zxid, record)| apply(zxid, record).map_err(|err| (zxid, err)))
+    }
 }
 
 fn zxid_of(record: &[u8]) -> Zxid {

@@ -132,13 +132,14 @@ mod tests {
     fn read(bytes: &[u8]) -> (Vec<i64>, End) {
         let mut got = Vec::new();
         let mut replayer = Replayer::new(Zxid(0), 0);
-        let mut each = |zxid: Zxid, bytes: &[u8]| {
+        let mut each = crate::each(|zxid, bytes| {
             assert_eq!(bytes, record(zxid.0, &[zxid.0 as u8; 900]));
             got.push(zxid.0);
             Ok::<_, core::convert::Infallible>(())
-        };
+        });
         let Outcome { verdict, .. } =
             replayer.segment(Zxid(1), Place::Newest, bytes, &mut each).unwrap();
+        drop(each);
         assert_eq!(verdict, Verdict::Tail);
         (got, replayer.end())
     }

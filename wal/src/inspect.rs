@@ -69,9 +69,10 @@ pub enum InspectError<E> {
 /// [`InspectError`].
 pub fn inspect<E>(
     dir: &Path,
-    mut each: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
+    each: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
 ) -> Result<Vec<SegmentReport>, InspectError<E>> {
     let files = files(dir).map_err(at(dir))?;
+    let mut each = crate::each(each);
     let mut reports = Vec::new();
     let mut replayer_slot: Option<Replayer> = None;
     let mut bytes = Vec::new();

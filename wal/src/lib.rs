@@ -32,7 +32,7 @@ mod ring;
 pub mod scan;
 pub mod segment;
 
-pub use batch::Batch;
+pub use batch::{Batch, Records, each};
 pub use log::{AppendError, Errno, Log};
 pub use map::FileMap;
 pub use open::{Base, Direct, ForceSync, LogTail, OpenError, Options, ReplayReport, open};

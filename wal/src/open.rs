@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use jute::Zxid;
 use tracing::warn;
 
+use crate::batch::Records;
 use crate::disk::{self, AlignedBuf};
 use crate::frame::BLOCK;
 use crate::hold;
@@ -181,7 +182,8 @@ impl LogTail {
     }
 }
 
-/// Opens the log in `dir`, which is made if missing, and delivers every transaction above that of `base` to `apply`, in order.
+/// Opens the log in `dir`, which is made if missing, and delivers every transaction above that of `base` to `apply`, in order,
+/// those of a frame at a time; [`each`](crate::each) makes one that takes them singly.
 ///
 /// Nobody else may use the directory: its lock is the caller's. Starts the preparer thread, with the caller's affinity.
 ///
@@ -191,7 +193,7 @@ pub fn open<E>(
     dir: &Path,
     options: &Options,
     base: impl Into<Base>,
-    mut apply: impl FnMut(Zxid, &[u8]) -> Result<(), E>,
+    mut apply: impl FnMut(Records<'_>) -> Result<(), (Zxid, E)>,
 ) -> Result<(LogTail, ReplayReport), OpenError<E>> {
     assert!(
         options.segment_bytes.is_multiple_of(BLOCK as u64)

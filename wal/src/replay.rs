@@ -10,6 +10,7 @@ use core::fmt;
 
 use jute::Zxid;
 
+use crate::batch::Records;
 use crate::frame::{Chain, SegmentId};
 use crate::scan::{Scan, Stop, first_frame_from};
 use crate::segment::{FIRST_FRAME_AT, FileName, HeaderFault, SegmentHeader};
@@ -207,17 +208,18 @@ impl Replayer {
         Self { image_zxid, begun: false, end, frames: 0, records: 0 }
     }
 
-    /// Reads one segment, `bytes` of the file named after `first_zxid`, and delivers each record above the image to `apply`.
+    /// Reads one segment, `bytes` of the file named after `first_zxid`, and delivers the records above the image to `apply`, those of
+    /// a frame at a time.
     ///
     /// # Errors
-    /// Whatever `apply` returns, at once, with the zxid it returned it for.
+    /// Whatever `apply` returns, at once.
     pub fn segment<E>(
         &mut self,
         first_zxid: Zxid,
         place: Place,
         bytes: &[u8],
-        apply: &mut impl FnMut(Zxid, &[u8]) -> Result<(), E>,
-    ) -> Result<Outcome, (Zxid, E)> {
+        apply: &mut impl FnMut(Records<'_>) -> Result<(), E>,
+    ) -> Result<Outcome, E> {
         let (header, chain) = match SegmentHeader::decode(bytes) {
             Ok((header, chain)) if header.first_zxid == first_zxid => (header, chain),
             Ok(_) => return Ok(self.headless(HeaderFact::Misnamed, place, bytes)),
@@ -242,10 +244,10 @@ impl Replayer {
             if frame.header.last_zxid <= self.image_zxid {
                 continue;
             }
-            for (zxid, record) in frame.records().filter(|it| self.image_zxid < it.0) {
-                apply(zxid, record).map_err(|err| (zxid, err))?;
-                self.records += 1;
-            }
+            let records = frame.records().after(self.image_zxid);
+            let count = records.clone().count() as u64;
+            apply(records)?;
+            self.records += count;
         }
         facts.stop = scan.stop().unwrap_or(Stop::FileEnd);
         facts.live_behind = scan.live_behind().is_some();

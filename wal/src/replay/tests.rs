@@ -141,13 +141,13 @@ fn replay(segments: &[(Zxid, Vec<u8>)]) -> Result<i64, Damage> {
     let mut replayer = Replayer::new(Zxid(last), 0);
     for (idx, (first_zxid, bytes)) in segments.iter().enumerate() {
         let place = if idx + 1 == segments.len() { Place::Newest } else { Place::Older };
-        let mut apply = |zxid: Zxid, bytes: &[u8]| {
+        let mut apply = crate::each(|zxid, bytes| {
             assert_eq!(zxid.0, last + 1);
             let body = vec![zxid.0 as u8 | 1; (zxid.0 - 1) as usize / 3 % 3 * 1300 + 7];
             assert!(bytes == record(zxid.0, &body), "a record that was never written");
             last = zxid.0;
             Ok::<_, core::convert::Infallible>(())
-        };
+        });
         let Ok(outcome) = replayer.segment(*first_zxid, place, bytes, &mut apply);
         match outcome.verdict {
             Verdict::Refuse(damage) => return Err(damage),

@@ -112,10 +112,15 @@ fn a_log_begins_anew_behind_an_image() {
     assert!(1 < void);
     let base = Base { zxid: Zxid(80), void_sequence: void };
     let mut got = Vec::new();
-    let opened = wal::open(dir.path(), &options, base, |zxid, bytes| {
-        got.push((zxid.0, bytes.to_vec()));
-        Ok::<_, std::convert::Infallible>(())
-    });
+    let opened = wal::open(
+        dir.path(),
+        &options,
+        base,
+        wal::each(|zxid, bytes| {
+            got.push((zxid.0, bytes.to_vec()));
+            Ok::<_, std::convert::Infallible>(())
+        }),
+    );
     opened.unwrap();
     assert_records(&got, 91..=140, BODY_LEN);
 }
@@ -130,17 +135,17 @@ fn what_a_crash_left_of_a_log_that_began_anew_is_not_what_follows_the_image() {
     let base = Base { zxid: Zxid(80), void_sequence: void };
     for _ in 0..2 {
         let none = |zxid: Zxid, _: &[u8]| -> Result<(), u8> { panic!("{zxid} was applied") };
-        let (tail, report) = wal::open(dir.path(), &options, base, none).unwrap();
+        let (tail, report) = wal::open(dir.path(), &options, base, wal::each(none)).unwrap();
         assert_eq!((report.last_zxid, report.segments), (Zxid(80), 0));
         drop(tail);
     }
-    let (tail, _) = wal::open(dir.path(), &options, base, |_, _| Ok::<_, u8>(())).unwrap();
+    let (tail, _) = wal::open(dir.path(), &options, base, |_| Ok::<_, (Zxid, u8)>(())).unwrap();
     run(move || {
         let mut log = Log::start(tail, || 0).unwrap();
         fill(&mut log, 80, 90, &mut Chance(3));
         assert!(void < log.sequence(), "its segments are told from those that are void");
     });
-    let (_, report) = wal::open(dir.path(), &options, base, |_, _| Ok::<_, u8>(())).unwrap();
+    let (_, report) = wal::open(dir.path(), &options, base, |_| Ok::<_, (Zxid, u8)>(())).unwrap();
     assert_eq!((report.records, report.last_zxid), (10, Zxid(90)));
 }
 

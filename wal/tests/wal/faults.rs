@@ -276,9 +276,12 @@ fn a_transaction_that_cannot_be_applied_stops_replay_with_its_zxid() {
         log.append(&one).unwrap();
         one.clear();
     });
-    let refused = wal::open(dir.path(), &options, Zxid(0), |zxid, _| {
-        if zxid.0 == 3 { Err(std::fmt::Error) } else { Ok(()) }
-    });
+    let refused = wal::open(
+        dir.path(),
+        &options,
+        Zxid(0),
+        wal::each(|zxid, _| if zxid.0 == 3 { Err(std::fmt::Error) } else { Ok(()) }),
+    );
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("0x3"), "{refused}");
 }

@@ -39,10 +39,15 @@ pub(crate) type Opened =
 /// Opens the log and collects what it delivers.
 pub(crate) fn open(dir: &Path, options: &Options, image_zxid: i64) -> Opened {
     let mut got = Vec::new();
-    let (tail, report) = wal::open(dir, options, Zxid(image_zxid), |zxid, bytes| {
-        got.push((zxid.0, bytes.to_vec()));
-        Ok(())
-    })?;
+    let (tail, report) = wal::open(
+        dir,
+        options,
+        Zxid(image_zxid),
+        wal::each(|zxid, bytes| {
+            got.push((zxid.0, bytes.to_vec()));
+            Ok(())
+        }),
+    )?;
     Ok((got, tail, report))
 }
 
