@@ -518,7 +518,10 @@ impl Core {
         self.role = if mode == Mode::Leader {
             assert!(self.backlog.is_empty(), "a leader has applied all that was before it");
             let mut pipeline = Pipeline::new(applier, self.reaping, moment.now_ms);
-            pipeline.begin_epoch(epoch.zxid());
+            let Some(first) = self.peer.next_zxid() else {
+                unreachable!("a leader that begins to serve takes proposals")
+            };
+            pipeline.begin_epoch(first);
             Role::Leading(Box::new(pipeline))
         } else {
             Role::Learning(Box::new(Learning::new(applier)))

@@ -43,6 +43,9 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 /// many as it takes until a quorum answers.
 pub const OUT_MAX: usize = 64;
 
+/// The counter of the last transaction of an epoch: the reference's leader gives up at the one behind it.
+const EPOCH_END: i64 = 0xffff_fffe;
+
 /// Sessions that one turn expires at most, so that a mass expiry leaves room for others.
 const EXPIRED_PER_TURN_MAX: usize = 256;
 
@@ -84,6 +87,8 @@ pub struct Pipeline {
     /// `sync`s of clients here so far.
     syncs: u64,
     quota_notes: QuotaNotes,
+    /// The last zxid that may be given out; `None` alone, where the counter runs into the next epoch's numbers.
+    epoch_end: Option<Zxid>,
 }
 
 impl Pipeline {
@@ -100,6 +105,7 @@ impl Pipeline {
             to_reap: Vec::new(),
             syncs: 0,
             quota_notes: QuotaNotes::default(),
+            epoch_end: None,
         }
     }
 
@@ -118,9 +124,18 @@ impl Pipeline {
         self.applier
     }
 
-    /// The next transaction comes behind `zxid`, the beginning of a new leader's epoch. Nothing is ordered yet.
-    pub fn begin_epoch(&mut self, zxid: Zxid) {
-        self.prep.begin_epoch(zxid);
+    /// The next transaction is `first`, the first of a new leader's epoch. Nothing is ordered yet.
+    pub fn begin_epoch(&mut self, first: Zxid) {
+        self.prep.begin_epoch(Zxid(first.0 - 1));
+        self.epoch_end = Some(Zxid(first.0 & !0xffff_ffff | EPOCH_END));
+    }
+
+    /// Whether the epoch's last zxid is given out. Then nothing more is ordered, and whoever asks is not answered: the leader is
+    /// about to give its epoch up.
+    ///
+    /// Source: `Leader.propose`, `XidRolloverException`.
+    fn is_exhausted(&self) -> bool {
+        self.epoch_end == Some(self.prep.last_zxid())
     }
 
     /// `sync`s that clients of this server have asked for.
@@ -163,6 +178,9 @@ impl Pipeline {
         figures.prep_processor_request_queued += forward.items.len() as u64;
         figures.prep_processor_queue_size.add(forward.items.len() as u64);
         for item in &forward.items {
+            if self.is_exhausted() {
+                return;
+            }
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
                     let owner = Owner { shard, conn: *conn };
@@ -278,6 +296,9 @@ impl Pipeline {
 
     /// Asks for something itself, which is nobody's request. Whether it became a transaction, whose step is the caller's.
     fn ask(&mut self, moment: Moment, session: SessionId, op: Op, body: &[u8]) -> bool {
+        if self.is_exhausted() {
+            return false;
+        }
         let nobody = AuthIds::default();
         let request = Request { session, cxid: Xid(0), op, body, auth: &nobody };
         matches!(self.prepare(moment, &request), Prepared::Txn(_))

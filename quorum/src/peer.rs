@@ -178,7 +178,7 @@ impl Peer {
     /// The zxid of the next proposal; `None` if this server takes none.
     pub fn next_zxid(&self) -> Option<Zxid> {
         match &self.state {
-            State::Leading(leader) => leader.next_zxid(self.replica.history.last()),
+            State::Leading(leader) => leader.next_zxid(&self.replica),
             _ => None,
         }
     }

@@ -51,6 +51,10 @@ pub struct EnsembleConfig {
     pub leader_serves: bool,
     /// Whether the members may change. Default no. Source: `reconfigEnabled`.
     pub reconfig: Reconfig,
+    /// The counter behind which each epoch's transactions are numbered, to try its end. Default 0.
+    ///
+    /// Source: `testingonly.initialZxid`.
+    pub first_counter: u32,
     /// How much of the log stays in memory for learners that were away. Source of its count: `commitLogCount`.
     pub window: WindowLimits,
 }
@@ -89,6 +93,7 @@ impl Default for EnsembleConfig {
             notification_ms_max: 60_000,
             leader_serves: true,
             reconfig: Reconfig::Disabled,
+            first_counter: 0,
             window: WindowLimits::default(),
         }
     }

@@ -766,6 +766,13 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     },
+    Key {
+        name: "testingonly.initialZxid",
+        default: "0",
+        allowed: "a number from 0 to 4294967280, the same at every member",
+        effect: "counter behind which each leader numbers its transactions: to try what happens at its end",
+        set: |d, v| integer(v, 0..=0xffff_fff0).map(|it| d.ensemble.first_counter = it as u32),
+    },
     // What only this server has.
     Key {
         name: "ringkeeper.cores",

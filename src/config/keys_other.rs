@@ -27,7 +27,6 @@ pub static LATER_KEYS: &[LaterKey] = &[
     later("leader.maxConcurrentDiffSyncs", Capability::Ensemble),
     later("forceSnapshotSync", Capability::Ensemble),
     later("enableEagerACLCheck", Capability::Ensemble),
-    later("testingonly.initialZxid", Capability::Ensemble),
     later("test.allowDiscontinuousProposals", Capability::Ensemble),
     later("sslQuorum", Capability::Tls),
     later("sslQuorumReloadCertFiles", Capability::Tls),

@@ -70,6 +70,7 @@ impl Joining {
             sync_limit: config.sync_limit,
             window: config.window,
             reconfig: config.reconfig,
+            first_counter: config.first_counter,
         };
         let peer = Peer::new(config.myid, settings, views.clone(), &restored);
         let timing = Timing {

@@ -33,7 +33,7 @@ impl Pipeline {
     pub fn take_remote(&mut self, moment: Moment, link: Link, remote: &RemoteRequest<'_>) {
         let RemoteRequest { session, cxid, op, body, auth } = *remote;
         let opens = op == Op::CreateSession;
-        if !op.is_write() && !opens && op != Op::CloseSession {
+        if !op.is_write() && !opens && op != Op::CloseSession || self.is_exhausted() {
             return;
         }
         let request = Request { session, cxid, op, body, auth };

@@ -31,6 +31,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("two_java", [Kind::Reference, Kind::Reference, Kind::Ringkeeper]),
         ("one_java", [Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper]),
     ];
+    trials.push(trial("ensemble_a_counter_that_ends_costs_an_election", move || {
+        end_the_counter(&ours)
+    }));
+    trials.push(trial("ensemble_mixed_a_counter_that_ends_costs_an_election", || {
+        end_the_counter(&[Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper])
+    }));
     for (name, kinds) in mixes {
         let kills = format!("ensemble_mixed_{name}_survives_kills_of_each");
         trials.push(trial(&kills, move || kill_each(&kinds, 3)));
@@ -50,7 +56,12 @@ struct Ensemble {
 impl Ensemble {
     /// Starts one of each kind, and waits until all serve.
     fn start(kinds: &[Kind]) -> anyhow::Result<Self> {
-        let mut lines = format!("{FOR_JUDGES}{LINES}");
+        Self::start_with(kinds, "")
+    }
+
+    /// The same with these lines in every zoo.cfg.
+    fn start_with(kinds: &[Kind], more: &str) -> anyhow::Result<Self> {
+        let mut lines = format!("{FOR_JUDGES}{LINES}{more}");
         for sid in 1..=kinds.len() {
             let (quorum, election) = (free_port()?, free_port()?);
             lines.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}\n"));
@@ -219,6 +230,25 @@ fn kill_each(kinds: &[Kind], rounds: usize) -> anyhow::Result<()> {
     for number in 0..kinds.len() {
         check(&ensemble, number, &paths)?;
     }
+    Ok(())
+}
+
+/// Each leader's counter has room for fourteen transactions; more are written.
+fn end_the_counter(kinds: &[Kind]) -> anyhow::Result<()> {
+    let ensemble = Ensemble::start_with(kinds, "zookeeper.testingonly.initialZxid=4294967280\n")?;
+    let paths: Vec<_> = (0..20).map(|number| format!("/counted-{number}")).collect();
+    for path in &paths {
+        write(&ensemble, None, path)?;
+    }
+    for number in 0..kinds.len() {
+        check(&ensemble, number, &paths)?;
+    }
+    let answer = four_letters(ensemble.address(ensemble.leader()?), "srvr")?;
+    let epoch = answer.lines().find_map(|line| {
+        let zxid = line.strip_prefix("Zxid: 0x")?;
+        i64::from_str_radix(zxid, 16).ok().map(|it| it >> 32)
+    });
+    ensure!(epoch.is_some_and(|it| 2 < it), "no counter has ended\n{answer}");
     Ok(())
 }
 

@@ -29,7 +29,8 @@ DigestAuthenticationProvider.superDigest=super:MyLLpmRmhIHqLm0AHSd1bzX0lUY=
 ";
 
 /// Keys that the reference takes only from its command line.
-const PROPERTIES: [&str; 3] = ["znode.container.", "jute.maxbuffer", "readonlymode.enabled"];
+const PROPERTIES: [&str; 4] =
+    ["znode.container.", "jute.maxbuffer", "readonlymode.enabled", "zookeeper.testingonly."];
 
 /// Whose server is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,7 @@ impl Plan {
                 bytes_max: 1 << 20,
             },
             reconfig: Reconfig::Disabled,
+            first_counter: 0,
         };
         Self {
             seed,

@@ -146,6 +146,7 @@ impl Server {
             sync_limit: 60,
             window: WindowLimits { count_max: 16, bytes_max: 1 << 20 },
             reconfig: Reconfig::Disabled,
+            first_counter: 0,
         };
         let peer = Peer::new(Sid(myid), settings, views.clone(), &disk.restored());
         let vote = peer.vote();

@@ -24,6 +24,7 @@ fn server(voters: i64) -> Server {
         sync_limit: 5,
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
+        first_counter: 0,
     };
     let restored = Restored {
         accepted: Epoch::ZERO,

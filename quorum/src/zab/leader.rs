@@ -23,7 +23,7 @@ use crate::{Epoch, Moment, Sid, Views};
 
 use super::io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, WriteId};
 use super::planted::Bug;
-use super::{LeaveReason, LinkError, Phase, Step};
+use super::{LeaveReason, LinkError, Phase, Replica, Step};
 use handler::{Handler, Stage};
 use rounds::Rounds;
 
@@ -139,9 +139,9 @@ impl Leader {
     }
 
     /// The zxid of the next proposal, if proposals are taken.
-    pub(crate) fn next_zxid(&self, last: Zxid) -> Option<Zxid> {
+    pub(crate) fn next_zxid(&self, replica: &Replica) -> Option<Zxid> {
         let serves = self.phase == Phase::Broadcast && self.designated.is_none();
-        let next = last.max(self.epoch.zxid()).next();
+        let next = replica.history.last().max(replica.settings.before_first(self.epoch)).next();
         (serves && next.counter() != u32::MAX).then_some(next)
     }
 

@@ -311,7 +311,8 @@ impl Learner {
             return Ok(());
         }
         let follows = zxid == last.next()
-            || Epoch::of(last) < Epoch::of(zxid) && zxid.counter() == 1
+            || Epoch::of(last) < Epoch::of(zxid)
+                && zxid == step.replica.settings.before_first(Epoch::of(zxid)).next()
             || step.replica.has(Bug::AcceptGaps);
         if !follows {
             return Err(LeaveReason::Leader(LinkError::Gap { zxid, last }));

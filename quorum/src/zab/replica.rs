@@ -41,9 +41,18 @@ pub struct Settings {
     pub window: WindowLimits,
     /// Whether the members may change.
     pub reconfig: Reconfig,
+    /// An epoch's transactions are numbered from behind this counter: 0, but where its end is tried. The same at every server.
+    ///
+    /// Source: `zookeeper.testingonly.initialZxid`.
+    pub first_counter: u32,
 }
 
 impl Settings {
+    /// What an epoch's first transaction comes behind.
+    pub fn before_first(&self, epoch: Epoch) -> Zxid {
+        Zxid(epoch.zxid().0 | i64::from(self.first_counter))
+    }
+
     /// How long a phase may take.
     pub fn init_time(&self) -> Duration {
         self.tick * self.init_limit

@@ -115,6 +115,7 @@ static ROWS: &[Row] = rows![
     "fastleader.minNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "fastleader.maxNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "leaderServes", ensemble: "None", "no" => "None", ["true", ""];
+    "testingonly.initialZxid", ensemble: "None", "4294967280" => "None", ["4294967281", "-1", "x"];
     "commitLogCount", ensemble: "None", "500" => "None", ["x"];
 ];
 

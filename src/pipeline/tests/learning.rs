@@ -257,9 +257,30 @@ fn a_learners_session_lives_as_long_as_its_touches_reach_the_leader() {
 }
 
 #[test]
+fn nothing_is_ordered_behind_the_end_of_an_epochs_counter() {
+    let mut world = World::new();
+    world.pipeline.begin_epoch(Zxid(0x5_ffff_fffb));
+    let client = world.connect(0, 0);
+    for (xid, path) in (1..).zip(["/a", "/b", "/c", "/d", "/e"]) {
+        world.ask(client, xid, create(path));
+    }
+    world.ask(client, 6, get("/a"));
+    world.handshake(owner(1, 1), SessionId::NONE, &[]);
+    let told = world.turn();
+    let last = |zxid| format!("up to {:#x}", 0x5_ffff_ff00_i64 + zxid);
+    assert_eq!(told[0].last(), Some(&last(0xfe)));
+    let said = |word: &str| told.iter().flatten().filter(|it| it.contains(word)).count();
+    assert_eq!(said("Ok"), 3, "three creates are answered, and nothing behind them: {told:?}");
+    assert_eq!(said(" ms"), 0, "{told:?}");
+    // Nor is a session expired, nor a znode reaped.
+    assert_eq!(world.pass(60_000), Told::default());
+    assert_eq!(world.zxid(), 0x5_ffff_fffe);
+}
+
+#[test]
 fn a_leaders_first_transaction_begins_its_epoch() {
     let mut world = World::new();
-    world.pipeline.begin_epoch(Zxid(5 << 32));
+    world.pipeline.begin_epoch(Zxid((5 << 32) + 1));
     let client = world.connect(0, 0);
     world.ask(client, 1, create("/a"));
     world.turn();

@@ -209,6 +209,7 @@ pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
         sync_limit: 1,
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
+        first_counter: 0,
     };
     Peer::new(sid(number), settings, views(), restored)
 }

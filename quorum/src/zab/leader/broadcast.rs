@@ -17,7 +17,7 @@ use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
 impl Leader {
     /// Offers a transaction to all, and to the own log. The driver gives only what [`Leader::next_zxid`] allowed.
     pub(super) fn propose(&mut self, step: &mut Step<'_>, zxid: Zxid, txn: &[u8]) {
-        let next = self.next_zxid(step.replica.history.last());
+        let next = self.next_zxid(step.replica);
         assert_eq!(next, Some(zxid), "the pipeline proposes what comes next");
         let Ok(config) = inspect(zxid, txn) else {
             unreachable!(
@@ -243,8 +243,7 @@ impl Leader {
         if let Some(accepted) = self.outpaced {
             return Err(LeaveReason::Outpaced { accepted });
         }
-        let last = step.replica.history.last();
-        if self.next_zxid(last).is_none() {
+        if self.next_zxid(step.replica).is_none() {
             return Err(LeaveReason::Rollover);
         }
         self.halves = (self.halves + 1) % 2;
