@@ -158,6 +158,10 @@ impl Crowd {
                 return Ok(());
             }
             let wait = wait(now, stop, actor.next_turn());
+            if wait.is_zero() {
+                // Without this the kernel's own threads on this core, which end others' writes to the disk, wait for the next tick.
+                rustix::thread::sched_yield();
+            }
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
