@@ -14,6 +14,7 @@ mod disk;
 mod joining;
 mod outputs;
 mod role;
+mod standing;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -37,6 +38,7 @@ pub use joining::JoinError;
 pub(crate) use joining::Joining;
 use outputs::Deferred;
 pub(crate) use role::Role;
+use standing::Standing;
 
 use crate::clock;
 use crate::images::{Due, Images};
@@ -96,6 +98,7 @@ struct Core {
     deferred: VecDeque<Deferred>,
     /// Learners that are being sent a part of the log.
     streams: Vec<outputs::Stream>,
+    standing: Standing,
     stopping: bool,
 }
 
@@ -130,6 +133,7 @@ impl EnsembleShard {
             votes_out: Vec::new(),
             deferred: VecDeque::new(),
             streams: Vec::new(),
+            standing: Standing::default(),
             stopping: false,
         };
         core.look();
@@ -223,6 +227,7 @@ impl Turns for EnsembleShard {
 impl Core {
     /// Searches for a leader.
     fn look(&mut self) {
+        self.standing.look(clock::now_ms(), self.role.applier().figures_mut());
         let vote = self.peer.vote();
         let history = election::History { last_logged: vote.zxid, current_epoch: vote.epoch };
         self.vote(election::Input::Look { history });
@@ -243,6 +248,7 @@ impl Core {
                 election::Output::Elected { state, vote } => {
                     let leader = vote.candidate.leader;
                     tracing::info!(?state, %leader, epoch = %vote.candidate.peer_epoch, "elected");
+                    self.standing.elected(clock::now_ms(), self.role.applier().figures_mut());
                     self.deferred.push_back(Deferred::Elected { leader });
                 }
                 election::Output::Activate { config } => {
@@ -276,6 +282,10 @@ impl Core {
                 self.step(port, Input::Closed { link });
             }
             Arrived::Packet { link, message } => {
+                if let Role::Learning(learning) = &mut self.role {
+                    let figures = learning.applier_mut().figures_mut();
+                    standing::arrived(&message, clock::wall_ms, figures);
+                }
                 self.step(port, Input::Packet { link, message });
             }
             // Streams look at the queue themselves; a snapshot is not taken.
@@ -288,7 +298,12 @@ impl Core {
         while let std::task::Poll::Ready(order) = self.orders.poll_next(cx) {
             any = true;
             match order {
-                Order::Look(look) => look(self.role.applier()),
+                Order::Look(look) => {
+                    let member = self.standing.gauges(&self.peer, clock::now_ms());
+                    let applier = self.role.applier();
+                    applier.set_member(member);
+                    look(applier);
+                }
                 Order::Stop => self.stopping = true,
             }
         }
@@ -401,6 +416,8 @@ impl Core {
         let write = match written {
             Written::Batch { logged, last, took_ms } => {
                 self.upkeep.measure_append(took_ms, &logged.batch, self.role.applier());
+                let figures = self.role.applier().figures_mut();
+                Standing::acked(&logged.batch, clock::wall_ms(), figures);
                 self.backlog.push(logged);
                 last
             }
@@ -429,7 +446,9 @@ impl Core {
             return Ok(true);
         }
         self.proposing = Some(WriteId::default());
+        pipeline.applier_mut().figures_mut().proposal_count += u64::from(batch.count());
         for (zxid, txn) in batch.records() {
+            self.standing.proposed(txn.len());
             self.step(port, Input::Propose { zxid, txn });
         }
         let last = self.proposing.take().unwrap_or_default();
@@ -464,6 +483,7 @@ impl Core {
                 let Some(Logged { batch, whose }) = self.backlog.pop() else { return false };
                 assert_eq!(whose, Whose::Pipeline, "a leader has applied what was before it");
                 let txns = u64::from(batch.count());
+                pipeline.applier_mut().figures_mut().commit_count += txns;
                 let grown = Due { txns, bytes: batch.len_bytes() as u64 };
                 self.lanes.recycle(pipeline.applier_mut());
                 pipeline.durable(moment, batch);
@@ -514,6 +534,7 @@ impl Core {
         let mut applier = self.role.take();
         applier.start_over(moment.now_ms);
         applier.set_mode(mode);
+        self.standing.serve(moment.now_ms, mode, applier.figures_mut());
         applier.tell_all(|| net::message::DeliverItem::Serve);
         self.role = if mode == Mode::Leader {
             assert!(self.backlog.is_empty(), "a leader has applied all that was before it");

@@ -5,7 +5,7 @@ use engine::session::ExpiryRow;
 use engine::tree::TreeView;
 use jute::{SessionId, Zxid};
 use net::figures::PipelineFigures;
-use net::words::QuotaRow;
+use net::words::{MemberGauges, QuotaRow};
 
 use crate::pipeline::{Applier, Mode};
 
@@ -18,12 +18,15 @@ pub(crate) struct PipelineReport {
     pub(crate) zxid: Zxid,
     pub(crate) znodes: u64,
     pub(crate) ephemerals: u64,
+    /// Those of the tree.
     pub(crate) sessions: u64,
     pub(crate) data_bytes: u64,
     /// Top-level znodes with a quota on them or below them.
     pub(crate) quotas: Vec<QuotaRow>,
     /// Some of the tree's digests, with their zxids.
     pub(crate) digests: Vec<(Zxid, u64)>,
+    /// How the server stands in its ensemble, if it is one of one.
+    pub(crate) member: Option<MemberGauges>,
 }
 
 impl PipelineReport {
@@ -36,10 +39,11 @@ impl PipelineReport {
             zxid: tree.zxid(),
             znodes: counters.znodes,
             ephemerals: counters.ephemerals,
-            sessions: applier.sessions().len() as u64,
+            sessions: tree.look(TreeView::session_count) as u64,
             data_bytes: counters.data_bytes,
             quotas: by_namespace(&applier.state().quotas().uses(tree)),
             digests: applier.digests().collect(),
+            member: applier.member().cloned(),
         }
     }
 }
@@ -74,8 +78,12 @@ fn by_namespace(uses: &[QuotaUse]) -> Vec<QuotaRow> {
 /// The rows of `dump`. Cost as much as there are sessions and ephemerals.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionRows {
-    /// When which sessions expire, monotonic milliseconds.
+    /// What the server is.
+    pub(crate) mode: Mode,
+    /// When which sessions expire, monotonic milliseconds. At a learner, which expires none, this says nothing.
     pub(crate) expiry: Vec<ExpiryRow>,
+    /// Every session of the tree with its timeout, milliseconds.
+    pub(crate) global: Vec<(SessionId, i32)>,
     /// The ephemerals of each session that has some.
     pub(crate) ephemerals: Vec<(SessionId, Vec<Vec<u8>>)>,
 }
@@ -83,9 +91,10 @@ pub(crate) struct SessionRows {
 impl SessionRows {
     pub(crate) fn of(applier: &Applier) -> Self {
         let tree = applier.state().tree();
-        let mut ephemerals = Vec::new();
+        let (mut ephemerals, mut global) = (Vec::new(), Vec::new());
         for at in 0..tree.look(TreeView::session_count) {
             let session = tree.look(|view| view.session_at(at));
+            global.push((session.id, session.timeout_ms as i32));
             if session.ephemeral_count == 0 {
                 continue;
             }
@@ -97,7 +106,8 @@ impl SessionRows {
             };
             ephemerals.push((session.id, (0..session.ephemeral_count).map(path).collect()));
         }
-        Self { expiry: applier.sessions().expiry_rows(), ephemerals }
+        let expiry = applier.sessions().expiry_rows();
+        Self { mode: applier.mode(), expiry, global, ephemerals }
     }
 }
 

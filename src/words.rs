@@ -15,7 +15,7 @@ use net::driver::{Order as ShardOrder, WordAsked};
 use net::figures::PipelineFigures;
 use net::ring::Letters;
 use net::shard::{ShardGauges, ShardReport, WatchRows};
-use net::words::{self, Dump, Gauges, ServerRow, Serving, Word};
+use net::words::{self, Dump, DumpSessions, Gauges, ServerRow, Serving, Word};
 
 use crate::clock;
 use crate::config::{ConfFigures, Config};
@@ -112,6 +112,7 @@ impl Words {
             data_dir_size: bytes_below(images),
             data_log_dir: log,
             data_log_size: bytes_below(log),
+            membership: self.pipeline(|it| it.member().map(|it| it.membership.clone())),
         })
     }
 
@@ -119,6 +120,7 @@ impl Words {
         let reports = self.reports();
         let pipeline = self.pipeline(|it| PipelineReport::of(it));
         let all = merged(&reports);
+        let leader = pipeline.member.as_ref().and_then(|it| it.leader.as_ref());
         let row = ServerRow {
             version: VERSION,
             latency: &all.figures.latency,
@@ -129,6 +131,7 @@ impl Words {
             zxid: pipeline.zxid,
             mode: pipeline.mode.name(),
             znode_count: pipeline.znodes,
+            proposal_size: leader.map(|it| &it.proposal_size),
         };
         match word {
             Word::Stat => words::stat(&row, reports.iter().flat_map(|it| &it.rows)),
@@ -152,8 +155,9 @@ impl Words {
             max_file_descriptor_count: max_file_descriptor_count(),
             open_file_descriptor_count: open_file_descriptor_count(),
             approximate_data_size: pipeline.data_bytes,
-            uptime_ms: clock::now_ms(),
+            uptime_ms: pipeline.member.as_ref().map_or_else(clock::now_ms, |it| it.uptime_ms),
             quotas: &pipeline.quotas,
+            member: pipeline.member.as_ref(),
         };
         words::mntr(&gauges, &all.figures, &pipeline.figures)
     }
@@ -169,11 +173,11 @@ impl Words {
         let mut connections: Vec<_> =
             self.reports().into_iter().flat_map(|it| it.closing).collect();
         connections.sort_by_key(|row| row.0);
-        words::dump(&Dump {
-            sessions: &sessions,
-            ephemerals: &rows.ephemerals,
-            connections: &connections,
-        })
+        let sessions = match rows.mode {
+            Mode::Follower | Mode::Observer => DumpSessions::Global(&rows.global),
+            Mode::Standalone | Mode::Leader | Mode::Looking => DumpSessions::Expiring(&sessions),
+        };
+        words::dump(&Dump { sessions, ephemerals: &rows.ephemerals, connections: &connections })
     }
 
     fn wchs(&self) -> String {

@@ -309,6 +309,42 @@ figures! {
         dbinittime: Summary,
         /// Sessions that expired.
         stale_sessions_expired: u64,
+        /// Searches for a leader.
+        looking_count: u64,
+        /// Milliseconds that an election took.
+        election_time: Summary,
+        /// Milliseconds without service.
+        unavailable_time: Summary,
+        /// The same where this server led then.
+        leader_unavailable_time: Summary,
+        /// Milliseconds from an election to service, as follower.
+        follower_sync_time: Summary,
+        /// The same as observer.
+        observer_sync_time: Summary,
+        /// Transactions proposed, as leader.
+        proposal_count: u64,
+        /// Transactions committed, as leader.
+        commit_count: u64,
+        /// Proposals that came, as follower.
+        learner_proposal_received_count: u64,
+        /// Commits that came, as learner.
+        learner_commit_received_count: u64,
+        /// Learners that were brought up by a difference.
+        diff_count: u64,
+        /// Learners that were brought up by a snapshot.
+        snap_count: u64,
+        /// Sessions that learners asked about.
+        revalidate_count: u64,
+        /// Times this server led no longer because a voter had promised a later epoch.
+        quit_leading_due_to_disloyal_voter: u64,
+        /// Milliseconds from preparing a transaction to the quorum's acks, as leader.
+        quorum_ack_latency: Percentiles,
+        /// Milliseconds from preparing a transaction to its commit's arrival, as learner, by two clocks.
+        commit_propagation_latency: Percentiles,
+        /// Milliseconds from preparing a transaction to its arrival, as follower, by two clocks.
+        proposal_latency: Percentiles,
+        /// Milliseconds from preparing the first transaction of a write to the log to its end.
+        proposal_ack_creation_latency: Percentiles,
     }
 }
 

@@ -10,10 +10,12 @@ mod mntr;
 mod mntr_rows;
 
 pub use lists::{
-    CnxnRow, CnxnSession, Dump, Environment, ServerRow, cons, dirs, dump, envi, hash, srvr, stat,
-    wchc, wchp, wchs,
+    CnxnRow, CnxnSession, Dump, DumpSessions, Environment, ServerRow, cons, dirs, dump, envi, hash,
+    srvr, stat, wchc, wchp, wchs,
 };
-pub use mntr::{Absence, Gauges, MntrFigures, MntrRow, QuotaRow, mntr, mntr_rows};
+pub use mntr::{
+    Absence, Gauges, LeaderGauges, MemberGauges, MntrFigures, MntrRow, QuotaRow, mntr, mntr_rows,
+};
 
 /// Answer to every word but `ruok`, `envi`, `gtmk`, `stmk`, `isro` and `hash` while the server does not serve.
 pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";

@@ -16,8 +16,8 @@ use jute::Zxid;
 
 use crate::wire::{Message, PROTOCOL_VERSION, Touches};
 use crate::zab::{
-    Input, Leader, Learner, LeaveReason, Link, LinkError, Output, Packet, Phase, Plain, Replica,
-    Restored, Settings, Step, Validity,
+    Input, Leader, Learner, LearnerCounts, LeaveReason, Link, LinkError, Output, Packet, Phase,
+    Plain, Replica, Restored, Settings, Step, Validity,
 };
 use crate::{Epoch, Moment, Sid, Views};
 
@@ -157,6 +157,15 @@ impl Peer {
             State::Leading(it) => PeerState::Leading { phase: it.phase(), epoch: it.epoch() },
             State::Learning(it) if it.is_observer() => PeerState::Observing { leader: it.leader() },
             State::Learning(it) => PeerState::Following { leader: it.leader() },
+        }
+    }
+
+    /// A leader's learners; `None` if it does not lead.
+    pub fn learner_counts(&self) -> Option<LearnerCounts> {
+        let is_voter = |sid| self.replica.views.committed().verifier().is_voter(sid);
+        match &self.state {
+            State::Leading(leader) => Some(leader.counts(is_voter)),
+            _ => None,
         }
     }
 

@@ -18,6 +18,7 @@ pub use error::{LeaveReason, LinkError, Phase};
 pub use history::{History, WindowLimits};
 pub use io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, Validity, Write, WriteId};
 pub(crate) use leader::Leader;
+pub use leader::LearnerCounts;
 pub(crate) use learner::Learner;
 #[cfg(planted)]
 pub use planted::Bug;

@@ -13,7 +13,7 @@ use super::ensemble::EnsembleConfig;
 use super::settings::{Config, WordList};
 
 /// What `conf` shows beside the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfFigures<'a> {
     /// Port that clients connect to; the one picked, where the settings say 0.
     pub client_port: u16,
@@ -25,6 +25,8 @@ pub struct ConfFigures<'a> {
     pub data_log_dir: &'a Path,
     /// What it takes. Bytes.
     pub data_log_size: u64,
+    /// The members as they are now, if that is known and the server is one of them.
+    pub membership: Option<String>,
 }
 
 impl Config {
@@ -52,27 +54,27 @@ impl Config {
         line("clientPortListenBacklog", &backlog);
         line("serverId", &self.ensemble.as_ref().map_or(0, |it| it.myid.0));
         if let Some(ensemble) = &self.ensemble {
-            text += &membership(ensemble);
+            text += &own_place(ensemble);
+            text += &figures.membership.unwrap_or_else(|| ensemble.members.to_string());
         }
         text
     }
 }
 
-/// What `conf` shows of a member, down to its last line, which has no end.
-fn membership(ensemble: &EnsembleConfig) -> String {
+/// What `conf` shows of a member above the members, the last of whose lines has no end.
+fn own_place(ensemble: &EnsembleConfig) -> String {
     let own = ensemble.own();
     let ports = |port: fn(&Endpoint) -> u16| {
         let ports: Vec<_> = own.endpoints.iter().map(|it| port(it).to_string()).collect();
         ports.join("|")
     };
     format!(
-        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\nmembership: \n{}",
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\nmembership: \n",
         ensemble.init_limit,
         ensemble.sync_limit,
         ports(|it| it.election_port),
         ports(|it| it.quorum_port),
         u8::from(own.role == Role::Observer),
-        ensemble.members,
     )
 }
 

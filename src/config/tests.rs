@@ -345,6 +345,7 @@ fn conf_has_the_references_lines() {
         data_dir: Path::new("/d/own"),
         data_dir_size: 478,
         data_log_dir: Path::new("/l/own"),
+        membership: None,
         data_log_size: 480,
     };
     assert_eq!(

@@ -9,7 +9,7 @@ use quorum::zab::{Input, Link, Output, SyncFrom, To, Validity, Write};
 use quorum::{Address, Sid};
 use wal::{LogCursor, ReadError};
 
-use super::{Core, Role, VoteOut};
+use super::{Core, Role, VoteOut, standing};
 use crate::clock;
 use crate::epochs::Which;
 use crate::pipeline::RemoteRequest;
@@ -83,7 +83,10 @@ impl Core {
         let mut out = std::mem::take(&mut self.out);
         for output in out.drain(..) {
             match output {
-                Output::Send { to, packet } => port.send(to, &self.peer.message(&packet)),
+                Output::Send { to, packet } => {
+                    port.send(to, &self.peer.message(&packet));
+                    standing::sent(&packet, || self.role.applier().figures_mut());
+                }
                 Output::Join { link, group } => port.join(link, group),
                 Output::Close { link, why } => {
                     if let Some(why) = why {
@@ -101,6 +104,7 @@ impl Core {
                 Output::Serve { epoch } => self.serve(epoch),
                 Output::Look { why } => {
                     tracing::warn!("looking for a leader: {why}");
+                    standing::left(&why, self.role.applier().figures_mut());
                     port.stop_listening();
                     self.end_role();
                     self.look();
@@ -127,7 +131,10 @@ impl Core {
             Output::Touched { .. } => self.touched(packet),
             Output::Revalidate { link, touch } => {
                 let valid = match &mut self.role {
-                    Role::Leading(pipeline) => pipeline.revalidate(clock::now(), link, touch),
+                    Role::Leading(pipeline) => {
+                        pipeline.applier_mut().figures_mut().revalidate_count += 1;
+                        pipeline.revalidate(clock::now(), link, touch)
+                    }
                     _ => Validity::Expired,
                 };
                 let session = touch.session;

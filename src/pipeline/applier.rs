@@ -21,6 +21,7 @@ use engine::tree::TreeView;
 use jute::{Code, Op, SessionId, TxnHeader, Zxid};
 use net::figures::PipelineFigures;
 use net::message::{Deliver, DeliverItem};
+use net::words::MemberGauges;
 
 use super::Moment;
 use super::connections::{Connections, Home, Owner};
@@ -51,6 +52,8 @@ pub struct Applier {
     /// Whether [`Applier::publish`] is owed.
     unpublished: bool,
     mode: Mode,
+    /// Where it is one of an ensemble: how it stands there. As the driver last said.
+    member: Option<MemberGauges>,
 }
 
 /// What a server is, as four-letter words say it.
@@ -113,6 +116,7 @@ impl Applier {
             changes: Changes::None,
             unpublished: false,
             mode: Mode::Standalone,
+            member: None,
         };
         applier.track_sessions(now_ms);
         applier
@@ -151,6 +155,16 @@ impl Applier {
     /// What the server is from now on.
     pub(crate) fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
+    }
+
+    /// How the server stands in its ensemble, for whoever looks next.
+    pub(crate) fn set_member(&mut self, member: MemberGauges) {
+        self.member = Some(member);
+    }
+
+    /// How it stands in its ensemble, if it is one of one.
+    pub(crate) fn member(&self) -> Option<&MemberGauges> {
+        self.member.as_ref()
     }
 
     /// What the server is.
@@ -278,6 +292,13 @@ impl Applier {
         self.applied = done.header.zxid;
         let latency_ms = moment.wall_ms.saturating_sub(done.header.time_ms).max(0);
         self.figures.propagation_latency.add(latency_ms as u64);
+        match self.mode {
+            Mode::Leader => self.figures.quorum_ack_latency.add(latency_ms as u64),
+            Mode::Follower | Mode::Observer => {
+                self.figures.commit_propagation_latency.add(latency_ms as u64);
+            }
+            Mode::Standalone | Mode::Looking => {}
+        }
         if self.applied.0 % DIGEST_EVERY == 0 {
             if self.digests.len() == DIGESTS_MAX {
                 self.digests.pop_front();

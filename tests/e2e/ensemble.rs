@@ -44,31 +44,37 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn trial(name: &str, run: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Trial {
+pub(crate) fn trial(
+    name: &str,
+    run: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> Trial {
     Trial::test(name, move || run().map_err(|err| Failed::from(format!("{err:#}"))))
 }
 
 /// Servers that know each other.
-struct Ensemble {
-    servers: Vec<Server>,
+pub(crate) struct Ensemble {
+    pub(crate) servers: Vec<Server>,
 }
 
 impl Ensemble {
     /// Starts one of each kind, and waits until all serve.
-    fn start(kinds: &[Kind]) -> anyhow::Result<Self> {
-        Self::start_with(kinds, "")
+    pub(crate) fn start(kinds: &[Kind]) -> anyhow::Result<Self> {
+        Self::start_with(kinds, 0, "")
     }
 
-    /// The same with these lines in every zoo.cfg.
-    fn start_with(kinds: &[Kind], more: &str) -> anyhow::Result<Self> {
+    /// The same where so many of the last are observers, with these lines in every zoo.cfg.
+    pub(crate) fn start_with(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
+        let voters = kinds.len() - observers;
         let mut lines = format!("{FOR_JUDGES}{LINES}{more}");
-        for sid in 1..=kinds.len() {
+        for (number, sid) in (1..=kinds.len()).enumerate() {
             let (quorum, election) = (free_port()?, free_port()?);
-            lines.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}\n"));
+            let role = if number < voters { "participant" } else { "observer" };
+            lines.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}:{role}\n"));
         }
         let mut servers = Vec::new();
-        for (sid, &kind) in (1..).zip(kinds) {
-            let server = Server::prepare(kind, &lines)?;
+        for (number, (sid, &kind)) in (1..).zip(kinds).enumerate() {
+            let peer_type = if number < voters { "" } else { "peerType=observer\n" };
+            let server = Server::prepare(kind, &format!("{lines}{peer_type}"))?;
             let data = server.dir().join("data");
             fs::create_dir_all(&data)?;
             fs::write(data.join("myid"), format!("{sid}\n"))?;
@@ -87,14 +93,14 @@ impl Ensemble {
         Ok(ensemble)
     }
 
-    fn mode(&self, number: usize) -> Option<String> {
+    pub(crate) fn mode(&self, number: usize) -> Option<String> {
         let answer = four_letters(self.servers[number].address(), "srvr").ok()?;
         let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
         Some(mode.to_owned())
     }
 
     /// Waits until a server leads or follows.
-    fn await_service(&self, number: usize) -> anyhow::Result<String> {
+    pub(crate) fn await_service(&self, number: usize) -> anyhow::Result<String> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(mode) = self.mode(number) {
@@ -111,7 +117,7 @@ impl Ensemble {
     }
 
     /// The server that leads, once the others that run follow.
-    fn leader(&self) -> anyhow::Result<usize> {
+    pub(crate) fn leader(&self) -> anyhow::Result<usize> {
         let end = Instant::now() + PATIENCE;
         loop {
             let modes: Vec<_> = (0..self.servers.len()).map(|it| self.mode(it)).collect();
@@ -125,17 +131,17 @@ impl Ensemble {
         }
     }
 
-    fn address(&self, number: usize) -> SocketAddr {
+    pub(crate) fn address(&self, number: usize) -> SocketAddr {
         self.servers[number].address()
     }
 
-    fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         self.servers.iter().map(Server::log).collect()
     }
 }
 
 /// A session at one server, which may be about to let clients in.
-fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+pub(crate) fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
     let end = Instant::now() + PATIENCE;
     loop {
         match Client::connect(ensemble.address(number)) {
@@ -149,14 +155,18 @@ fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
 }
 
 /// Asks, and gives the reply if it is Ok.
-fn asked(client: &mut Client, op: i32, body: &Body) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn asked(client: &mut Client, op: i32, body: &Body) -> anyhow::Result<Vec<u8>> {
     let reply = client.ask(op, body)?;
     ensure!(reply.err == 0, "op {op} was answered with error {}", reply.err);
     Ok(reply.body)
 }
 
 /// Connects to any server but `except`, and writes; again until it is acknowledged.
-fn write(ensemble: &Ensemble, except: Option<usize>, path: &str) -> anyhow::Result<Duration> {
+pub(crate) fn write(
+    ensemble: &Ensemble,
+    except: Option<usize>,
+    path: &str,
+) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     let numbers: Vec<_> = (0..ensemble.servers.len()).filter(|&it| Some(it) != except).collect();
     for turn in 0.. {
@@ -177,7 +187,7 @@ fn write(ensemble: &Ensemble, except: Option<usize>, path: &str) -> anyhow::Resu
 }
 
 /// Every path is there, read at this server behind a sync.
-fn check(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
+pub(crate) fn check(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
     ensemble.await_service(number)?;
     let mut client = connect(ensemble, number)?;
     asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
@@ -235,7 +245,8 @@ fn kill_each(kinds: &[Kind], rounds: usize) -> anyhow::Result<()> {
 
 /// Each leader's counter has room for fourteen transactions; more are written.
 fn end_the_counter(kinds: &[Kind]) -> anyhow::Result<()> {
-    let ensemble = Ensemble::start_with(kinds, "zookeeper.testingonly.initialZxid=4294967280\n")?;
+    let ensemble =
+        Ensemble::start_with(kinds, 0, "zookeeper.testingonly.initialZxid=4294967280\n")?;
     let paths: Vec<_> = (0..20).map(|number| format!("/counted-{number}")).collect();
     for path in &paths {
         write(&ensemble, None, path)?;

@@ -29,6 +29,8 @@ mod throttle;
 #[cfg(test)]
 mod trial;
 #[cfg(test)]
+mod truths;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod zkcli;
@@ -45,5 +47,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(looking::trials());
     trials.extend(ensemble::trials());
     trials.extend(trial::trials());
+    trials.extend(truths::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use jute::{Op, SessionId, Zxid};
 
 use super::java::{Address, Date, Double, push};
-use crate::figures::Summary;
+use crate::figures::{Sizes, Summary};
 
 /// What `srvr` and `stat` show of the server.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub struct ServerRow<'a> {
     pub mode: &'a str,
     /// As the reference counts: the root twice.
     pub znode_count: u64,
+    /// Of a leader: bytes of transactions proposed.
+    pub proposal_size: Option<&'a Sizes>,
 }
 
 /// What `stat`, `cons` and `dump` show of a connection.
@@ -74,11 +76,26 @@ pub struct CnxnSession {
     pub latency: Summary,
 }
 
+/// The sessions that `dump` shows.
+#[derive(Clone, Copy, Debug)]
+pub enum DumpSessions<'a> {
+    /// By the moment they expire at, unless heard of: milliseconds since 1970.
+    Expiring(&'a [(i64, Vec<SessionId>)]),
+    /// With their timeouts, milliseconds: at a learner, which expires none.
+    Global(&'a [(SessionId, i32)]),
+}
+
+impl Default for DumpSessions<'_> {
+    fn default() -> Self {
+        Self::Expiring(&[])
+    }
+}
+
 /// What `dump` shows.
 #[derive(Clone, Debug, Default)]
 pub struct Dump<'a> {
-    /// Sessions by the moment they expire at, unless heard of: milliseconds since 1970.
-    pub sessions: &'a [(i64, Vec<SessionId>)],
+    /// The sessions.
+    pub sessions: DumpSessions<'a>,
     /// Ephemeral znodes by session.
     pub ephemerals: &'a [(SessionId, Vec<Vec<u8>>)],
     /// Connections by the moment they are closed at, unless heard of: milliseconds since 1970. No session is 0.
@@ -154,6 +171,9 @@ fn push_stats(out: &mut String, it: &ServerRow<'_>) {
     push(out, format_args!("Connections: {}\nOutstanding: {}\n", it.connections, it.outstanding));
     push(out, format_args!("Zxid: {:#x}\nMode: {}\n", it.zxid.0, it.mode));
     push(out, format_args!("Node count: {}\n", it.znode_count));
+    if let Some((last, min, max)) = it.proposal_size.map(Sizes::last_min_max) {
+        push(out, format_args!("Proposal sizes last/min/max: {last}/{min}/{max}\n"));
+    }
 }
 
 fn push_cnxn(out: &mut String, it: &CnxnRow) {
@@ -210,14 +230,7 @@ const fn last_operation(op: Option<Op>) -> &'static str {
 /// Answer to `dump`.
 pub fn dump(it: &Dump<'_>) -> String {
     let mut out = String::from("SessionTracker dump:\n");
-    let count: usize = it.sessions.iter().map(|(_, ids)| ids.len()).sum();
-    push(&mut out, format_args!("Session Sets ({})/({count}):\n", it.sessions.len()));
-    for (at, ids) in it.sessions {
-        push(&mut out, format_args!("{} expire at {}:\n", ids.len(), Date(*at)));
-        for id in ids {
-            push(&mut out, format_args!("\t{:#x}\n", id.0));
-        }
-    }
+    push_sessions(&mut out, it.sessions);
     out.push_str("ephemeral nodes dump:\n");
     push(&mut out, format_args!("Sessions with Ephemerals ({}):\n", it.ephemerals.len()));
     for (id, paths) in it.ephemerals {
@@ -237,6 +250,27 @@ pub fn dump(it: &Dump<'_>) -> String {
         }
     }
     out
+}
+
+fn push_sessions(out: &mut String, sessions: DumpSessions<'_>) {
+    match sessions {
+        DumpSessions::Expiring(rows) => {
+            let count: usize = rows.iter().map(|(_, ids)| ids.len()).sum();
+            push(out, format_args!("Session Sets ({})/({count}):\n", rows.len()));
+            for (at, ids) in rows {
+                push(out, format_args!("{} expire at {}:\n", ids.len(), Date(*at)));
+                for id in ids {
+                    push(out, format_args!("\t{:#x}\n", id.0));
+                }
+            }
+        }
+        DumpSessions::Global(rows) => {
+            push(out, format_args!("Global Sessions({}):\n", rows.len()));
+            for (id, timeout_ms) in rows {
+                push(out, format_args!("{:#x}\t{timeout_ms}ms\n", id.0));
+            }
+        }
+    }
 }
 
 /// Answer to `wchs`.

@@ -1,4 +1,4 @@
-//! The answer to `mntr`: every line that the reference's standalone server has, in its order.
+//! The answer to `mntr`: every line that the reference's server of the same role has, in its order.
 //!
 //! Source: `ZooKeeperServer.dumpMonitorValues` and `registerMetrics`, `ServerMetrics`, `DefaultMetricsProvider.dump`. The order is
 //! that of release 3.9.5 as captured from it: each kind of figure in the order of a hash table.
@@ -7,7 +7,7 @@
 
 use super::java::{Double, push};
 use super::mntr_rows::{COUNTER_ROWS, GAUGE_ROWS, SUMMARY_ROWS};
-use crate::figures::{Percentiles, PipelineFigures, ShardFigures, Summary};
+use crate::figures::{Percentiles, PipelineFigures, ShardFigures, Sizes, Summary};
 
 /// What `mntr` shows: figures of all shards together, and the state.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,44 @@ pub struct Gauges<'a> {
     pub uptime_ms: u64,
     /// Top-level znodes that have a quota.
     pub quotas: &'a [QuotaRow],
+    /// Where it is one of an ensemble.
+    pub member: Option<&'a MemberGauges>,
+}
+
+/// What a member of an ensemble shows beside a server's other gauges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberGauges {
+    /// What it is doing, and how far: `leading - broadcast`.
+    pub peer_state: &'static str,
+    /// Of an observer: the number of the server that tells it.
+    pub learner_master: Option<i64>,
+    /// Voters.
+    pub quorum_size: u64,
+    /// Milliseconds since the role serves.
+    pub uptime_ms: u64,
+    /// The members, as the word `conf` shows them.
+    pub membership: String,
+    /// Of a leader.
+    pub leader: Option<LeaderGauges>,
+}
+
+/// What only a leader shows. Source: `LeaderZooKeeperServer.registerMetrics`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaderGauges {
+    /// Connections of learners.
+    pub learners: u64,
+    /// Followers that get proposals.
+    pub synced_followers: u64,
+    /// Of these, those without a vote.
+    pub synced_non_voting_followers: u64,
+    /// Observers that get what is committed.
+    pub synced_observers: u64,
+    /// `sync`s that wait.
+    pub pending_syncs: u64,
+    /// Milliseconds since it leads.
+    pub uptime_ms: u64,
+    /// Bytes of transactions proposed.
+    pub proposal_size: Sizes,
 }
 
 /// The quota of one top-level znode, and what is used of it. -1 is no limit.
@@ -60,8 +98,16 @@ pub struct QuotaRow {
 /// Why a line of `mntr` is always 0 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// It counts what ensembles do.
-    Ensemble,
+    /// Servers do not authenticate to each other.
+    QuorumSasl,
+    /// There is no chain of processors.
+    Processors,
+    /// What a learner lacks waits in its connection's queue.
+    SyncQueues,
+    /// Closing a connection waits for nobody.
+    Closing,
+    /// A server tells no observers but its own.
+    ObserverMaster,
     /// It counts what TLS does.
     Tls,
     /// It counts local sessions.
@@ -88,7 +134,13 @@ impl Absence {
     /// The reason, for documentation.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::Ensemble => "this is a standalone server; always 0 on the reference's too",
+            Self::QuorumSasl => "servers do not authenticate to each other yet",
+            Self::Processors => "there is no chain of processors",
+            Self::SyncQueues => {
+                "what a learner lacks waits in its connection's queue, and nothing is throttled"
+            }
+            Self::Closing => "closing a connection waits for nobody",
+            Self::ObserverMaster => "only the leader has observers",
             Self::Tls => "no port speaks TLS yet",
             Self::LocalSessions => "every session is a global one",
             Self::Admin => "there is no admin port yet",
@@ -118,6 +170,8 @@ pub struct MntrFigures<'a> {
 pub enum MntrRow {
     /// One line: a number that goes up and down.
     Integer(&'static str, fn(&MntrFigures<'_>) -> i64),
+    /// One line, where there is such a number: what only members of an ensemble show, or leaders.
+    Optional(&'static str, fn(&MntrFigures<'_>) -> Option<i64>),
     /// One line: the same with a decimal point.
     Decimal(&'static str, fn(&MntrFigures<'_>) -> f64),
     /// One line: a number that goes up.
@@ -139,6 +193,7 @@ impl MntrRow {
     pub fn name_and_absence(&self) -> (&'static str, Option<Absence>) {
         match *self {
             Self::Integer(name, _)
+            | Self::Optional(name, _)
             | Self::Decimal(name, _)
             | Self::Counter(name, _)
             | Self::Basic(name, _)
@@ -152,6 +207,11 @@ impl MntrRow {
     fn show(&self, out: &mut String, it: &MntrFigures<'_>) {
         match *self {
             Self::Integer(name, read) => push(out, format_args!("zk_{name}\t{}\n", read(it))),
+            Self::Optional(name, read) => {
+                if let Some(value) = read(it) {
+                    push(out, format_args!("zk_{name}\t{value}\n"));
+                }
+            }
             Self::Decimal(name, read) => {
                 push(out, format_args!("zk_{name}\t{}\n", Double(read(it))));
             }
@@ -173,6 +233,12 @@ pub fn mntr(gauges: &Gauges<'_>, shards: &ShardFigures, pipeline: &PipelineFigur
     let figures = MntrFigures { gauges, shards, pipeline };
     let mut out = format!("zk_version\t{}\n", gauges.version);
     push(&mut out, format_args!("zk_server_state\t{}\n", gauges.server_state));
+    if let Some(member) = gauges.member {
+        push(&mut out, format_args!("zk_peer_state\t{}\n", member.peer_state));
+        if let Some(number) = member.learner_master {
+            push(&mut out, format_args!("zk_observer_master_id\t{number}\n"));
+        }
+    }
     show(&mut out, GAUGE_ROWS, &figures);
     for quota in gauges.quotas {
         push_quota(&mut out, quota);

@@ -30,6 +30,7 @@ fn server(latency: &Summary) -> ServerRow<'_> {
         zxid: Zxid(7),
         mode: "standalone",
         znode_count: 11,
+        proposal_size: None,
     }
 }
 
@@ -140,7 +141,7 @@ fn dump_has_sessions_ephemerals_and_connections() {
     let at = 1_795_252_993_000;
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let text = dump(&Dump {
-        sessions: &[(at, vec![SESSION])],
+        sessions: DumpSessions::Expiring(&[(at, vec![SESSION])]),
         ephemerals: &[(SESSION, vec![b"/a".to_vec()])],
         connections: &[(at, vec![(local(40864), SessionId::NONE), (local(40854), SESSION)])],
     });

@@ -6,6 +6,7 @@
 //! is proposed before a quorum has acked NEWLEADER; commits ascend without a gap. *Absent:* what a transaction means.
 
 mod broadcast;
+mod counts;
 mod discovery;
 mod handler;
 mod rounds;
@@ -24,6 +25,7 @@ use crate::{Epoch, Moment, Sid, Views};
 use super::io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, WriteId};
 use super::planted::Bug;
 use super::{LeaveReason, LinkError, Phase, Replica, Step};
+pub use counts::LearnerCounts;
 use handler::{Handler, Stage};
 use rounds::Rounds;
 

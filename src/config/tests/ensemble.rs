@@ -195,6 +195,7 @@ fn conf_shows_a_members_lines_as_the_reference_does() {
         data_dir: "/d/own".as_ref(),
         data_dir_size: 0,
         data_log_dir: "/d/own".as_ref(),
+        membership: None,
         data_log_size: 0,
     };
     let text = config.conf(figures);

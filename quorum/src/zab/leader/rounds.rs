@@ -34,6 +34,11 @@ impl Rounds {
         self.waiting.push_back(Waiting { from, round: self.begun + 1, after });
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether a round is to begin: somebody waits for one, and none is under way.
     pub(super) fn is_due(&self) -> bool {
         !self.is_under_way() && self.waiting.back().is_some_and(|it| self.begun < it.round)
