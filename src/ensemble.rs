@@ -9,8 +9,10 @@
 //!
 //! Absent here: the machines (`quorum`), sockets (`net`), what requests mean (`crate::pipeline`).
 
+mod aside;
 mod backlog;
 mod disk;
+mod incoming;
 mod joining;
 mod outputs;
 mod role;
@@ -19,7 +21,7 @@ mod standing;
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use jute::Zxid;
 use net::election::{ElectionPort, Heard};
@@ -28,12 +30,14 @@ use net::ring::Mailbox;
 use quorum::election::{self, Election};
 use quorum::zab::{Input, Output, WriteId};
 use quorum::{Peer, Sid};
+use snapshot::Beside;
 use wal::DiskSpace;
 
 pub(crate) use backlog::Backlog;
 use backlog::{Logged, Whose};
 pub(crate) use disk::Disk;
 use disk::Written;
+pub(crate) use incoming::Place;
 pub use joining::JoinError;
 pub(crate) use joining::Joining;
 use outputs::Deferred;
@@ -99,6 +103,14 @@ struct Core {
     /// Learners that are being sent a part of the log.
     streams: Vec<outputs::Stream>,
     standing: Standing,
+    /// Learners that are being sent an image.
+    asides: Vec<aside::Aside>,
+    /// The image that this learner is being sent.
+    incoming: Option<incoming::Incoming>,
+    /// One that came whole, until the machine orders that it be installed: in the same step.
+    received: Option<Beside>,
+    /// Ends the sleep, from any thread.
+    waker: Waker,
     stopping: bool,
 }
 
@@ -134,6 +146,10 @@ impl EnsembleShard {
             deferred: VecDeque::new(),
             streams: Vec::new(),
             standing: Standing::default(),
+            asides: Vec::new(),
+            incoming: None,
+            received: None,
+            waker: Waker::noop().clone(),
             stopping: false,
         };
         core.look();
@@ -177,6 +193,7 @@ impl EnsembleShard {
 
 impl Turns for EnsembleShard {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), ShardError> {
+        self.core.waker.clone_from(cx.waker());
         loop {
             let mut progress = self.core.take_orders(cx);
             progress |= self.hear_votes();
@@ -187,6 +204,7 @@ impl Turns for EnsembleShard {
             core.step_deferred(learners);
             progress |= core.take_written(cx, learners)?;
             progress |= core.propose(cx, learners)?;
+            progress |= core.stream_images(learners);
             core.stream(learners);
             learners.flush();
             progress |= core.apply(cx);
@@ -278,7 +296,7 @@ impl Core {
                 if let Some(why) = why {
                     tracing::warn!(?link, "a connection between servers was closed: {why}");
                 }
-                self.streams.retain(|it| it.link != link);
+                self.forget_transfers(link);
                 self.step(port, Input::Closed { link });
             }
             Arrived::Packet { link, message } => {
@@ -288,8 +306,9 @@ impl Core {
                 }
                 self.step(port, Input::Packet { link, message });
             }
-            // Streams look at the queue themselves; a snapshot is not taken.
-            Arrived::Drained { .. } | Arrived::SnapshotBytes { .. } => {}
+            Arrived::SnapshotBytes { link, bytes } => self.take_image(port, link, bytes),
+            // Streams look at the queue themselves.
+            Arrived::Drained { .. } => {}
         }
     }
 
@@ -426,6 +445,10 @@ impl Core {
                 write
             }
             Written::Epoch { write } => write,
+            Written::Installed { image, void_sequence, write } => {
+                self.installed(&image, void_sequence);
+                write
+            }
         };
         self.step(port, Input::Durable { write });
     }
@@ -492,11 +515,11 @@ impl Core {
                 grown
             }
             Role::Learning(learning) => {
-                if !self.backlog.holds_upto(self.committed) {
+                let after = learning.applier().state().tree().zxid();
+                if !self.backlog.holds(after, self.committed) {
                     return false;
                 }
                 let mut grown = Due { txns: 0, bytes: 0 };
-                let after = learning.applier().state().tree().zxid();
                 self.lanes.recycle(learning.applier_mut());
                 learning.begin();
                 self.backlog.take_upto(after, self.committed, |entry| {
@@ -520,7 +543,7 @@ impl Core {
         let committed = self.committed;
         let applier = self.role.applier();
         let after = applier.state().tree().zxid();
-        if self.backlog.holds_upto(committed) {
+        if self.backlog.holds(after, committed) {
             let backlog = &mut self.backlog;
             applier.replay(|apply| backlog.take_upto(after, committed, apply));
         }
@@ -529,6 +552,7 @@ impl Core {
     /// The machine says that clients may be served.
     fn serve(&mut self, epoch: quorum::Epoch) {
         self.catch_up();
+        self.role.applier().settle();
         let moment: Moment = clock::now();
         let mode = role::mode(self.peer.state());
         let mut applier = self.role.take();
@@ -562,5 +586,7 @@ impl Core {
         self.backlog.disown();
         self.disk.disown();
         self.streams.clear();
+        self.asides.clear();
+        self.incoming = None;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 
 use engine::state::State;
 use engine::tree::TreeView;
+use jute::Zxid;
 use snapshot::{Imager, Label, Outcome};
 
 use crate::control::Event;
@@ -102,9 +103,25 @@ impl Images {
         self.draw();
         let tree_digest = state.tree().look(TreeView::digest);
         let source = state.tree_mut().begin_image();
-        let void_sequence = self.void_sequence;
-        self.imager
-            .begin(source, Label { tree_digest, begun_at_ms: moment.wall_ms, void_sequence });
+        let (void_sequence, fuzzy) = (self.void_sequence, state.fuzzy());
+        let begun_at_ms = moment.wall_ms;
+        self.imager.begin(source, Label { tree_digest, begun_at_ms, void_sequence, fuzzy });
+    }
+
+    /// Ends the image that is being taken, if one is. Waits for a write of some pages at most.
+    pub(crate) fn give_up(&mut self, state: &mut State) {
+        if let Some(outcome) = self.imager.give_up() {
+            state.tree_mut().arena().end_image();
+            self.ended(&outcome);
+        }
+    }
+
+    /// An image of `zxid` came from a leader and is on the disk, with the number that every later one carries on.
+    pub(crate) fn installed(&mut self, zxid: Zxid, void_sequence: u64) {
+        self.carry_on(void_sequence);
+        self.since = Due { txns: 0, bytes: 0 };
+        // The control thread ends last.
+        drop(self.events.send(Event::ImageWritten(zxid)));
     }
 
     fn ended(&self, outcome: &Outcome) {

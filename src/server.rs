@@ -32,7 +32,7 @@ use crate::reader::ArenaReader;
 use crate::settings;
 use crate::start::{self, Data, DataError, Replaying};
 use crate::store::Store;
-use crate::threads::{self, SessionShard};
+use crate::threads::{self, SessionShard, Unpinned};
 use crate::words::Words;
 
 /// Messages on their way between two shards, in each direction.
@@ -271,10 +271,12 @@ fn launch(
     let started = if let Some(ensemble) = &config.ensemble {
         let tick_ms = config.sessions.tick_ms;
         let (ensemble, dir) = (ensemble.clone(), store.images.clone());
+        let helpers = Unpinned::here().map_err(system("cannot read the cores of this process"))?;
+        let place = settings::place(config, &dir, [chance(), chance()], helpers);
         let make = move || -> Result<_, ServerError> {
             let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last))?;
             let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
-            let member = joining.member(log, backlog, applier, reaping);
+            let member = joining.member((log, place), backlog, applier, reaping);
             Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))
         };
         threads::start_pipeline(cores[0], here, make, ended)

@@ -1,5 +1,7 @@
 //! The configuration, in the words of each room.
 
+use std::path::Path;
+
 use engine::auth::{AclCheck, AuthConfig, DigestAlg};
 use engine::reaper::ReaperConfig;
 use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules};
@@ -8,7 +10,9 @@ use net::shard::{RequestThrottle, ShardSettings, StaleRequests};
 use wal::{Direct, ForceSync};
 
 use crate::config::{Config, DigestAlgorithm};
+use crate::ensemble::Place;
 use crate::pipeline::Reaping;
+use crate::threads::Unpinned;
 
 const MIB: usize = 1 << 20;
 
@@ -22,6 +26,20 @@ pub(crate) fn rules(config: &Config) -> Rules {
         quota: if tree.enforce_quota { QuotaCheck::On } else { QuotaCheck::Off },
         reconfig: if config.reconfig_enabled { Reconfig::Standalone } else { Reconfig::Off },
     }
+}
+
+/// Bytes of the tree's region.
+pub(crate) fn region_len(config: &Config) -> usize {
+    (config.own.arena_reserve_mib as usize) << 20
+}
+
+/// What images between servers go by.
+pub(crate) fn place(config: &Config, dir: &Path, seed: [u64; 2], helpers: Unpinned) -> Place {
+    let types = match rules(config).extended_types {
+        ExtendedTypes::On => snapshot::java::ExtendedTypes::On,
+        ExtendedTypes::Off => snapshot::java::ExtendedTypes::Off,
+    };
+    Place { dir: dir.to_owned(), region_len: region_len(config), types, seed, helpers }
 }
 
 fn auth(config: &Config) -> AuthConfig {

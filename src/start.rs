@@ -4,7 +4,7 @@
 
 use engine::apply::{ApplyError, Replay};
 use engine::arena::{Memory, OpenError, VersionWord};
-use engine::state::State;
+use engine::state::{Fuzzy, State};
 use engine::tree::Tree;
 use jute::Zxid;
 use snapshot::{LoadError, Region};
@@ -90,13 +90,15 @@ pub(crate) fn open(
     let storage = &config.storage;
     let missing = if storage.autocreate_dirs { Missing::Create } else { Missing::Refuse };
     let store = Store::open(&storage.data_dir, &storage.data_log_dir, missing)?;
-    let region_len = (config.own.arena_reserve_mib as usize) << 20;
+    let region_len = settings::region_len(config);
     let begun_ms = clock::now_ms();
     let start = snapshot::load(&store.images, region_len)?;
     let image = start.loaded.as_ref().map(|it| it.zxid);
     let void_sequence = start.loaded.as_ref().map_or(0, |it| it.label.void_sequence);
     let newest = start.newest_zxid;
+    let fuzzy = start.loaded.as_ref().map_or(Fuzzy::No, |it| it.label.fuzzy);
     let mut state = tree(start.region, image, seed)?;
+    state.set_fuzzy(fuzzy);
     let from = state.tree().zxid();
     let loaded_ms = clock::now_ms();
     state.begin();
@@ -123,6 +125,9 @@ pub(crate) fn open(
         });
     let (tail, report) = opened?;
     state.commit(applied);
+    if replaying == Replaying::All {
+        state.set_fuzzy(Fuzzy::No);
+    }
     let last = tail.last_zxid();
     let took_ms = [loaded_ms - begun_ms, clock::now_ms() - loaded_ms];
     if last < newest {

@@ -24,6 +24,12 @@ pub enum ShardError {
     /// The epoch files.
     #[error("the epoch cannot be written: {0}")]
     Epoch(#[source] std::io::Error),
+    /// The image that a leader has sent. What was there before is there still.
+    #[error("the leader's image cannot be installed: {0}")]
+    Install(#[from] snapshot::ImageError),
+    /// The system gives no thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 /// The pipeline's part of its thread.
@@ -56,6 +62,44 @@ impl SessionShard {
         Driver::new(self.shard, vec![self.listener], self.links, sleeper)
     }
 }
+
+/// Starts threads that run wherever this process may, from threads that are pinned.
+#[derive(Clone, Debug)]
+pub(crate) struct Unpinned(rustix::thread::CpuSet);
+
+impl Unpinned {
+    /// As the calling thread, which is not pinned.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn here() -> std::io::Result<Self> {
+        Ok(Self(rustix::thread::sched_getaffinity(None)?))
+    }
+
+    /// Starts a thread that may block, and gives way to shards.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let cores = self.0;
+        let begin = move || {
+            let placed = rustix::thread::sched_setaffinity(None, &cores);
+            let niced = rustix::process::setpriority_process(None, NICE);
+            if let Err(errno) = placed.and(niced) {
+                tracing::warn!(%errno, "a helping thread may stand in a shard's way");
+            }
+            run();
+        };
+        std::thread::Builder::new().name(name.into()).spawn(begin).map(drop)
+    }
+}
+
+/// As the snapshot thread: what clients wait for comes first.
+const NICE: i32 = 10;
 
 /// Starts a session shard on a thread of its own, pinned to `core`.
 ///

@@ -84,6 +84,11 @@ impl Upkeep {
         }
     }
 
+    /// The images.
+    pub(crate) fn images_mut(&mut self) -> &mut Images {
+        &mut self.images
+    }
+
     /// A batch of this size was applied.
     pub(crate) fn see_to_images(&mut self, moment: Moment, grown: Due, applier: &mut Applier) {
         let ended = self.images.after_batch(applier.state_mut(), moment, grown);

@@ -9,9 +9,22 @@ use alloc::vec::Vec;
 use jute::Zxid;
 
 use crate::apply::{Applied, Apply, ApplyError, Effects, ahead};
+use crate::arena::Full;
 use crate::quota::Quotas;
 use crate::reaper::Perishables;
 use crate::tree::Tree;
+
+/// Whether a tree may hold more than its zxid says: some of the transactions behind it, of each the whole or a part.
+///
+/// ZooKeeper calls its snapshots fuzzy, since they are written while the tree changes. Once what follows is applied the tree is exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fuzzy {
+    /// It is the state after its zxid.
+    #[default]
+    No,
+    /// It came from a server that does not say: digests are not compared, and what is found done is passed over.
+    Yes,
+}
 
 /// The tree, and what follows from it. One writer.
 #[derive(Debug)]
@@ -22,6 +35,7 @@ pub struct State {
     pub(crate) scratch: Scratch,
     /// The last transaction applied, in an open batch too.
     pub(crate) last: Zxid,
+    pub(crate) fuzzy: Fuzzy,
 }
 
 /// Buffers that are used again.
@@ -37,7 +51,30 @@ impl State {
         let quotas = Quotas::of(&tree);
         let perishables = Perishables::of(&tree);
         let last = tree.zxid();
-        Self { tree, quotas, perishables, scratch: Scratch::default(), last }
+        Self { tree, quotas, perishables, scratch: Scratch::default(), last, fuzzy: Fuzzy::No }
+    }
+
+    /// Takes over all that `other` holds, between batches; exact it is until [`State::set_fuzzy`] says otherwise.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing is changed.
+    pub fn replace(&mut self, other: &Tree) -> Result<(), Full> {
+        self.tree.replace(other)?;
+        self.quotas = Quotas::of(&self.tree);
+        self.perishables = Perishables::of(&self.tree);
+        self.last = self.tree.zxid();
+        self.fuzzy = Fuzzy::No;
+        Ok(())
+    }
+
+    /// Whether the tree may be ahead of its zxid.
+    pub fn fuzzy(&self) -> Fuzzy {
+        self.fuzzy
+    }
+
+    /// The tree came from elsewhere, or has all that it could be ahead by.
+    pub fn set_fuzzy(&mut self, fuzzy: Fuzzy) {
+        self.fuzzy = fuzzy;
     }
 
     /// The tree.

@@ -138,7 +138,7 @@ fn segment() -> Seed {
 /// Header, table and trailer of an image of the smallest region.
 fn image() -> Seed {
     let page_count = (Memory::WORDS_MIN * 8 / PAGE_LEN) as u64;
-    let label = Label { tree_digest: 7, begun_at_ms: 5, void_sequence: 0 };
+    let label = Label { tree_digest: 7, begun_at_ms: 5, ..Label::default() };
     let header = ImageHeader { zxid: Zxid(9), page_count, label };
     let (mut block, mut trailer) = ([0; PAGE_LEN], [0; PAGE_LEN]);
     let mut table = vec![0; header.table_len()];

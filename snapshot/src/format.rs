@@ -6,6 +6,7 @@
 use alloc::string::ToString as _;
 use core::fmt;
 
+use engine::state::Fuzzy;
 use jute::Zxid;
 
 /// Bytes of a page, and of the header and trailer blocks.
@@ -34,6 +35,8 @@ pub struct Label {
     pub begun_at_ms: i64,
     /// Log segments up to this number are not what follows the image; 0: none. Not 0 once an image came from another server.
     pub void_sequence: u64,
+    /// Whether the state may hold some of what follows it too.
+    pub fuzzy: Fuzzy,
 }
 
 /// The first block of an image.
@@ -115,6 +118,7 @@ impl ImageHeader {
         block[32..40].copy_from_slice(&self.label.tree_digest.to_be_bytes());
         block[40..48].copy_from_slice(&self.label.begun_at_ms.to_be_bytes());
         block[48..56].copy_from_slice(&self.label.void_sequence.to_be_bytes());
+        block[59] = u8::from(self.label.fuzzy == Fuzzy::Yes);
         seal(block);
     }
 
@@ -137,6 +141,7 @@ impl ImageHeader {
                 tree_digest: u64_at(block, 32),
                 begun_at_ms: u64_at(block, 40) as i64,
                 void_sequence: u64_at(block, 48),
+                fuzzy: if u32_at(block, 56) == 0 { Fuzzy::No } else { Fuzzy::Yes },
             },
         };
         let sound = u32_at(block, 8) as usize == PAGE_LEN && header.page_count <= PAGE_COUNT_MAX;
@@ -274,8 +279,12 @@ mod tests {
     use super::*;
 
     fn header() -> ImageHeader {
-        let label =
-            Label { tree_digest: 0xdead_beef, begun_at_ms: 1_700_000_000_000, void_sequence: 3 };
+        let label = Label {
+            tree_digest: 0xdead_beef,
+            void_sequence: 3,
+            fuzzy: Fuzzy::Yes,
+            ..Label::default()
+        };
         ImageHeader { zxid: Zxid(0x1_0000_0007), page_count: 1025, label }
     }
 

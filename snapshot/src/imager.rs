@@ -131,6 +131,16 @@ impl Imager {
         self.send(Message::Cancel);
     }
 
+    /// Gives up the image that is being written, and waits until that is done: for the write under way at most. None: none was.
+    pub fn give_up(&mut self) -> Option<Outcome> {
+        if !self.busy {
+            return None;
+        }
+        self.cancel();
+        self.busy = false;
+        self.outcomes.recv().ok()
+    }
+
     /// The end of the image, once. Never waits.
     pub fn poll(&mut self) -> Option<Outcome> {
         let outcome = self.outcomes.try_recv().ok()?;

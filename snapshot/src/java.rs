@@ -19,7 +19,7 @@ pub use decode::{Decoder, ExtendedTypes, StreamError};
 pub use encode::Encoder;
 
 /// What a leader sends behind the stream: a string of these letters, so that a learner knows that it came whole. Source: `LearnerHandler.run`.
-pub const SIGNATURE: &[u8] = b"BenchWisnesses";
+pub const SIGNATURE: &[u8] = b"BenWasHere";
 
 /// Bytes of a `StatPersisted`.
 const STAT_LEN: usize = 60;

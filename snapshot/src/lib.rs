@@ -4,14 +4,15 @@
 //! is the arena's pages as they lie in memory, so that writing copies and loading reads. What each byte means is in `docs/disk.md`.
 //!
 //! Pure: [`mod@format`], [`retain`]. The order of writes is in [`mod@write`], over a file that may be a real or a failing one. Drivers:
-//! [`Region`] (memory), [`load`], [`Imager`] (the writing thread), [`Purger`], [`inspect`].
+//! [`Region`] (memory), [`load`], [`Imager`] (the writing thread), [`Beside`] (a second tree, for a while), [`Purger`], [`inspect`].
 //!
 //! Invariants: an image has its name only when all of it is durable; loading never deletes. Absent here: znodes. To this crate the arena is
 //! pages.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
+mod beside;
 mod disk;
 pub mod format;
 mod imager;
@@ -21,8 +22,10 @@ mod load;
 mod purge;
 mod region;
 pub mod retain;
+mod still;
 pub mod write;
 
+pub use beside::{Beside, BesideError};
 pub use format::Label;
 pub use imager::{ImageError, Imager, ImagerOptions, Outcome};
 pub use load::{LoadError, Loaded, Start, load};

@@ -15,7 +15,7 @@ use crate::format::PAGE_LEN;
 /// A private, zeroed range of memory, not yet shared.
 #[derive(Debug)]
 pub struct Region {
-    map: MmapMut,
+    pub(crate) map: MmapMut,
 }
 
 impl Region {

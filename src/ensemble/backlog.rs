@@ -67,9 +67,12 @@ impl Backlog {
         }
     }
 
-    /// Whether a transaction up to `upto` is there.
-    pub(crate) fn holds_upto(&self, upto: Zxid) -> bool {
-        self.logged.front().and_then(|it| it.batch.first_zxid()).is_some_and(|it| it <= upto)
+    /// Whether [`Backlog::take_upto`] would take something.
+    pub(crate) fn holds(&self, after: Zxid, upto: Zxid) -> bool {
+        let Some(Logged { batch, .. }) = self.logged.front() else { return false };
+        let (first, last) = (batch.first_zxid(), batch.last_zxid());
+        // A batch of which a part is decided stays there, and that part is taken once.
+        first.is_some_and(|it| it <= upto) && (after < upto || last.is_some_and(|it| it <= upto))
     }
 
     /// Gives every record behind `after` up to `upto` to `each`, in order, and lets go of batches that are done.
@@ -153,7 +156,8 @@ mod tests {
         let mut backlog = backlog(&[&[1, 2], &[3], &[4, 5, 6]]);
         assert_eq!(taken(&mut backlog, 0, 1), [1]);
         assert_eq!(taken(&mut backlog, 1, 4), [2, 3, 4]);
-        assert!(backlog.holds_upto(Zxid(5)));
+        assert!(!backlog.holds(Zxid(4), Zxid(4)), "a part of the last batch is there, and taken");
+        assert!(backlog.holds(Zxid(4), Zxid(5)));
         assert_eq!(taken(&mut backlog, 4, 9), [5, 6]);
         assert!(backlog.is_empty());
     }

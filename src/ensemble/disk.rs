@@ -1,7 +1,8 @@
 //! The disk as a peer of the ensemble's machine: writes in the order in which they were ordered, each durable before the next
 //! of another kind begins.
 //!
-//! Transactions go to the log, those that wait as one write. Epochs and cuts of the log are rare, at elections only, and block.
+//! Transactions go to the log, those that wait as one write. Epochs and cuts of the log are rare, at elections only, and block; a leader's image
+//! is written by a thread of its own.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -10,9 +11,11 @@ use std::task::{Context, Poll};
 use jute::Zxid;
 use quorum::Epoch;
 use quorum::zab::WriteId;
+use snapshot::Beside;
 use wal::{Batch, Log};
 
 use super::backlog::{Logged, Whose};
+use super::incoming::{Installing, Place};
 use crate::clock;
 use crate::epochs::{Epochs, Which};
 use crate::threads::ShardError;
@@ -33,6 +36,7 @@ enum Job {
     Append(Append),
     Truncate { to: Zxid, write: WriteId },
     Epoch { which: Which, epoch: Epoch, write: WriteId },
+    Install { image: Box<Beside>, write: WriteId },
 }
 
 /// Something is durable.
@@ -44,6 +48,8 @@ pub(crate) enum Written {
     Truncated { to: Zxid, write: WriteId },
     /// An epoch is in its file.
     Epoch { write: WriteId },
+    /// An image is on the disk, and the log empty behind it; segments up to the number are void.
+    Installed { image: Box<Beside>, void_sequence: u64, write: WriteId },
 }
 
 /// The log, the epoch files, and what is on its way to them.
@@ -53,13 +59,22 @@ pub(crate) struct Disk {
     epochs: Epochs,
     jobs: VecDeque<Job>,
     writing: Option<Append>,
+    /// An image that is being written, and the number of the last segment in front of it.
+    installing: Option<(Installing, u64, WriteId)>,
+    place: Place,
     /// When that was begun, monotonic milliseconds.
     began_ms: u64,
 }
 
 impl Disk {
-    pub(crate) fn new(log: Log, epochs: Epochs) -> Self {
-        Self { log, epochs, jobs: VecDeque::new(), writing: None, began_ms: 0 }
+    pub(crate) fn new(log: Log, epochs: Epochs, place: Place) -> Self {
+        let (jobs, writing, installing) = (VecDeque::new(), None, None);
+        Self { log, epochs, jobs, writing, installing, place, began_ms: 0 }
+    }
+
+    /// Where images are.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Readable when the write under way is done.
@@ -73,7 +88,7 @@ impl Disk {
 
     /// Whether nothing is on its way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.writing.is_none() && self.jobs.is_empty()
+        self.writing.is_none() && self.installing.is_none() && self.jobs.is_empty()
     }
 
     /// Orders a transaction from a leader.
@@ -109,6 +124,11 @@ impl Disk {
         self.jobs.push_back(Job::Epoch { which, epoch, write });
     }
 
+    /// Orders that an image takes the place of all images and of the log.
+    pub(crate) fn install(&mut self, write: WriteId, image: Beside) {
+        self.jobs.push_back(Job::Install { image: Box::new(image), write });
+    }
+
     /// The role has ended: nobody waits for any batch.
     pub(crate) fn disown(&mut self) {
         let queued = self.jobs.iter_mut().filter_map(|job| match job {
@@ -140,8 +160,27 @@ impl Disk {
                     }
                 }
             }
+            if let Some((installing, void_sequence, write)) = self.installing.take() {
+                let Some((image, done)) = installing.poll() else {
+                    self.installing = Some((installing, void_sequence, write));
+                    return Ok(None);
+                };
+                done?;
+                // Behind the image: a crash in between leaves segments that it calls void.
+                self.log.restart(image.zxid())?;
+                let image = Box::new(image);
+                return Ok(Some(Written::Installed { image, void_sequence, write }));
+            }
             match self.jobs.pop_front() {
                 None => return Ok(None),
+                Some(Job::Install { image, write }) => {
+                    let void_sequence = self.log.sequence();
+                    let stamp = (void_sequence, clock::wall_ms());
+                    let waker = cx.waker().clone();
+                    let begun = Installing::begin(*image, &self.place, stamp, waker);
+                    let installing = begun.map_err(ShardError::Thread)?;
+                    self.installing = Some((installing, void_sequence, write));
+                }
                 Some(Job::Append(append)) => {
                     self.began_ms = clock::now_ms();
                     self.log.begin_append(&append.logged.batch, cx)?;

@@ -15,7 +15,7 @@ use quorum::zab::{Reconfig, Restored, Settings};
 use quorum::{Address, Peer, Views};
 use wal::Log;
 
-use super::{Backlog, Disk, Member};
+use super::{Backlog, Disk, Member, Place};
 use crate::clock;
 use crate::config::EnsembleConfig;
 use crate::epochs::{EpochError, Epochs, Which};
@@ -115,13 +115,13 @@ impl Joining {
     /// The member, on the thread where it runs.
     pub(crate) fn member(
         self,
-        log: Log,
+        (log, place): (Log, Place),
         backlog: Backlog,
         applier: Applier,
         reaping: Reaping,
     ) -> Member {
         let Self { peer, election, votes, learners, epochs } = self;
-        let disk = Disk::new(log, epochs);
+        let disk = Disk::new(log, epochs, place);
         Member { peer, election, votes, learners, disk, backlog, applier, reaping }
     }
 }

@@ -16,12 +16,13 @@ use engine::auth::AuthIds;
 use engine::read::{ReadRequest, serve};
 use engine::rules::Rules;
 use engine::session::SessionTracker;
-use engine::state::State;
+use engine::state::{Fuzzy, State};
 use engine::tree::TreeView;
 use jute::{Code, Op, SessionId, TxnHeader, Zxid};
 use net::figures::PipelineFigures;
 use net::message::{Deliver, DeliverItem};
 use net::words::MemberGauges;
+use snapshot::Beside;
 
 use super::Moment;
 use super::connections::{Connections, Home, Owner};
@@ -150,6 +151,22 @@ impl Applier {
         });
         state.commit(*applied);
         self.outbox.seal(self.applied);
+    }
+
+    /// The leader's tree takes the place of this one, while nobody is served.
+    pub(crate) fn replace(&mut self, now_ms: u64, image: &Beside) {
+        let replaced = image.replace(&mut self.state);
+        assert!(replaced.is_ok(), "the region is as large as the one that was filled");
+        self.state.set_fuzzy(Fuzzy::Yes);
+        self.applied = self.state.tree().zxid();
+        self.digests.clear();
+        self.outbox.seal(self.applied);
+        self.start_over(now_ms);
+    }
+
+    /// Everything that a fuzzy tree could be ahead by is applied.
+    pub(crate) fn settle(&mut self) {
+        self.state.set_fuzzy(Fuzzy::No);
     }
 
     /// What the server is from now on.

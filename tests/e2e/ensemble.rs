@@ -15,7 +15,7 @@ use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
 use crate::wire::{Body, Client, Fields, op};
 
 /// How long an ensemble may take to elect and serve, and a server to follow.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A log of our own that is short, so that what a learner lacks is not always in memory.
 const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\n";
@@ -64,6 +64,21 @@ impl Ensemble {
 
     /// The same where so many of the last are observers, with these lines in every zoo.cfg.
     pub(crate) fn start_with(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
+        let mut ensemble = Self::prepare(kinds, observers, more)?;
+        // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
+        for kind in [Kind::Ringkeeper, Kind::Reference] {
+            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| *it.1 == kind) {
+                server.launch()?;
+            }
+        }
+        for number in 0..ensemble.servers.len() {
+            ensemble.await_service(number)?;
+        }
+        Ok(ensemble)
+    }
+
+    /// The same, and none is started.
+    pub(crate) fn prepare(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
         let voters = kinds.len() - observers;
         let mut lines = format!("{FOR_JUDGES}{LINES}{more}");
         for (number, sid) in (1..=kinds.len()).enumerate() {
@@ -80,17 +95,7 @@ impl Ensemble {
             fs::write(data.join("myid"), format!("{sid}\n"))?;
             servers.push(server);
         }
-        let mut ensemble = Self { servers };
-        // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
-        for kind in [Kind::Ringkeeper, Kind::Reference] {
-            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| *it.1 == kind) {
-                server.launch()?;
-            }
-        }
-        for number in 0..ensemble.servers.len() {
-            ensemble.await_service(number)?;
-        }
-        Ok(ensemble)
+        Ok(Self { servers })
     }
 
     pub(crate) fn mode(&self, number: usize) -> Option<String> {

@@ -25,6 +25,8 @@ mod program;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod snap_sync;
+#[cfg(test)]
 mod throttle;
 #[cfg(test)]
 mod trial;
@@ -48,5 +50,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(ensemble::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());
+    trials.extend(snap_sync::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -29,8 +29,13 @@ DigestAuthenticationProvider.superDigest=super:MyLLpmRmhIHqLm0AHSd1bzX0lUY=
 ";
 
 /// Keys that the reference takes only from its command line.
-const PROPERTIES: [&str; 4] =
-    ["znode.container.", "jute.maxbuffer", "readonlymode.enabled", "zookeeper.testingonly."];
+const PROPERTIES: [&str; 5] = [
+    "znode.container.",
+    "jute.maxbuffer",
+    "readonlymode.enabled",
+    "zookeeper.testingonly.",
+    "zookeeper.forceSnapshotSync",
+];
 
 /// Whose server is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

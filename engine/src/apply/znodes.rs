@@ -12,6 +12,7 @@ use jute::{
 
 use super::{Apply, Effects, Event, Stop};
 use crate::quota::Growth;
+use crate::state::{Fuzzy, State};
 use crate::tree::{AclId, Owner, StatPersisted, Tree, Znode};
 
 /// What every create says, whatever its record.
@@ -63,8 +64,11 @@ impl<E: Effects> Apply<'_, E> {
         let state = &mut *self.state;
         if let Some(znode) = znode {
             let count = state.tree.look(|it| it.child_count(znode));
-            if count != 0 {
-                return Err(Stop::Children(count));
+            match state.fuzzy {
+                Fuzzy::No if count != 0 => return Err(Stop::Children(count)),
+                Fuzzy::No => {}
+                // It was deleted, and made again with children: they will come again too.
+                Fuzzy::Yes => clear(state, znode)?,
             }
             guarded(&state.tree, znode, &mut state.scratch.acl);
         }
@@ -186,6 +190,26 @@ impl<E: Effects> Apply<'_, E> {
     fn write_stat(&mut self, znode: Znode) {
         let Some(out) = self.effects.reply() else { return };
         self.state.tree.look(|it| it.encode_stat(znode, out));
+    }
+}
+
+/// Removes everything below `top`.
+fn clear(state: &mut State, top: Znode) -> Result<(), Stop> {
+    let mut path = Vec::new();
+    loop {
+        let mut leaf = top;
+        while 0 < state.tree.look(|it| it.child_count(leaf)) {
+            leaf = state.tree.look(|it| it.child(leaf, 0));
+        }
+        if leaf == top {
+            return Ok(());
+        }
+        path.clear();
+        state.tree.look(|it| it.path(leaf, &mut path));
+        let bytes = state.tree.look(|it| it.data_len(leaf)).unwrap_or(0);
+        state.perishables.removed(leaf);
+        state.tree.remove(leaf);
+        state.quotas.removed(&mut state.tree, &path, bytes)?;
     }
 }
 

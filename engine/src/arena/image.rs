@@ -15,7 +15,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use jute::Zxid;
 
-use super::{Arena, AtomicU8, AtomicU64, Ordering, layout::Word};
+use super::{Arena, AtomicU8, AtomicU64, Full, Ordering, layout::Word};
 
 /// Words of a page: 4 KiB.
 pub const PAGE_WORDS: usize = 512;
@@ -122,6 +122,28 @@ impl Arena {
         self.image_pages = 0;
         self.asides = Vec::new();
         self.spares = Vec::new();
+    }
+
+    /// Takes over the whole state of `other`, in one batch. Called between batches, when no image is being taken.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit; nothing is changed.
+    pub fn replace(&mut self, other: &Self) -> Result<(), Full> {
+        assert!(self.image_pages == 0, "an image is being taken");
+        let used = other.word(Word::PageBump.at()) as usize;
+        let before = self.word(Word::PageBump.at()) as usize;
+        if self.memory.words.len() < used {
+            return Err(Full);
+        }
+        self.begin();
+        for (to, from) in self.memory.words[..used].iter().zip(other.memory.words) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for word in &self.memory.words[used..before.max(used)] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.commit(other.zxid());
+        Ok(())
     }
 
     /// The pages copied aside since the last call, for the copying thread. Take them after each batch.

@@ -116,6 +116,14 @@ impl Tree {
         &mut self.arena
     }
 
+    /// Takes over all that `other` holds. See [`Arena::replace`].
+    ///
+    /// # Errors
+    /// [`Full`]: nothing is changed.
+    pub fn replace(&mut self, other: &Self) -> Result<(), Full> {
+        self.arena.replace(&other.arena)
+    }
+
     /// Begins an image of the tree as it is. See [`Arena::begin_image`].
     pub fn begin_image(&mut self) -> ImageSource {
         self.arena.begin_image()

@@ -105,6 +105,11 @@ pub enum Input<'a> {
         /// The learner's link.
         link: Link,
     },
+    /// Some of the image that follows SNAP has come.
+    SnapshotPart {
+        /// The leader's link.
+        link: Link,
+    },
     /// The image that followed SNAP has come whole, and waits beside what is there.
     SnapshotReceived {
         /// The leader's link.

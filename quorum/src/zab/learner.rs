@@ -167,6 +167,12 @@ impl Learner {
                 self.durable(step);
                 Ok(())
             }
+            Input::SnapshotPart { link } if self.link == Some(link) => {
+                if matches!(self.stage, Stage::Imaging { .. }) {
+                    self.heard_until = step.now + step.replica.settings.init_time();
+                }
+                Ok(())
+            }
             Input::SnapshotReceived { link } if self.link == Some(link) => {
                 self.image_received(step);
                 Ok(())

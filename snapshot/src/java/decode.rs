@@ -8,7 +8,7 @@ use engine::arena::Full;
 use engine::tree::{Owner, StatPersisted, Tree};
 use jute::SessionId;
 
-use super::STAT_LEN;
+use super::{SIGNATURE, STAT_LEN};
 
 /// What is wrong with a stream. What was made of it so far is of no use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum StreamError {
         /// The ACL's number.
         acl: i64,
     },
+    /// A string stands where a leader's signature should.
+    #[error("byte {offset} of the stream: no signature behind the tree")]
+    Signature {
+        /// In the stream.
+        offset: u64,
+    },
     /// More than the region holds.
     #[error("the tree does not fit: {0}")]
     Full(#[from] Full),
@@ -68,6 +74,16 @@ pub struct Decoder {
     /// Bytes of the stream that were taken.
     taken: u64,
     acls: BTreeMap<i64, Vec<u8>>,
+    end: End,
+}
+
+/// What a stream ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The path of no znode.
+    Slash,
+    /// [`SIGNATURE`] behind it.
+    Signature,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +93,7 @@ enum Stage {
     AclCount,
     Acls(u32),
     Znodes,
+    Signature,
     Done,
 }
 
@@ -94,10 +111,19 @@ impl<E: Into<StreamError>> From<E> for Stop {
 }
 
 impl Decoder {
-    /// At the stream's begin.
+    /// At the begin of the stream in a file.
     pub fn new(types: ExtendedTypes) -> Self {
+        Self::ending(types, End::Slash)
+    }
+
+    /// At the begin of the stream that a leader sends, with [`SIGNATURE`] at its end.
+    pub fn signed(types: ExtendedTypes) -> Self {
+        Self::ending(types, End::Signature)
+    }
+
+    fn ending(types: ExtendedTypes, end: End) -> Self {
         let (pending, acls) = (Vec::new(), BTreeMap::new());
-        Self { types, stage: Stage::SessionCount, pending, taken: 0, acls }
+        Self { types, stage: Stage::SessionCount, pending, taken: 0, acls, end }
     }
 
     /// Whether the stream came whole.
@@ -152,6 +178,10 @@ impl Decoder {
                 let number = part.long()?;
                 let from = part.at;
                 for _ in 0..part.count()? {
+                    if LEN_MAX < part.at - from {
+                        let (offset, found) = (part.offset, (part.at - from) as i32);
+                        return Err(StreamError::Length { offset, found }.into());
+                    }
                     part.int()?;
                     part.string()?;
                     part.string()?;
@@ -162,13 +192,25 @@ impl Decoder {
             Stage::Znodes => {
                 let path = part.string()?;
                 if path == b"/" {
-                    return Ok(Stage::Done);
+                    return Ok(match self.end {
+                        End::Slash => Stage::Done,
+                        End::Signature => Stage::Signature,
+                    });
                 }
                 let data = part.buffer()?;
                 let acl = part.long()?;
                 let stat = self.stat(part.take(STAT_LEN)?);
                 self.znode(tree, path, data, acl, &stat)?;
                 Ok(Stage::Znodes)
+            }
+            Stage::Signature => {
+                let offset = part.offset;
+                let bad = || Stop::Error(StreamError::Signature { offset });
+                if part.count()? as usize != SIGNATURE.len() {
+                    return Err(bad());
+                }
+                let is_signed = part.take(SIGNATURE.len())? == SIGNATURE;
+                if is_signed { Ok(Stage::Done) } else { Err(bad()) }
             }
             Stage::Done => Ok(Stage::Done),
         }
@@ -278,5 +320,5 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The longest string or data: what a request can carry at most. More is not waited for.
-const LEN_MAX: usize = 1 << 30;
+/// The longest string, data or list: more than a request can carry. What is longer is not waited for.
+const LEN_MAX: usize = 64 << 20;

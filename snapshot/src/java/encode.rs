@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use engine::arena::Torn;
 use engine::tree::{AclId, StatPersisted, Tree, TreeView, Znode};
 
-use super::STAT_LEN;
+use super::{SIGNATURE, STAT_LEN};
 
 /// A walk over a tree that does not change until it is over.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Encoder {
     stage: Stage,
+    end: &'static [u8],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,9 +30,14 @@ enum Stage {
 }
 
 impl Encoder {
-    /// At the stream's begin.
+    /// At the begin of a file's stream.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// At the begin of a leader's stream, which has [`SIGNATURE`] at its end.
+    pub fn signed() -> Self {
+        Self { end: SIGNATURE, ..Self::default() }
     }
 
     /// Whether the stream is written whole.
@@ -44,6 +50,10 @@ impl Encoder {
     pub fn fill(&mut self, tree: &Tree, len_min: usize, out: &mut Vec<u8>) {
         while out.len() < len_min && !self.is_done() {
             self.stage = tree.look(|it| step(self.stage, it, out));
+            if self.is_done() && !self.end.is_empty() {
+                out.extend_from_slice(&(self.end.len() as u32).to_be_bytes());
+                out.extend_from_slice(self.end);
+            }
         }
     }
 }

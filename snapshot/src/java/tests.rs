@@ -133,17 +133,50 @@ fn a_stream_may_come_in_pieces_and_ends_where_it_ends() {
         let mut bytes = stream().to_vec();
         bytes.extend_from_slice(&(SIGNATURE.len() as u32).to_be_bytes());
         bytes.extend_from_slice(SIGNATURE);
-        let (mut tree, mut decoder) = (tree(), Decoder::new(ExtendedTypes::On));
-        tree.begin();
-        let mut taken = 0;
-        for part in bytes.chunks(piece) {
-            assert!(!decoder.is_done() || stream().len() <= taken);
-            taken += decoder.push(&mut tree, part).unwrap();
+        let with = [(Decoder::new(ExtendedTypes::On), stream().len())];
+        let signed = (Decoder::signed(ExtendedTypes::On), bytes.len());
+        bytes.extend_from_slice(b"packets");
+        for (mut decoder, len) in with.into_iter().chain([signed]) {
+            let mut tree = tree();
+            tree.begin();
+            let mut taken = 0;
+            for part in bytes.chunks(piece) {
+                assert!(!decoder.is_done() || len <= taken);
+                taken += decoder.push(&mut tree, part).unwrap();
+            }
+            tree.commit(ZXID);
+            assert!(decoder.is_done());
+            assert_eq!(taken, len, "in pieces of {piece}");
+            assert_eq!(listing(&tree), LISTING);
         }
-        tree.commit(ZXID);
-        assert!(decoder.is_done());
-        assert_eq!(taken, stream().len(), "in pieces of {piece}");
-        assert_eq!(listing(&tree), LISTING);
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_at_any_byte_is_not_whole_and_no_other_signature_will_do() {
+    let (tree_of_file, _) = read(FILE).unwrap();
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::signed();
+    encoder.fill(&tree_of_file, usize::MAX, &mut bytes);
+    assert!(encoder.is_done() && bytes.ends_with(b"\0\0\0\x0aBenWasHere"));
+    // One tree after the other, at every length of what came.
+    let (mut tree, mut decoder) = (tree(), Decoder::signed(ExtendedTypes::On));
+    tree.begin();
+    for (at, byte) in bytes.iter().enumerate() {
+        assert!(!decoder.is_done(), "whole after {at} of {} bytes", bytes.len());
+        assert_eq!(decoder.push(&mut tree, &[*byte]).unwrap(), 1);
+    }
+    tree.commit(ZXID);
+    assert!(decoder.is_done());
+    assert_eq!(listing(&tree), LISTING);
+    for at in bytes.len() - SIGNATURE.len() - 4..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let (mut tree, mut decoder) = (self::tree(), Decoder::signed(ExtendedTypes::On));
+        tree.begin();
+        let offset = (bytes.len() - SIGNATURE.len() - 4) as u64;
+        let found = decoder.push(&mut tree, &changed);
+        assert_eq!(found, Err(StreamError::Signature { offset }), "byte {at}");
     }
 }
 

@@ -60,7 +60,7 @@ impl Rig {
     pub(crate) fn image(&mut self, imager: &mut Imager, changes: u64) -> (Vec<u64>, Outcome) {
         let source = self.arena.begin_image();
         let want = self.words(source.page_count());
-        imager.begin(source, Label { tree_digest: 77, begun_at_ms: 5, void_sequence: 0 });
+        imager.begin(source, Label { tree_digest: 77, begun_at_ms: 5, ..Label::default() });
         let mut left = changes;
         let outcome = loop {
             if 0 < left {

@@ -1,0 +1,359 @@
+//! Servers that come with nothing, or too late for the log, and are sent the tree as a whole: ours from ours, ours from Apache
+//! ZooKeeper 3.9.5, and that from ours.
+//!
+//! What a client sees of each znode, its header, ACL and owner included, is the same at all servers in the end; and every transaction
+//! behind the image carries the tree's digest, which each server compares.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
+use crate::server::Kind;
+use crate::wire::{Body, Client, Fields, op};
+
+/// Images and short log segments, so that the log's begin is soon gone.
+const SHORT_LOG: &str = "snapCount=500\npreAllocSize=256\ncommitLogCount=500\n";
+
+/// What a server says when it is sent an image, when it sends one, and when it has one.
+const COMES: &str = "the leader sends an image";
+const GOES: &str = "a learner is sent an image";
+const INSTALLED: &str = "the leader's image is installed";
+
+const GET_ACL: i32 = 6;
+const GET_CHILDREN2: i32 = 12;
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("snap_sync_an_emptied_follower_comes_back_by_an_image", emptied),
+        trial("snap_sync_kills_while_an_image_is_taken_leave_the_old_or_the_new", killed),
+        trial("snap_sync_ours_takes_the_image_of_a_java_leader_that_is_written_to", from_java),
+        trial("snap_sync_a_java_server_takes_the_image_of_our_leader", to_java),
+    ]
+}
+
+/// Creates `/<top>/<n>` for each of `range`, a hundred in flight, with `len` bytes each.
+fn fill(
+    client: &mut Client,
+    top: &str,
+    range: std::ops::Range<usize>,
+    len: usize,
+) -> anyhow::Result<()> {
+    let range: Vec<usize> = range.collect();
+    for numbers in range.chunks(100) {
+        for number in numbers {
+            let path = format!("/{top}/{number}");
+            client.put(op::CREATE, &Body::default().create(&path, &vec![b'x'; len], 0));
+        }
+        client.flush()?;
+        for number in numbers {
+            let reply = client.reply()?;
+            ensure!(reply.err == 0, "/{top}/{number} is answered with error {}", reply.err);
+        }
+    }
+    Ok(())
+}
+
+/// Sets the data of the first `count` that were created.
+fn overwrite(client: &mut Client, count: usize, len: usize) -> anyhow::Result<()> {
+    for number in 0..count {
+        let path = format!("/many/{number}");
+        let body = Body::default().buffer(path.as_bytes()).buffer(&vec![b'y'; len]).int(-1);
+        client.put(op::SET_DATA, &body);
+    }
+    client.flush()?;
+    for _ in 0..count {
+        let err = client.reply()?.err;
+        ensure!(err == 0, "a set is answered with error {err}");
+    }
+    Ok(())
+}
+
+/// What clients see of every znode outside /zookeeper, at this server behind a sync.
+fn seen(ensemble: &Ensemble, number: usize) -> anyhow::Result<BTreeMap<String, Vec<Vec<u8>>>> {
+    ensemble.await_service(number)?;
+    let mut client = connect(ensemble, number)?;
+    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    let (mut seen, mut left) = (BTreeMap::new(), vec!["/".to_owned()]);
+    while !left.is_empty() {
+        let some: Vec<String> = left.split_off(left.len().saturating_sub(100));
+        for path in &some {
+            let path = Body::default().buffer(path.as_bytes());
+            client.put(op::GET_DATA, &path.clone().byte(0));
+            client.put(GET_ACL, &path);
+            client.put(GET_CHILDREN2, &path.byte(0));
+        }
+        client.flush()?;
+        for path in some {
+            let replies = [client.reply()?, client.reply()?, client.reply()?];
+            ensure!(replies.iter().all(|it| it.err == 0), "{path}: {replies:?}");
+            let [data, acl, children] = replies.map(|it| it.body);
+            let mut fields = Fields(&children);
+            for _ in 0..fields.int()? {
+                let name = String::from_utf8(fields.buffer()?.to_vec())?;
+                let slash = if path == "/" { "" } else { "/" };
+                let child = format!("{path}{slash}{name}");
+                left.extend(Some(child).filter(|it| it != "/zookeeper"));
+            }
+            seen.insert(path, vec![data, acl, fields.0.to_vec()]);
+        }
+    }
+    Ok(seen)
+}
+
+/// All servers show the same.
+fn compare(ensemble: &Ensemble, count_min: usize) -> anyhow::Result<()> {
+    let first = seen(ensemble, 0)?;
+    ensure!(count_min <= first.len(), "{} znodes", first.len());
+    for number in 1..ensemble.servers.len() {
+        let other = seen(ensemble, number)?;
+        let differs = first.iter().find(|&(path, it)| other.get(path) != Some(it));
+        if let Some((path, it)) = differs {
+            let found = other.get(path);
+            anyhow::bail!("{path} at server {}: {found:?} instead of {it:?}", number + 1);
+        }
+        ensure!(first.len() == other.len(), "server {} has more", number + 1);
+    }
+    Ok(())
+}
+
+/// The data of one of ours.
+fn data_dir(ensemble: &Ensemble, number: usize) -> PathBuf {
+    ensemble.servers[number].dir().join("data/ringkeeper-1")
+}
+
+/// How often a server has said something.
+fn said(ensemble: &Ensemble, number: usize, what: &str) -> usize {
+    let path = ensemble.servers[number].dir().join("server.log");
+    fs::read_to_string(path).unwrap_or_default().matches(what).count()
+}
+
+/// Waits until a server has said something more often than `before`.
+fn await_said(
+    ensemble: &Ensemble,
+    number: usize,
+    (what, before): (&str, usize),
+) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while said(ensemble, number, what) <= before {
+        ensure!(
+            Instant::now() < end,
+            "server {} never says: {what}\n{}",
+            number + 1,
+            ensemble.logs()
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Three of ours with a tree of which the log's begin is gone, and the number of a follower.
+fn with_short_log(len: usize) -> anyhow::Result<(Ensemble, usize)> {
+    let mut ensemble = Ensemble::prepare(&[Kind::Ringkeeper; 3], 0, SHORT_LOG)?;
+    for server in &mut ensemble.servers {
+        server.launch()?;
+    }
+    let follower = (ensemble.leader()? + 1) % 3;
+    let mut client = connect(&ensemble, follower)?;
+    asked(&mut client, op::CREATE, &Body::default().create("/many", b"", 0))?;
+    fill(&mut client, "many", 0..6_000, len)?;
+    Ok((ensemble, follower))
+}
+
+/// A follower loses its disk; an ephemeral's session goes on there in the end.
+fn emptied() -> anyhow::Result<()> {
+    let (mut ensemble, follower) = with_short_log(900)?;
+    let leader = ensemble.leader()?;
+    let mut owner = connect(&ensemble, leader)?;
+    asked(&mut owner, op::CREATE, &Body::default().create("/mine", b"here", 1))?;
+    ensemble.servers[follower].kill()?;
+    fs::remove_dir_all(data_dir(&ensemble, follower))?;
+    fill(&mut owner, "many", 6_000..6_300, 900)?;
+    ensemble.servers[follower].launch()?;
+    fill(&mut owner, "many", 6_300..6_600, 900)?;
+    ensemble.await_service(follower)?;
+    ensure!(said(&ensemble, follower, INSTALLED) == 1, "no image\n{}", ensemble.logs());
+    ensure!(said(&ensemble, leader, GOES) == 1, "no image was sent");
+    compare(&ensemble, 6_600)?;
+    let session = owner.session.clone();
+    let moved = Client::resume(ensemble.address(follower), &session, 0)?;
+    let mut moved = moved.context("the image has no sessions")?;
+    fill(&mut moved, "many", 6_600..6_700, 900)?;
+    asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
+    compare(&ensemble, 6_700)?;
+    // What is on the disk is whole, too.
+    for round in 0..2 {
+        ensemble.servers[follower].kill()?;
+        ensemble.servers[follower].launch()?;
+        compare(&ensemble, 6_700).with_context(|| format!("after start {round}"))?;
+    }
+    ensure!(said(&ensemble, follower, INSTALLED) == 1, "an image again\n{}", ensemble.logs());
+    Ok(())
+}
+
+/// The last transaction, by a reply.
+fn seen_zxid(client: &mut Client) -> anyhow::Result<i64> {
+    Ok(client.ask(op::SYNC, &Body::default().buffer(b"/"))?.zxid)
+}
+
+/// The first transaction in a server's log, by the names of its files.
+fn log_begin(ensemble: &Ensemble, number: usize) -> anyhow::Result<i64> {
+    let mut begin = i64::MAX;
+    for entry in fs::read_dir(data_dir(ensemble, number))? {
+        let name = entry?.file_name();
+        let first = name.to_str().and_then(|it| it.strip_prefix("log."));
+        if let Some(first) = first.and_then(|it| i64::from_str_radix(it, 16).ok()) {
+            begin = begin.min(first);
+        }
+    }
+    Ok(begin)
+}
+
+/// SIGKILL at moments of the transfer: of one that has an old tree, and of one that has none.
+fn killed() -> anyhow::Result<()> {
+    let (mut ensemble, follower) = with_short_log(900)?;
+    let mut count = 6_000;
+    for (round, delay_ms) in [0, 2, 10, 30, 60, 120].into_iter().enumerate() {
+        ensemble.servers[follower].kill()?;
+        // With nothing, or with what the leader's log does not reach back to.
+        let mut client = connect(&ensemble, (follower + 1) % 3)?;
+        let leader = ensemble.leader()?;
+        let logged = if round % 2 == 0 {
+            fs::remove_dir_all(data_dir(&ensemble, follower))?;
+            0
+        } else {
+            seen_zxid(&mut client)?
+        };
+        let end = Instant::now() + PATIENCE;
+        while log_begin(&ensemble, leader)? <= logged {
+            overwrite(&mut client, 1_000, 900)?;
+            ensure!(Instant::now() < end, "the log is never purged\n{}", ensemble.logs());
+        }
+        fill(&mut client, "many", count..count + 100, 900)?;
+        count += 100;
+        let (comes, installed) =
+            (said(&ensemble, follower, COMES), said(&ensemble, follower, INSTALLED));
+        ensemble.servers[follower].launch()?;
+        await_said(&ensemble, follower, (COMES, comes))?;
+        thread::sleep(Duration::from_millis(delay_ms));
+        ensemble.servers[follower].kill()?;
+        let done = said(&ensemble, follower, INSTALLED) - installed;
+        println!("killed {delay_ms} ms behind the begin; installed: {done}");
+        ensemble.servers[follower].launch()?;
+        check(&ensemble, follower, &[])?;
+    }
+    compare(&ensemble, count)
+}
+
+/// Everything that a znode can have: owners, ACLs, versions, no data; and who owns the ephemeral.
+fn plant(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+    let mut owner = connect(ensemble, number)?;
+    for top in ["/many", "/kinds", "/busy"] {
+        asked(&mut owner, op::CREATE, &Body::default().create(top, b"", 0))?;
+    }
+    asked(&mut owner, op::CREATE, &Body::default().create("/kinds/ephemeral", b"here", 1))?;
+    asked(&mut owner, op::CREATE, &Body::default().create("/kinds/sequence-", b"", 2))?;
+    // Container, TTL, null data, and two entries in the ACL.
+    let kind = |path: &str| Body::default().buffer(path.as_bytes()).buffer(b"x").open_acl();
+    asked(&mut owner, 19, &kind("/kinds/container").int(4))?;
+    asked(&mut owner, op::CREATE, &Body::default().create("/kinds/container/child", b"", 0))?;
+    asked(&mut owner, 21, &kind("/kinds/ttl").int(5).long(600_000))?;
+    let null = Body::default().buffer(b"/kinds/null").int(-1);
+    let acl = |body: Body| {
+        let body = body.int(2).int(31).buffer(b"world").buffer(b"anyone");
+        body.int(1).buffer(b"ip").buffer(b"127.0.0.1")
+    };
+    asked(&mut owner, op::CREATE, &acl(null).int(0))?;
+    for version in 0..3 {
+        let set = Body::default().buffer(b"/kinds/ttl").buffer(b"changed").int(version);
+        asked(&mut owner, op::SET_DATA, &set)?;
+    }
+    Ok(owner)
+}
+
+/// Creates, changes and deletes at a server until `stop`.
+fn churn(ensemble: &Ensemble, number: usize, stop: &AtomicBool) -> anyhow::Result<usize> {
+    let mut client = connect(ensemble, number)?;
+    let mut turns = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for name in 0..8 {
+            let path = format!("/busy/{name}");
+            let below = format!("{path}/below");
+            let path_body = |it: &str| Body::default().buffer(it.as_bytes());
+            client.put(op::CREATE, &Body::default().create(&path, b"", 0));
+            client.put(op::CREATE, &Body::default().create(&below, b"", i32::from(turns % 2 == 1)));
+            client.put(op::SET_DATA, &path_body(&path).buffer(b"some data").int(-1));
+            client.put(op::DELETE, &path_body(&below).int(-1));
+            client.put(op::DELETE, &path_body(&path).int(-1));
+            client.put(op::SET_DATA, &path_body("/busy").buffer(b"again").int(-1));
+        }
+        client.flush()?;
+        for _ in 0..8 * 6 {
+            let reply = client.reply()?;
+            ensure!(reply.err == 0, "error {} under load", reply.err);
+        }
+        turns += 1;
+    }
+    Ok(turns)
+}
+
+/// Two servers of the one kind, and then a third with nothing, while clients write.
+fn third_joins(kinds: [Kind; 3], line: &str) -> anyhow::Result<Ensemble> {
+    let more = format!("{SHORT_LOG}zookeeper.forceSnapshotSync=true\n");
+    let mut ensemble = Ensemble::prepare(&kinds, 0, &more)?;
+    for server in &mut ensemble.servers[..2] {
+        server.launch()?;
+    }
+    let leader = ensemble.leader()?;
+    let mut owner = plant(&ensemble, leader)?;
+    fill(&mut owner, "many", 0..6_000, 300)?;
+    let stop = AtomicBool::new(false);
+    // Taken out, so that the others may be looked at meanwhile.
+    let mut third = ensemble.servers.pop().context("there are three")?;
+    let joined = thread::scope(|scope| -> anyhow::Result<()> {
+        let busy = scope.spawn(|| churn(&ensemble, leader, &stop));
+        let joined = third.begin().context("the third does not serve");
+        // And on, with transactions whose digests it compares.
+        thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+        let turns = busy.join().expect("a thread that answers")?;
+        println!("{turns} turns of load meanwhile");
+        joined
+    });
+    ensemble.servers.push(third);
+    joined.with_context(|| ensemble.logs())?;
+    compare(&ensemble, 6_009).with_context(|| ensemble.logs())?;
+    let sender = if kinds[2] == Kind::Ringkeeper { 2 } else { leader };
+    ensure!(said(&ensemble, sender, line) == 1, "no image\n{}", ensemble.logs());
+    let session = owner.session.clone();
+    let moved = Client::resume(ensemble.address(2), &session, 0)?;
+    let mut moved = moved.context("the image has no sessions")?;
+    fill(&mut moved, "many", 6_000..6_100, 300)?;
+    asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
+    compare(&ensemble, 6_108)?;
+    Ok(ensemble)
+}
+
+fn from_java() -> anyhow::Result<()> {
+    let kinds = [Kind::Reference, Kind::Reference, Kind::Ringkeeper];
+    let mut ensemble = third_joins(kinds, INSTALLED)?;
+    ensemble.servers[2].kill()?;
+    ensemble.servers[2].launch()?;
+    compare(&ensemble, 6_108)
+}
+
+fn to_java() -> anyhow::Result<()> {
+    let kinds = [Kind::Ringkeeper, Kind::Ringkeeper, Kind::Reference];
+    let mut ensemble = third_joins(kinds, GOES)?;
+    ensure!(said(&ensemble, 2, "Digests are not matching") == 0, "{}", ensemble.logs());
+    ensemble.servers[2].kill()?;
+    ensemble.servers[2].launch()?;
+    compare(&ensemble, 6_108)
+}
