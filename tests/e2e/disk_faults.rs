@@ -10,14 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use faulty::{Disk, Fault, How, Op, with_disk, with_small_disk};
+use faulty::{Disk, Fault, How, Op, with_disk, with_small_disk, without_io_uring};
 use libtest_mimic::{Failed, Trial};
 
 use crate::durability::Worker;
 use crate::server::{Kind, Server, four_letters};
 use crate::wire::{Body, Chance, Client, op};
 
-/// The system's numbers: input/output error, no space left.
+/// The system's numbers: not permitted, input/output error, no space left.
+const EPERM: i32 = 1;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
@@ -40,7 +41,8 @@ type Story = fn(&Disk) -> anyhow::Result<()>;
 
 /// The tests; nothing of the reference server is judged by them.
 pub(crate) fn trials() -> Vec<Trial> {
-    let stories: [(&str, Story); 7] = [
+    let stories: [(&str, Story); 8] = [
+        ("without_direct_io_serves_as_safely_and_is_warned_about", no_direct_io),
         ("the_first_write_fails_and_nothing_is_acknowledged", first_write),
         ("any_write_fails_under_load_and_what_was_acknowledged_is_there", later_write),
         ("no_segment_can_be_made_and_what_grows_is_refused_until_one_can", preparation),
@@ -56,6 +58,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect();
     let full = || anyhow::Ok(with_small_disk(FULL_AT, really_full)??);
     trials.push(trial("a_full_disk_refuses_what_grows_and_comes_back", full));
+    let ringless = || anyhow::Ok(without_io_uring(EPERM, no_io_uring)??);
+    trials.push(trial("no_io_uring_ends_the_start_and_says_what_to_do", ringless));
     trials
 }
 
@@ -114,6 +118,14 @@ fn until(what: &str, mut ready: impl FnMut() -> anyhow::Result<bool>) -> anyhow:
 fn names(dir: &Path) -> anyhow::Result<Vec<String>> {
     let entries = fs::read_dir(dir.join("data/ringkeeper-1"))?;
     entries.map(|it| Ok(it?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Waits for an image: the load has flowed then.
+fn image_written(disk: &Disk) -> anyhow::Result<()> {
+    until("an image is there", || {
+        let is_image = |it: &String| it.starts_with("image.") && !it.ends_with("tmp");
+        Ok(names(disk.below())?.iter().any(is_image))
+    })
 }
 
 fn first_write(disk: &Disk) -> anyhow::Result<()> {
@@ -293,6 +305,35 @@ fn never_prepared(disk: &Disk) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn no_direct_io(disk: &Disk) -> anyhow::Result<()> {
+    disk.refuse_direct();
+    let mut scene = Scene::new(disk.path(), 11)?;
+    let log = scene.server.log();
+    let line = log.lines().find(|it| it.contains("no direct I/O")).unwrap_or_default();
+    for word in ["WARN", "slower and as safe", "dataLogDir", "ringkeeper-1"] {
+        ensure!(line.contains(word), "no `{word}` in `{line}`\n{log}");
+    }
+    scene.under_load(|server| {
+        image_written(disk)?;
+        server.kill()
+    })?;
+    scene.restart()
+}
+
+fn no_io_uring() -> anyhow::Result<()> {
+    let server = Server::configured("")?;
+    let mut process = server.spawn()?;
+    let status = process.wait(PATIENCE)?.context("it does not end")?;
+    let log = server.log();
+    ensure!(!status.success(), "it ended with {status}\n{log}");
+    let line = log.lines().rfind(|it| it.contains("ERROR")).unwrap_or_default();
+    for word in ["io_uring cannot be used", "sysctl -w kernel.io_uring_disabled=0", "seccomp"] {
+        ensure!(line.contains(word), "no `{word}` in `{line}`\n{log}");
+    }
+    ensure!(!log.contains("listening on"), "it listened first\n{log}");
+    Ok(())
+}
+
 fn snapshot(disk: &Disk) -> anyhow::Result<()> {
     let mut scene = Scene::new(disk.path(), 5)?;
     let address = scene.server.address();
@@ -342,11 +383,7 @@ fn snapshot(disk: &Disk) -> anyhow::Result<()> {
 fn unreadable(disk: &Disk) -> anyhow::Result<()> {
     let mut scene = Scene::new(disk.path(), 7)?;
     scene.under_load(|server| {
-        until("an image is there", || {
-            Ok(names(disk.below())?
-                .iter()
-                .any(|it| it.starts_with("image.") && !it.ends_with("tmp")))
-        })?;
+        image_written(disk)?;
         server.kill()
     })?;
     for (op, name) in

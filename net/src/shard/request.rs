@@ -216,6 +216,7 @@ impl<T: Tree> Shard<T> {
             }
             Op::Ping | Op::AddWatch | Op::CheckWatches | Op::RemoveWatches => {
                 if alone {
+                    self.catch_up(request.started_ms, inbox);
                     self.run(request.started_ms, request);
                 } else {
                     self.wait(request, Work::Local(request.body.into()));
@@ -259,6 +260,23 @@ impl<T: Tree> Shard<T> {
         }
         self.load.handed_over += 1;
         self.forward(request);
+    }
+
+    /// Walks on as far as the arena is, so that what a shard answers itself is no older than what another has shown. If the writer stays
+    /// in the way, the answer is of the moment before.
+    fn catch_up(&mut self, now_ms: u64, inbox: &mut dyn Inbox) {
+        for _ in 0..READ_TRIES {
+            match self.tree.zxid() {
+                Some(zxid) if zxid == self.applied => return,
+                Some(zxid) if self.applied < zxid => {
+                    if self.walk_all(now_ms, inbox) == 0 {
+                        self.applied = zxid;
+                    }
+                }
+                // It is being applied, or published within the next moment.
+                _ => std::hint::spin_loop(),
+            }
+        }
     }
 
     /// Ends the reply to a read that the arena answered.

@@ -84,6 +84,26 @@ fn an_event_that_waits_in_the_inbox_stands_before_the_read_that_shows_it() {
 }
 
 #[test]
+fn a_ping_is_no_older_than_the_tree_and_comes_behind_the_events_up_to_there() {
+    let mut rig = Rig::new();
+    rig.znode("/a", 3);
+    let conn = rig.connect();
+    rig.ask(conn, 1, Op::GetData, &read_of("/a", Watch::Yes));
+    rig.sent(conn);
+    rig.znode("/a", 4);
+    rig.tree.0.borrow_mut().torn = 3;
+    let (item, bytes) = changed(4, EventType::NodeDataChanged, "/a");
+    rig.post(vec![item], &bytes);
+    rig.ask(conn, -2, Op::Ping, &[]);
+    let event = event(4, EventType::NodeDataChanged, "/a");
+    assert_eq!(rig.sent(conn), [event, ok(-2, 4, &[])]);
+    // Of what came after, nothing concerned this shard.
+    rig.tree.0.borrow_mut().zxid = 6;
+    rig.ask(conn, -2, Op::Ping, &[]);
+    assert_eq!(rig.sent(conn), [ok(-2, 6, &[])]);
+}
+
+#[test]
 fn a_watch_left_at_a_zxid_hears_only_of_later_ones() {
     let mut rig = Rig::new();
     let conn = rig.connect();
