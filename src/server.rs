@@ -129,8 +129,7 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let replaying = if alone { Replaying::All } else { Replaying::Nothing };
     let data = start::open(config, replaying, [chance(), chance()])?;
     let (image, replayed) = (data.image, data.replayed);
-    // A server of one core has its sessions there too; of more, it leaves the pipeline a core of its own.
-    let session_cores = if cores.len() == 1 { &cores[..] } else { &cores[1..] };
+    let session_cores = if cores.len() <= SHARING_CORES_MAX { &cores[..] } else { &cores[1..] };
     let listeners = listen(config, session_cores.len())?;
     let address = listeners[0].local_addr().map_err(system("cannot read the client port"))?;
     let Wiring { lanes, sessions, mouths, admission } =
@@ -260,7 +259,7 @@ fn launch(
     figures.dbinittime.add(took_ms[0] + took_ms[1]);
     let reaping = settings::reaping(config);
     let slow_append_ms = storage.fsync_warning_ms;
-    let here = if cores.len() == 1 { sessions.pop() } else { None };
+    let here = (sessions.len() == cores.len()).then(|| sessions.remove(0));
     let no_thread = system("cannot start a shard");
     for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
         threads::start_sessions(core, session).map_err(&no_thread)?;
@@ -291,6 +290,10 @@ fn launch(
     started.map_err(&no_thread)??;
     Ok(store)
 }
+
+/// With so many cores or fewer the pipeline's core has sessions too; with more, the pipeline has it to itself. What was measured is in
+/// `ARCHITECTURE.md`, "Threads".
+const SHARING_CORES_MAX: usize = 2;
 
 /// The server id that a standalone server puts into its session ids. Source: `ZooKeeperServer.createSessionTracker`.
 const STANDALONE_ID: u8 = 1;

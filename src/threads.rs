@@ -1,6 +1,6 @@
 //! The threads of the shards, each pinned to its core: a loop of turns and sleep.
 //!
-//! With one core the pipeline shard and the only session shard share a thread and take turns, so that a batch costs no switch
+//! With one core or two the pipeline shard and a session shard share a thread and take turns, so that a batch costs no switch
 //! between threads. Absent here: what a turn is, the threads that may block.
 
 use std::net::TcpListener;
@@ -114,7 +114,7 @@ pub(crate) fn start_sessions(core: usize, session: SessionShard) -> std::io::Res
     })
 }
 
-/// Starts the pipeline shard on a thread pinned to `core`, and with it the session shard that has no other core.
+/// Starts the pipeline shard on a thread pinned to `core`, and with it the session shard of that core, if it has one.
 ///
 /// `make` makes it there, since its ring belongs to the thread; this waits until it has. `ended` hears when the shard has ended, as
 /// told or because the log failed.
