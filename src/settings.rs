@@ -24,7 +24,7 @@ pub(crate) fn rules(config: &Config) -> Rules {
         extended_types: if tree.extended_types { ExtendedTypes::On } else { ExtendedTypes::Off },
         digest: if tree.digest { Digest::On } else { Digest::Off },
         quota: if tree.enforce_quota { QuotaCheck::On } else { QuotaCheck::Off },
-        reconfig: if config.reconfig_enabled { Reconfig::Standalone } else { Reconfig::Off },
+        reconfig: if config.reconfig_enabled { Reconfig::On } else { Reconfig::Off },
     }
 }
 

@@ -243,7 +243,7 @@ impl<'a, E: Effects> Apply<'a, E> {
             Op::CreateSession => self.create_session(reader),
             Op::CloseSession => self.close_session(reader),
             Op::SetAcl => self.set_acl(reader),
-            Op::Reconfig => self.set_data(reader),
+            Op::Reconfig => self.reconfig(reader),
             Op::Check => Err(Stop::Type(number)),
             _ => self.change(op, reader),
         }

@@ -23,8 +23,8 @@ mod tests;
 use alloc::vec::Vec;
 
 use jute::{
-    AclList, Code, DecodeError, ErrorTxn, Field as _, Op, Perms, SessionId, TxnDigest, TxnHeader,
-    Xid, Zxid,
+    AclList, Code, DecodeError, ErrorTxn, Field as _, Op, Perms, ReconfigRequest, Record as _,
+    SessionId, TxnDigest, TxnHeader, Xid, Zxid,
 };
 
 use crate::auth::{AuthIds, check_acl};
@@ -77,7 +77,9 @@ pub struct Prep {
     rules: Rules,
     /// The last zxid given out.
     last: Zxid,
-    /// The tree's digest after that.
+    /// The last reconfig that was given one and was not refused; zero at the start.
+    last_reconfig: Zxid,
+    /// The tree's digest after `last`.
     digest: u64,
     overlay: Overlay,
     open: OpenSessions,
@@ -96,6 +98,7 @@ impl Prep {
         Self {
             rules,
             last: state.tree.zxid(),
+            last_reconfig: Zxid::ZERO,
             digest: state.tree.look(TreeView::digest),
             overlay: Overlay::default(),
             open: OpenSessions::default(),
@@ -140,6 +143,39 @@ impl Prep {
         }
     }
 
+    /// As [`Prep::prepare`], of a reconfig to which the ensemble has said its word: the new configuration, or a code. `asked` is
+    /// asked for it with the zxid that the transaction would have.
+    pub fn prepare_reconfig(
+        &mut self,
+        state: &State,
+        now_wall_ms: i64,
+        request: &Request<'_>,
+        asked: impl FnOnce(Zxid) -> Result<Vec<u8>, Code>,
+        out: &mut Vec<u8>,
+    ) -> Prepared {
+        assert!(request.op == Op::Reconfig);
+        self.exceeded.clear();
+        let ask = Ask { state, request, zxid: self.last.next(), now_wall_ms };
+        if let Err(error) = ReconfigRequest::decode(request.body) {
+            return Prepared::Refused(marshalling(error));
+        }
+        let start = out.len();
+        ask.header(request.op).write(out);
+        let members = asked(ask.zxid);
+        match self.reconfig(&ask, members.as_deref().map_err(|&code| code), out) {
+            Ok(()) => {
+                self.last_reconfig = ask.zxid;
+                self.write_digest(out);
+            }
+            Err(code) => {
+                out.truncate(start);
+                ask.write_error(code, out);
+            }
+        }
+        self.last = ask.zxid;
+        Prepared::Txn(ask.zxid)
+    }
+
     /// The next transaction comes behind `zxid`, the beginning of an epoch. Nothing is outstanding.
     pub fn begin_epoch(&mut self, zxid: Zxid) {
         assert!(self.last <= zxid && self.overlay.len() == 0, "{zxid} behind {}", self.last);
@@ -176,6 +212,11 @@ impl Prep {
     /// The last zxid given out.
     pub fn last_zxid(&self) -> Zxid {
         self.last
+    }
+
+    /// The last reconfig that became a transaction of its own kind; zero if none did.
+    pub fn last_reconfig(&self) -> Zxid {
+        self.last_reconfig
     }
 
     /// How many znodes are on their way to being something else.

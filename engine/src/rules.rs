@@ -55,6 +55,6 @@ pub enum Reconfig {
     /// `ReconfigDisabled`.
     #[default]
     Off,
-    /// `Unimplemented`, as a standalone server of the reference does.
-    Standalone,
+    /// What the ensemble says; `Unimplemented` where there is none, as a standalone server of the reference does.
+    On,
 }

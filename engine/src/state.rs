@@ -26,6 +26,9 @@ pub enum Fuzzy {
     Yes,
 }
 
+/// Where the ensemble's configuration is. Source: `ZooDefs.CONFIG_NODE`.
+pub const CONFIG: &[u8] = b"/zookeeper/config";
+
 /// The tree, and what follows from it. One writer.
 #[derive(Debug)]
 pub struct State {
@@ -128,5 +131,24 @@ impl State {
         effects: &mut impl Effects,
     ) -> Result<Applied, ApplyError> {
         Apply::entry(self, entry, effects)
+    }
+
+    /// Shows a configuration that came without a transaction: from a file, or with a new leader. Between [`State::begin`] and
+    /// [`State::commit`]. Its version is the znode's mzxid. One that is shown already stays as it is.
+    ///
+    /// Source: `ZKDatabase.initConfigInZKDatabase`. **Differs:** no watch fires; nobody is connected when this happens.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn show_config(&mut self, text: &[u8], version: i64, wall_ms: i64) -> Result<(), Full> {
+        // Somebody may have taken it away, who has the power to.
+        let Some(znode) = self.tree.look(|it| it.find(CONFIG)) else { return Ok(()) };
+        self.scratch.acl.clear();
+        let shown = &mut self.scratch.acl;
+        let len = self.tree.look(|it| it.data(znode, shown));
+        if len.is_some() && shown == text {
+            return Ok(());
+        }
+        self.tree.set_data(znode, Some(text), -1, Zxid(version), wall_ms)
     }
 }

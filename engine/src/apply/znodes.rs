@@ -87,7 +87,19 @@ impl<E: Effects> Apply<'_, E> {
     }
 
     pub(super) fn set_data(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
-        let SetDataTxn { path, data, version } = SetDataTxn::read(reader)?;
+        let txn = SetDataTxn::read(reader)?;
+        self.set(&txn)
+    }
+
+    /// The configuration is data like other, but the answer says it too.
+    pub(super) fn reconfig(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        let txn = SetDataTxn::read(reader)?;
+        self.write(|out| txn.data.write(out));
+        self.set(&txn)
+    }
+
+    fn set(&mut self, txn: &SetDataTxn<'_>) -> Result<(), Stop> {
+        let SetDataTxn { path, data, version } = *txn;
         let znode = self.find(path)?;
         let state = &mut *self.state;
         let before = state.tree.look(|it| it.data_len(znode)).unwrap_or(0) as i64;

@@ -14,7 +14,7 @@ use super::{Ask, Prep, next_version};
 use crate::auth::fixup_acl;
 use crate::quota::Growth;
 use crate::rules::{QuotaCheck, Reconfig};
-use crate::state::State;
+use crate::state::{CONFIG, State};
 use crate::tree::{AclId, Owner, digest_prefix};
 
 /// What a request, or an op of a multi, asks for.
@@ -97,7 +97,7 @@ impl Prep {
             Change::SetData(it) => self.set_data(ask, it, out),
             Change::SetAcl(it) => self.set_acl(ask, it, out),
             Change::Check(it) => self.check(ask, it, out),
-            Change::Reconfig => Err(self.reconfig(ask)),
+            Change::Reconfig => self.reconfig(ask, Err(Code::Unimplemented), out),
         }
     }
 
@@ -216,11 +216,28 @@ impl Prep {
         Ok(())
     }
 
-    fn reconfig(&mut self, ask: &Ask<'_>) -> Code {
-        match self.rules.reconfig {
-            Reconfig::Off => Code::ReconfigDisabled,
-            Reconfig::Standalone => self.check_session(ask).err().unwrap_or(Code::Unimplemented),
+    /// The data of /zookeeper/config becomes `members`, or the request fails with that code: who asks is checked around it, as in
+    /// `PrepRequestProcessor`.
+    pub(super) fn reconfig(
+        &mut self,
+        ask: &Ask<'_>,
+        members: Result<&[u8], Code>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Code> {
+        if self.rules.reconfig == Reconfig::Off {
+            return Err(Code::ReconfigDisabled);
         }
+        self.check_session(ask)?;
+        let (path, data, version) = (CONFIG, Some(members?), -1);
+        let mut known = self.find(ask, path)?;
+        self.check_acl(ask, &known, Perms::WRITE)?;
+        SetDataTxn { path, data, version }.write(out);
+        known.stat.version = version;
+        known.stat.mtime = ask.now_wall_ms;
+        known.stat.mzxid = ask.zxid.0;
+        known.data_len = data.map_or(0, <[u8]>::len);
+        self.put(ask, path, known);
+        Ok(())
     }
 
     pub(super) fn check_quota(
@@ -262,7 +279,7 @@ impl Guard {
 
 /// The parent of a path that may be deleted. Source: `PrepRequestProcessor.getParentPathAndValidate`.
 fn deletable(path: &[u8]) -> Result<&[u8], Code> {
-    let special: [&[u8]; 4] = [b"/", b"/zookeeper", b"/zookeeper/quota", b"/zookeeper/config"];
+    let special: [&[u8]; 4] = [b"/", b"/zookeeper", b"/zookeeper/quota", CONFIG];
     let slash = path.iter().rposition(|&byte| byte == b'/');
     match slash {
         Some(slash) if !path.contains(&0) && !special.contains(&path) => Ok(&path[..slash]),

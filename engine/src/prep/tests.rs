@@ -4,15 +4,15 @@ use alloc::vec::Vec;
 
 use jute::{
     AclList, Code, CreateRequest, CreateSessionTxn, CreateTtlRequest, ErrorTxn, Field as _,
-    MultiHeader, Op, PathWatchRequest, Reader, Record as _, SessionId, SetDataRequest, TxnHeader,
-    Xid, Zxid,
+    GetDataResponse, MultiHeader, Op, PathWatchRequest, Reader, Record as _, SessionId,
+    SetDataRequest, TxnHeader, Xid, Zxid,
 };
 
 use super::{Prep, Prepared, Request, Room};
 use crate::apply::{Effects, Replay};
 use crate::arena::Memory;
-use crate::auth::AuthIds;
-use crate::rules::{Digest, ExtendedTypes, Rules};
+use crate::auth::{AclCheck, AuthConfig, AuthIds};
+use crate::rules::{Digest, ExtendedTypes, Reconfig, Rules};
 use crate::state::State;
 use crate::tree::{Tree, TreeView};
 
@@ -297,4 +297,67 @@ fn without_room_only_what_frees_some_goes_on() {
     assert_eq!(server.ask(Op::CloseSession, &[]).0, Ok(Code::Ok));
     server.prep.set_room(Room::Ample);
     assert_eq!(server.ask(Op::Create, &create("/b", 0)).0, Ok(Code::SessionExpired));
+}
+
+/// Asks for a reconfiguration, of which the ensemble says this.
+fn reconfig(rules: Rules, said: Result<&[u8], Code>) -> (Code, Vec<u8>, Server) {
+    let mut server = Server::new(rules);
+    let body = [0xff; 20];
+    let auth = AuthIds::default();
+    let request =
+        Request { session: SESSION, cxid: Xid(3), op: Op::Reconfig, body: &body, auth: &auth };
+    let mut entry = Vec::new();
+    let asked = |zxid| {
+        assert_eq!(zxid, Zxid(2));
+        said.map(<[u8]>::to_vec)
+    };
+    let prep = &mut server.prep;
+    let done = prep.prepare_reconfig(&server.state, 9, &request, asked, &mut entry);
+    assert_eq!(done, Prepared::Txn(Zxid(2)));
+    let mut reply = Body::default();
+    server.state.begin();
+    let code = server.state.apply(&entry, &mut reply).expect("as the test has it").code;
+    server.state.commit(Zxid(2));
+    (code, reply.0, server)
+}
+
+#[test]
+fn a_reconfiguration_is_refused_for_what_the_rules_say_then_the_ensemble_then_the_acl() {
+    let text = b"version=2".as_slice();
+    let on = Rules { reconfig: Reconfig::On, ..Rules::default() };
+    assert_eq!(reconfig(Rules::default(), Ok(text)).0, Code::ReconfigDisabled);
+    assert_eq!(reconfig(on.clone(), Err(Code::BadVersion)).0, Code::BadVersion);
+    let (code, _, server) = reconfig(on.clone(), Ok(text));
+    assert_eq!((code, server.prep.last_reconfig()), (Code::NoAuth, Zxid::ZERO));
+    let mut server = Server::new(on);
+    assert_eq!(server.ask(Op::Reconfig, &[0xff; 20]).0, Ok(Code::Unimplemented), "alone");
+}
+
+#[test]
+fn a_reconfiguration_is_data_of_its_znode_and_its_answer_says_both() {
+    let auth = AuthConfig { acl: AclCheck::Skip, ..AuthConfig::default() };
+    let rules = Rules { reconfig: Reconfig::On, auth, ..Rules::default() };
+    let (code, reply, server) = reconfig(rules, Ok(b"version=2"));
+    assert_eq!(code, Code::Ok);
+    let GetDataResponse { data, stat } = GetDataResponse::decode(&reply).expect("a response");
+    assert_eq!(data, Some(b"version=2".as_slice()));
+    assert_eq!((stat.version, stat.mzxid, stat.mtime), (-1, 2, 9));
+    assert_eq!(server.prep.last_reconfig(), Zxid(2));
+    let znode = server.state.tree().look(|it| it.find(crate::state::CONFIG));
+    let znode = znode.expect("it is always there");
+    assert_eq!(server.state.tree().look(|it| it.stat(znode)).mzxid, 2);
+}
+
+#[test]
+fn a_configuration_that_came_without_a_transaction_is_shown_under_its_version() {
+    let mut server = Server::new(Rules::default());
+    let digest = server.state.tree().look(TreeView::digest);
+    server.state.begin();
+    server.state.show_config(b"version=100000000", 1 << 32, 77).expect("there is room");
+    server.state.commit(Zxid(1));
+    let znode = server.state.tree().look(|it| it.find(crate::state::CONFIG));
+    let stat = server.state.tree().look(|it| it.stat(znode.expect("it is always there")));
+    assert_eq!((stat.version, stat.mzxid, stat.mtime), (-1, 1 << 32, 77));
+    assert_eq!(server.state.tree().look(TreeView::digest), digest);
+    assert_eq!(server.state.tree().zxid(), Zxid(1));
 }
