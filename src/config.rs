@@ -1,7 +1,8 @@
 //! Configuration: from a zoo.cfg, written for ZooKeeper or for this server, to typed settings.
 //!
 //! ZooKeeper: `QuorumPeerConfig` and the system properties. Every key of the table [`KEYS`] does what it does
-//! there; it is the one, which docs/operations.md shows. Reading is pure: bytes in, [`Config`] and remarks out.
+//! there; it is the one, which docs/operations.md shows. Reading is pure: bytes in, [`Config`] and remarks out; writing, which only
+//! changed members need, is in [`MembersFiles`].
 //! Absent: doing anything with the settings, and logging.
 
 mod address;
@@ -10,6 +11,7 @@ mod default;
 mod draft;
 mod ensemble;
 mod error;
+mod files;
 mod keys;
 mod keys_other;
 mod members;
@@ -21,8 +23,9 @@ mod warning;
 
 pub use conf::ConfFigures;
 pub use default::{CLIENT_PORT, DATA_DIR};
-pub use ensemble::EnsembleConfig;
+pub use ensemble::{EnsembleConfig, ListedIn};
 pub use error::{At, ConfigError};
+pub use files::{ClientPortAt, MembersFileError, MembersFiles};
 pub use keys::{Capability, IdleKey, KEYS, Key, LaterKey};
 pub use keys_other::{IDLE_KEYS, LATER_KEYS};
 pub use parse::{Overrides, ReadFile};

@@ -2,18 +2,22 @@
 //!
 //! ZooKeeper: `DatadirCleanupManager`, the shutdown handler of `ZooKeeperServerMain`.
 
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use jute::Zxid;
-use net::driver::WordAsked;
+use net::driver::{Order as ShardOrder, WordAsked};
 use net::ring::Letters;
+use quorum::Address;
 use snapshot::Purger;
 use wal::Releaser;
 
 use crate::clock;
 use crate::config::Purge;
+use crate::ensemble::with_clients_at;
 use crate::pipeline_shard::Order;
+use crate::server;
 use crate::threads::ShardError;
 use crate::words::Words;
 
@@ -26,6 +30,8 @@ pub(crate) enum Event {
     ImageWritten(Zxid),
     /// A four-letter word has come in.
     Word(WordAsked),
+    /// A reconfiguration says where clients connect; `None`: nowhere.
+    ClientPort(Option<Address>),
     /// The pipeline shard has ended, as told or because the log failed.
     Ended(Result<(), ShardError>),
 }
@@ -64,6 +70,7 @@ impl Control {
                     }
                 }
                 Some(Event::Word(asked)) => self.words.answer(asked),
+                Some(Event::ClientPort(clients)) => self.move_client_port(clients.as_ref()),
                 Some(Event::Ended(done)) => return done,
             }
         }
@@ -92,6 +99,39 @@ impl Control {
             }
             Err(RecvTimeoutError::Disconnected) => {
                 unreachable!("this thread holds a sender's twin")
+            }
+        }
+    }
+
+    /// Clients connect elsewhere from now on; connections stay. Source: `NIOServerCnxnFactory.reconfigure`.
+    fn move_client_port(&mut self, clients: Option<&Address>) {
+        let shards = &self.words.shards;
+        let tell = |listeners: &mut dyn Iterator<Item = TcpListener>| {
+            for shard in shards {
+                let listeners = listeners.next().into_iter().collect();
+                // The shard ends with the process.
+                drop(shard.send(ShardOrder::Listen { listeners }));
+            }
+        };
+        // The old ones first: one of them may be among the new.
+        tell(&mut std::iter::empty());
+        let Some(clients) = clients else {
+            return tracing::warn!("the new configuration gives clients no port here");
+        };
+        let config = with_clients_at(&self.words.config, clients);
+        match server::listen(&config, shards.len()) {
+            Ok(listeners) => {
+                tell(&mut listeners.into_iter());
+                tracing::info!("listening on {clients}");
+                self.words.client_port = clients.port;
+                self.words.config = config;
+            }
+            Err(error) => {
+                tracing::error!("the client port stays where it was: {error}");
+                match server::listen(&self.words.config, shards.len()) {
+                    Ok(listeners) => tell(&mut listeners.into_iter()),
+                    Err(error) => tracing::error!("nor can that be had again: {error}"),
+                }
             }
         }
     }

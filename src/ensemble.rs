@@ -14,6 +14,7 @@ mod backlog;
 mod disk;
 mod incoming;
 mod joining;
+mod members;
 mod outputs;
 mod role;
 mod standing;
@@ -40,6 +41,7 @@ use disk::Written;
 pub(crate) use incoming::Place;
 pub use joining::JoinError;
 pub(crate) use joining::Joining;
+pub(crate) use members::{Members, with_clients_at};
 use outputs::Deferred;
 pub(crate) use role::Role;
 use standing::Standing;
@@ -62,6 +64,8 @@ pub(crate) struct Member {
     pub(crate) backlog: Backlog,
     pub(crate) applier: Applier,
     pub(crate) reaping: Reaping,
+    /// If they can change.
+    pub(crate) members: Option<Members>,
 }
 
 /// A frame for the election port, or a wish.
@@ -87,6 +91,8 @@ struct Core {
     disk: Disk,
     backlog: Backlog,
     reaping: Reaping,
+    /// If they can change.
+    members: Option<Members>,
     lanes: Lanes,
     orders: Mailbox<Order>,
     upkeep: Upkeep,
@@ -123,8 +129,17 @@ impl EnsembleShard {
         images: Images,
         slow_append_ms: u64,
     ) -> Self {
-        let Member { peer, election, votes, learners, disk, backlog, mut applier, reaping } =
-            member;
+        let Member {
+            peer,
+            election,
+            votes,
+            learners,
+            disk,
+            backlog,
+            mut applier,
+            reaping,
+            members,
+        } = member;
         applier.set_mode(Mode::Looking);
         let space: DiskSpace = disk.log().space();
         let committed = peer.committed();
@@ -135,6 +150,7 @@ impl EnsembleShard {
             disk,
             backlog,
             reaping,
+            members,
             lanes: Lanes::new(lanes),
             orders,
             upkeep: Upkeep::new(images, space, slow_append_ms),
@@ -269,12 +285,7 @@ impl Core {
                     self.standing.elected(clock::now_ms(), self.role.applier().figures_mut());
                     self.deferred.push_back(Deferred::Elected { leader });
                 }
-                election::Output::Activate { config } => {
-                    tracing::warn!(
-                        version = config.version(),
-                        "a newer configuration was heard of in an election"
-                    );
-                }
+                election::Output::Activate { config } => self.members_heard(config),
             }
         }
     }
@@ -339,6 +350,7 @@ impl Core {
         if let Role::Leading(pipeline) = &mut self.role {
             pipeline.set_room(room);
         }
+        self.tell_pipeline_of_members();
         for shard in 0..self.lanes.len() {
             while self.role.has_room() {
                 let Some(forward) = self.lanes.pop(shard, cx) else { break };
@@ -358,6 +370,7 @@ impl Core {
                 self.lanes.give_back(shard, forward);
             }
         }
+        self.say_refusal();
         self.tell_leader(port);
         any
     }
@@ -559,6 +572,10 @@ impl Core {
         applier.start_over(moment.now_ms);
         applier.set_mode(mode);
         self.standing.serve(moment.now_ms, mode, applier.figures_mut());
+        let config = self.peer.views().committed();
+        if let Err(full) = applier.show_config(config, moment.wall_ms) {
+            tracing::error!("/zookeeper/config is out of date: {full}");
+        }
         applier.tell_all(|| net::message::DeliverItem::Serve);
         self.role = if mode == Mode::Leader {
             assert!(self.backlog.is_empty(), "a leader has applied all that was before it");
@@ -567,6 +584,9 @@ impl Core {
                 unreachable!("a leader that begins to serve takes proposals")
             };
             pipeline.begin_epoch(first);
+            if let Some(membership) = self.membership() {
+                pipeline.set_membership(membership);
+            }
             Role::Leading(Box::new(pipeline))
         } else {
             Role::Learning(Box::new(Learning::new(applier)))

@@ -12,6 +12,7 @@
 mod applier;
 mod connections;
 mod learning;
+mod membership;
 mod outbox;
 mod quota_notes;
 mod remote;
@@ -31,6 +32,7 @@ use applier::Changes;
 pub use applier::{Applier, Mode};
 pub use connections::{Home, Owner};
 pub use learning::{Learning, ToLeader};
+pub use membership::Membership;
 pub use quota_notes::QuotaNote;
 use quota_notes::QuotaNotes;
 pub use remote::RemoteRequest;
@@ -89,6 +91,8 @@ pub struct Pipeline {
     quota_notes: QuotaNotes,
     /// The last zxid that may be given out; `None` alone, where the counter runs into the next epoch's numbers.
     epoch_end: Option<Zxid>,
+    /// Of a leader.
+    membership: Option<Membership>,
 }
 
 impl Pipeline {
@@ -106,7 +110,18 @@ impl Pipeline {
             syncs: 0,
             quota_notes: QuotaNotes::default(),
             epoch_end: None,
+            membership: None,
         }
+    }
+
+    /// There is an ensemble, whose members can change.
+    pub fn set_membership(&mut self, membership: Membership) {
+        self.membership = Some(membership);
+    }
+
+    /// The ensemble, if its members can change.
+    pub fn membership_mut(&mut self) -> Option<&mut Membership> {
+        self.membership.as_mut()
     }
 
     /// The tree, the connections, the figures.
@@ -280,7 +295,15 @@ impl Pipeline {
     /// Appends the transaction that a request becomes, if it becomes one.
     fn prepare(&mut self, moment: Moment, request: &Request<'_>) -> Prepared {
         let out = self.filling.batch.begin();
-        let prepared = self.prep.prepare(&self.applier.state, moment.wall_ms, request, out);
+        let (state, wall_ms) = (&self.applier.state, moment.wall_ms);
+        let prepared = match &mut self.membership {
+            Some(ensemble) if request.op == Op::Reconfig => {
+                let before = self.prep.last_reconfig();
+                let decide = |zxid| ensemble.decide(request.body, zxid, before);
+                self.prep.prepare_reconfig(state, wall_ms, request, decide, out)
+            }
+            _ => self.prep.prepare(state, wall_ms, request, out),
+        };
         match prepared {
             Prepared::Txn(zxid) => {
                 self.filling.batch.finish(zxid);

@@ -83,7 +83,9 @@ pub enum ServerError {
 impl ServerError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Core { .. } => ExitCode::InvalidInvocation,
+            Self::Config(_) | Self::Core { .. } | Self::Join(JoinError::Members(_)) => {
+                ExitCode::InvalidInvocation
+            }
             Self::Data(_) | Self::Join(JoinError::Epoch(_)) => ExitCode::UnableToAccessDatadir,
             Self::Join(JoinError::Port(_)) => ExitCode::UnableToBindQuorumPort,
             _ => ExitCode::UnexpectedError,
@@ -264,16 +266,16 @@ fn launch(
     for (session, &core) in sessions.into_iter().zip(&cores[1..]) {
         threads::start_sessions(core, session).map_err(&no_thread)?;
     }
-    let events = events.clone();
+    let teller = events.clone();
     // The control thread ends last.
-    let ended = move |done| drop(events.send(Event::Ended(done)));
+    let ended = move |done| drop(teller.send(Event::Ended(done)));
     let started = if let Some(ensemble) = &config.ensemble {
         let tick_ms = config.sessions.tick_ms;
-        let (ensemble, dir) = (ensemble.clone(), store.images.clone());
+        let (ensemble, dir, events) = (ensemble.clone(), store.images.clone(), events.clone());
         let helpers = Unpinned::here().map_err(system("cannot read the cores of this process"))?;
         let place = settings::place(config, &dir, [chance(), chance()], helpers);
         let make = move || -> Result<_, ServerError> {
-            let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last))?;
+            let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last), events)?;
             let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
             let member = joining.member((log, place), backlog, applier, reaping);
             Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))
@@ -299,7 +301,7 @@ const SHARING_CORES_MAX: usize = 2;
 const STANDALONE_ID: u8 = 1;
 
 /// Opens the client port once for each of `count` shards.
-fn listen(config: &Config, count: usize) -> Result<Vec<TcpListener>, ServerError> {
+pub(crate) fn listen(config: &Config, count: usize) -> Result<Vec<TcpListener>, ServerError> {
     let network = &config.network;
     let keep_alive = if network.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
     let backlog = network.listen_backlog.map_or(BACKLOG, |it| it as i32);

@@ -83,6 +83,11 @@ pub enum Order {
         /// Whose; all if none.
         session: Option<jute::SessionId>,
     },
+    /// Accept on these and no longer on those before; connections stay. None: accept nobody.
+    Listen {
+        /// Each listens.
+        listeners: Vec<TcpListener>,
+    },
     /// Close everything and come back.
     Stop,
 }
@@ -182,10 +187,7 @@ impl<T: Tree> Driver<T> {
         sleeper: &Sleeper,
     ) -> std::io::Result<Self> {
         let epoll = sleeper.epoll();
-        for (number, listener) in listeners.iter().enumerate() {
-            listener.set_nonblocking(true)?;
-            epoll::add(&*epoll, listener, listener_data(number), EventFlags::IN)?;
-        }
+        watch(&epoll, &listeners)?;
         Ok(Self {
             shard,
             links,
@@ -286,7 +288,10 @@ impl<T: Tree> Driver<T> {
         let now_ms = (self.links.clock)();
         while let Poll::Ready(order) = self.links.orders.poll_next(cx) {
             self.stopped |= matches!(order, Order::Stop);
-            obey(&mut self.shard, order);
+            match order {
+                Order::Listen { listeners } => self.listen(listeners),
+                order => obey(&mut self.shard, order),
+            }
         }
         if self.shard.next_deadline().is_some_and(|at_ms| at_ms <= now_ms) {
             self.shard.deadline(now_ms);
@@ -396,6 +401,15 @@ impl<T: Tree> Driver<T> {
         }
     }
 
+    /// Accepts on other sockets from now on; a socket that is dropped is no longer told of.
+    fn listen(&mut self, listeners: Vec<TcpListener>) {
+        if let Err(error) = watch(&self.epoll, &listeners) {
+            return warn!("the client port stays where it is: {error}");
+        }
+        self.listeners = listeners;
+        self.rest_until_ms = None;
+    }
+
     /// Sets what epoll tells of the listeners.
     fn listen_for(&self, interest: EventFlags) {
         for (number, listener) in self.listeners.iter().enumerate() {
@@ -424,6 +438,15 @@ impl<T: Tree> Driver<T> {
         // Whatever stood there was forgotten by the machine: dropping it closes it.
         self.sockets[slot] = Some(Live { generation: conn.generation, socket, interest });
     }
+}
+
+/// Has epoll tell of listeners.
+fn watch(epoll: &OwnedFd, listeners: &[TcpListener]) -> std::io::Result<()> {
+    for (number, listener) in listeners.iter().enumerate() {
+        listener.set_nonblocking(true)?;
+        epoll::add(epoll, listener, listener_data(number), EventFlags::IN)?;
+    }
+    Ok(())
 }
 
 fn listener_data(number: usize) -> EventData {
@@ -462,6 +485,8 @@ fn obey<T: Tree>(shard: &mut Shard<T>, order: Order) {
         Order::ResetFigures => shard.reset_figures(),
         Order::ResetConnections => shard.reset_connections(),
         Order::Shed { session } => shard.shed(session),
+        // The driver's own.
+        Order::Listen { .. } => {}
         Order::Stop => shard.shed(None),
     }
 }

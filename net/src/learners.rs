@@ -148,13 +148,7 @@ impl LearnerPort {
     /// [`PortError`] if an address of our own cannot be listened on.
     pub fn open(settings: LearnerPortSettings) -> Result<Self, PortError> {
         let watch = Watch::new()?;
-        let mut ears = Ears::new(Listening {
-            myid: settings.myid,
-            kind: PortKind::Quorum,
-            addresses: settings.own_addresses.clone(),
-            on_all: settings.listen_on_all,
-            keep_alive: settings.keep_alive,
-        })?;
+        let mut ears = Ears::new(settings.listening(settings.own_addresses.clone()))?;
         ears.open(&watch)?;
         ears.close();
         Ok(Self {
@@ -184,6 +178,27 @@ impl LearnerPort {
     /// Accepts no more. Connections stay.
     pub fn stop_listening(&mut self) {
         self.ears.close();
+    }
+
+    /// Our own addresses are these from now on: there we listen the next time, or at once if we do. May wait for a name.
+    ///
+    /// # Errors
+    /// [`PortError`]: they stay what they were.
+    pub fn set_own_addresses(&mut self, addresses: Vec<Address>) -> Result<(), PortError> {
+        if addresses == self.settings.own_addresses {
+            return Ok(());
+        }
+        let mut ears = Ears::new(self.settings.listening(addresses.clone()))?;
+        if self.ears.is_open() {
+            // The old ones first: one of them may be among the new.
+            self.ears.close();
+            if let Err(error) = ears.open(&self.watch) {
+                self.ears.open(&self.watch)?;
+                return Err(error);
+            }
+        }
+        (self.ears, self.settings.own_addresses) = (ears, addresses);
+        Ok(())
     }
 
     /// Readable when there is something for [`LearnerPort::turn`]. Never changes.
@@ -332,6 +347,18 @@ impl LearnerPort {
             let least = members.filter_map(|it| it.outbox.place()).min();
             let stream = &mut self.streams[group as usize];
             stream.forget(least.unwrap_or_else(|| stream.end()));
+        }
+    }
+}
+
+impl LearnerPortSettings {
+    fn listening(&self, addresses: Vec<Address>) -> Listening {
+        Listening {
+            myid: self.myid,
+            kind: PortKind::Quorum,
+            addresses,
+            on_all: self.listen_on_all,
+            keep_alive: self.keep_alive,
         }
     }
 }

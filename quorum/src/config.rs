@@ -5,9 +5,11 @@
 //! *Absent:* resolving names, files, the keys that are not about members.
 
 mod address;
+mod change;
 mod member;
 
 pub use address::Address;
+pub use change::{MultiAddress, ReconfigError, ReconfigRules, Standalone};
 pub use member::{ClientPart, Endpoint, Member, Role};
 
 use alloc::boxed::Box;

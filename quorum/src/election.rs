@@ -68,10 +68,8 @@ pub enum Reconfig {
 /// What does not change while the process lives.
 #[derive(Clone, Copy, Debug, Hash)]
 pub struct Settings {
-    /// Who this is.
+    /// Who this is. Whether it votes, its agreed configuration says; who is not in that asks to follow.
     pub myid: Sid,
-    /// Whether it votes, as its own files say.
-    pub role: Role,
     /// How long to wait.
     pub timing: Timing,
     /// Whether newer configurations are taken.
@@ -320,16 +318,21 @@ impl Election {
     ///
     /// Who is no voter proposes nobody; an observer also has no history that could win.
     fn own_candidate(&self, history: History) -> Candidate {
-        let Settings { myid, role, .. } = self.settings;
+        let myid = self.settings.myid;
         let voter = self.views.committed().verifier().is_voter(myid);
         let leader = if voter { myid } else { Sid::NEVER };
-        match role {
+        match self.role() {
             Role::Participant => {
                 let History { last_logged: zxid, current_epoch: peer_epoch } = history;
                 Candidate { peer_epoch, zxid, leader }
             }
             Role::Observer => Candidate { peer_epoch: Epoch::NEVER, zxid: Zxid(i64::MIN), leader },
         }
+    }
+
+    /// Whether it asks to follow or to observe. Source: `QuorumPeer.updateLearnerType`.
+    fn role(&self) -> Role {
+        self.views.committed().member(self.settings.myid).map_or(Role::Participant, |it| it.role)
     }
 
     /// Takes a notification. Source: `WorkerReceiver.run`.
@@ -493,7 +496,7 @@ impl Election {
 
     /// Ends the search. Source: `setPeerState`, `leaveInstance`.
     fn elected(&mut self, candidate: Candidate, round: i64, out: &mut Vec<Output>) {
-        self.state = match self.settings.role {
+        self.state = match self.role() {
             _ if candidate.leader == self.settings.myid => ServerState::Leading,
             Role::Participant => ServerState::Following,
             Role::Observer => ServerState::Observing,

@@ -192,6 +192,17 @@ impl Peer {
         }
     }
 
+    /// The servers that a reconfiguration may count on: those that follow this leader and are in step, and itself; whether
+    /// they vote or not. Nobody if it does not lead.
+    pub fn synced(&self) -> impl Iterator<Item = Sid> + '_ {
+        let leader = match &self.state {
+            State::Leading(leader) => Some(leader),
+            _ => None,
+        };
+        let itself = leader.map(|_| self.replica.sid);
+        leader.into_iter().flat_map(Leader::synced).chain(itself)
+    }
+
     /// Where a learner's driver sends its clients' requests, as [`Message::Request`]; `None` if it does not serve.
     pub fn request_link(&self) -> Option<Link> {
         match &self.state {
@@ -264,3 +275,6 @@ fn plain_message(plain: Plain) -> Message<'static> {
         Plain::Snap { zxid } => Message::Snap { zxid },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,13 +66,12 @@ impl Server {
         views: Views,
         restored: &Restored,
     ) -> Self {
-        let role = views.committed().member(sid).map_or(Role::Participant, |it| it.role);
         let reconfig = match settings.reconfig {
             Reconfig::Enabled => election::Reconfig::On,
             Reconfig::Disabled => election::Reconfig::Off,
         };
         let history = History { last_logged: restored.last, current_epoch: restored.current };
-        let electing = election::Settings { myid: sid, role, timing, reconfig };
+        let electing = election::Settings { myid: sid, timing, reconfig };
         Self {
             sid,
             election: Election::new(electing, views.clone(), history),

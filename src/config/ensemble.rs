@@ -4,8 +4,20 @@
 //! server is to run as a member: see [`Config::ensemble`](super::Config::ensemble).
 //! Absent: the addresses of clients, which the server's own line may give; they are in [`Network`](super::Network).
 
+use std::path::PathBuf;
+
+use quorum::config::ReconfigRules;
 use quorum::zab::{Reconfig, WindowLimits};
 use quorum::{Member, QuorumConfig, Role, Sid};
+
+/// Which file lists the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListedIn {
+    /// The configuration itself.
+    StaticFile,
+    /// The one that it names. Source: `dynamicConfigFile`.
+    DynamicFile,
+}
 
 /// A member's settings. Invariants: `myid` is among `members`; both limits are at least 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +67,12 @@ pub struct EnsembleConfig {
     ///
     /// Source: `testingonly.initialZxid`.
     pub first_counter: u32,
+    /// What of new members is allowed. Source: `standaloneEnabled`, `multiAddress.enabled`.
+    pub rules: ReconfigRules,
+    /// The configuration's file, beside which members are kept.
+    pub file: PathBuf,
+    /// Which file lists the members.
+    pub listed_in: ListedIn,
     /// How much of the log stays in memory for learners that were away. Source of its count: `commitLogCount`.
     pub window: WindowLimits,
 }
@@ -94,6 +112,9 @@ impl Default for EnsembleConfig {
             leader_serves: true,
             reconfig: Reconfig::Disabled,
             first_counter: 0,
+            rules: ReconfigRules::default(),
+            file: PathBuf::new(),
+            listed_in: ListedIn::StaticFile,
             window: WindowLimits::default(),
         }
     }

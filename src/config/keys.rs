@@ -639,7 +639,7 @@ pub static KEYS: &[Key] = &[
         name: "reconfigEnabled",
         default: "false",
         allowed: BOOL,
-        effect: "the members of an ensemble can be changed; standalone, reconfig is refused for want of one",
+        effect: "the members of an ensemble can be changed while it runs; standalone, reconfig is refused for want of one",
         set: |d, v| switch(v).map(|it| d.config.reconfig_enabled = it),
     },
     Key {

@@ -6,9 +6,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use quorum::config::{MultiAddress, Standalone};
 use quorum::zab::Reconfig;
 use quorum::{Member, QuorumConfig, Sid};
 
+use super::ensemble::ListedIn;
 use super::error::{At, ConfigError};
 use super::parse::{Overrides, ReadFile, Reading, last_of_each, shown};
 use super::properties::Entry;
@@ -30,7 +32,7 @@ pub(super) type Listed = (At, ClientAddress, u16);
 const MYID: &str = "myid";
 
 /// What the name of the file with the members that were proposed last has behind the configuration's.
-const NEXT: &str = ".dynamic.next";
+pub(super) const NEXT: &str = ".dynamic.next";
 
 /// Whether `key` says something about members.
 pub(super) fn is_about_members(key: &str) -> bool {
@@ -117,6 +119,16 @@ impl Reading<'_> {
         ensemble.notification_ms_max = ensemble.notification_ms_max.max(least);
         if self.draft.config.reconfig_enabled {
             ensemble.reconfig = Reconfig::Enabled;
+        }
+        if !self.draft.standalone_enabled {
+            ensemble.rules.standalone = Standalone::Disabled;
+        }
+        if ensemble.multi_address {
+            ensemble.rules.multi_address = MultiAddress::Enabled;
+        }
+        ensemble.file = self.file.into();
+        if self.lines.contains_key("dynamicConfigFile") {
+            ensemble.listed_in = ListedIn::DynamicFile;
         }
         (ensemble.myid, ensemble.members) = (myid, members);
         self.draft.config.ensemble = Some(ensemble);

@@ -40,6 +40,29 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Entry>, BadEscape> {
     Ok(entries)
 }
 
+/// The text without the entries whose key `goes`; everything else stays as it is written.
+///
+/// # Errors
+/// [`BadEscape`] at the first malformed `\u` of a key.
+pub(super) fn without(text: &[u8], goes: impl Fn(&str) -> bool) -> Result<Vec<u8>, BadEscape> {
+    let mut lines = Lines { rest: text, number: 0 };
+    let mut kept = Vec::with_capacity(text.len());
+    loop {
+        let before = lines.rest;
+        // What is no entry, comments above one too, is not its own.
+        let Some((line, logical)) = lines.next_if_logical() else {
+            return Ok(kept);
+        };
+        let key = logical.map(|it| unescape(split(&it).0).ok_or(BadEscape { line })).transpose()?;
+        let key = key.map(|it| trimmed(&it));
+        let name = key.as_deref().map(|it| it.strip_prefix("zookeeper.").unwrap_or(it));
+        if !name.is_some_and(&goes) {
+            let len = before.len() - lines.rest.len();
+            kept.extend_from_slice(before.get(..len).unwrap_or_default());
+        }
+    }
+}
+
 /// The natural lines that are left.
 struct Lines<'a> {
     rest: &'a [u8],
@@ -50,28 +73,33 @@ impl Lines<'_> {
     /// The next line with content, continuations joined to it, and the number of its first natural line.
     fn next_logical(&mut self) -> Option<(u32, String)> {
         loop {
-            let natural = self.next_natural()?;
-            let line = self.number;
-            if natural.is_empty() || natural.starts_with(['#', '!']) {
-                continue;
-            }
-            let mut logical = natural;
-            while ends_in_continuation(&logical) {
-                logical.pop();
-                // Nothing to go on with: what follows begins anew, and may be a comment.
-                if logical.is_empty() {
-                    break;
-                }
-                let Some(next) = self.next_natural() else { break };
-                logical.push_str(&next);
-                if next.is_empty() {
-                    break;
-                }
-            }
-            if !logical.is_empty() {
+            if let (line, Some(logical)) = self.next_if_logical()? {
                 return Some((line, logical));
             }
         }
+    }
+
+    /// The number of the next natural line; and if it has content that, continuations joined to it.
+    fn next_if_logical(&mut self) -> Option<(u32, Option<String>)> {
+        let natural = self.next_natural()?;
+        let line = self.number;
+        if natural.is_empty() || natural.starts_with(['#', '!']) {
+            return Some((line, None));
+        }
+        let mut logical = natural;
+        while ends_in_continuation(&logical) {
+            logical.pop();
+            // Nothing to go on with: what follows begins anew, and may be a comment.
+            if logical.is_empty() {
+                break;
+            }
+            let Some(next) = self.next_natural() else { break };
+            logical.push_str(&next);
+            if next.is_empty() {
+                break;
+            }
+        }
+        Some((line, Some(logical).filter(|it| !it.is_empty())))
     }
 
     /// The next natural line without the white space before it.

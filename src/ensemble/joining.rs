@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use jute::Zxid;
@@ -15,9 +16,10 @@ use quorum::zab::{Reconfig, Restored, Settings};
 use quorum::{Address, Peer, Views};
 use wal::Log;
 
-use super::{Backlog, Disk, Member, Place};
+use super::{Backlog, Disk, Member, Members, Place};
 use crate::clock;
-use crate::config::EnsembleConfig;
+use crate::config::{EnsembleConfig, MembersFileError};
+use crate::control::Event;
 use crate::epochs::{EpochError, Epochs, Which};
 use crate::pipeline::{Applier, Reaping};
 
@@ -36,6 +38,9 @@ pub enum JoinError {
     /// A port for other servers.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The files that keep the members.
+    #[error(transparent)]
+    Members(#[from] MembersFileError),
 }
 
 /// A member that has its ports and has not started.
@@ -46,6 +51,7 @@ pub(crate) struct Joining {
     votes: ElectionPort,
     learners: LearnerPort,
     epochs: Epochs,
+    members: Option<Members>,
 }
 
 impl Joining {
@@ -58,6 +64,7 @@ impl Joining {
         tick_ms: u32,
         dir: &Path,
         zxids: (Zxid, Zxid),
+        events: Sender<Event>,
     ) -> Result<Self, JoinError> {
         let (committed, last) = zxids;
         let epochs = Epochs::open(dir, last)?;
@@ -80,7 +87,6 @@ impl Joining {
         };
         let settings = election::Settings {
             myid: config.myid,
-            role: config.role(),
             timing,
             reconfig: match config.reconfig {
                 Reconfig::Disabled => election::Reconfig::Off,
@@ -109,7 +115,8 @@ impl Joining {
             data_len_max: DATA_LEN_MAX,
             queued_max: QUEUED_MAX,
         })?;
-        Ok(Self { peer, election, votes, learners, epochs })
+        let members = Members::new(config, events)?;
+        Ok(Self { peer, election, votes, learners, epochs, members })
     }
 
     /// The member, on the thread where it runs.
@@ -120,9 +127,9 @@ impl Joining {
         applier: Applier,
         reaping: Reaping,
     ) -> Member {
-        let Self { peer, election, votes, learners, epochs } = self;
+        let Self { peer, election, votes, learners, epochs, members } = self;
         let disk = Disk::new(log, epochs, place);
-        Member { peer, election, votes, learners, disk, backlog, applier, reaping }
+        Member { peer, election, votes, learners, disk, backlog, applier, reaping, members }
     }
 }
 

@@ -1,20 +1,20 @@
 //! Doing what the machine of ZAB orders.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use engine::auth::{AuthId, AuthIds};
 use jute::{Op, SessionId, Xid, Zxid};
 use net::learners::{LearnerPort, QUEUED_MARK};
-use quorum::election;
 use quorum::wire::{Id, IdList, Message};
-use quorum::zab::{Input, Link, Output, SyncFrom, To, Validity, Write};
-use quorum::{Address, Sid};
+use quorum::zab::{Input, LeaveReason, Link, Output, SyncFrom, To, Validity, Write};
+use quorum::{Address, QuorumConfig, Sid};
 use snapshot::Beside;
 use wal::{LogCursor, ReadError};
 
 use super::aside::{Aside, Next};
 use super::incoming::{Incoming, Took};
-use super::{Backlog, Core, Role, VoteOut, standing};
+use super::{Backlog, Core, Role, standing};
 use crate::clock;
 use crate::epochs::Which;
 use crate::pipeline::RemoteRequest;
@@ -29,6 +29,7 @@ enum Streamed {
 #[derive(Debug)]
 pub(super) enum Deferred {
     Elected { leader: Sid },
+    Learned(Arc<QuorumConfig>),
     LogFloor { link: Link, floor: Option<Zxid> },
     SnapshotChosen { link: Link, zxid: Zxid },
     SnapshotSent { link: Link },
@@ -65,6 +66,7 @@ impl Core {
         while let Some(deferred) = self.deferred.pop_front() {
             let input = match deferred {
                 Deferred::Elected { leader } => self.elected(port, leader),
+                Deferred::Learned(ref config) => Input::Learned { config },
                 Deferred::LogFloor { link, floor } => Input::LogFloor { link, floor },
                 Deferred::SnapshotChosen { link, zxid } => Input::SnapshotChosen { link, zxid },
                 Deferred::SnapshotSent { link } => Input::SnapshotSent { link },
@@ -118,13 +120,13 @@ impl Core {
                     standing::left(&why, self.role.applier().figures_mut());
                     port.stop_listening();
                     self.end_role();
-                    self.look();
+                    match why {
+                        LeaveReason::Reconfigured { designated } => self.appoint(designated),
+                        _ => self.look(),
+                    }
                 }
-                Output::Propose { .. } | Output::Activate { .. } => {
-                    let views = self.peer.views().clone();
-                    self.vote(election::Input::Reconfigured { views });
-                    self.votes_out.push(VoteOut::Reconfigured);
-                }
+                Output::Propose { config } => self.members_proposed(&config),
+                Output::Activate { config } => self.members_agreed(port, &config),
                 ref other => self.perform_rarer(port, other, packet),
             }
         }
@@ -230,6 +232,7 @@ impl Core {
     /// A learner's client wants something.
     fn request(&mut self, link: Link, packet: Option<Message<'_>>) {
         let Some(Message::Request { session, cxid, op, body, authinfo }) = packet else { return };
+        self.tell_pipeline_of_members();
         let Role::Leading(pipeline) = &mut self.role else { return };
         match Op::from_number(op) {
             Some(Op::Sync) => self.deferred.push_back(Deferred::LearnerSync(link)),
@@ -241,6 +244,7 @@ impl Core {
                 let auth = AuthIds { ids: authinfo.iter().map(id).collect() };
                 let remote = RemoteRequest { session, cxid: Xid(cxid), op, body, auth: &auth };
                 pipeline.take_remote(clock::now(), link, &remote);
+                self.say_refusal();
             }
             None => tracing::warn!(?link, op, "a learner forwards an op that is none"),
         }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use engine::apply::Replay;
+use engine::arena::Full;
 use engine::auth::AuthIds;
 use engine::read::{ReadRequest, serve};
 use engine::rules::Rules;
@@ -22,6 +23,7 @@ use jute::{Code, Op, SessionId, TxnHeader, Zxid};
 use net::figures::PipelineFigures;
 use net::message::{Deliver, DeliverItem};
 use net::words::MemberGauges;
+use quorum::QuorumConfig;
 use snapshot::Beside;
 
 use super::Moment;
@@ -167,6 +169,19 @@ impl Applier {
     /// Everything that a fuzzy tree could be ahead by is applied.
     pub(crate) fn settle(&mut self) {
         self.state.set_fuzzy(Fuzzy::No);
+    }
+
+    /// Shows the ensemble's configuration, where it came without a transaction. While nobody is served.
+    ///
+    /// # Errors
+    /// [`Full`]: the one before is shown.
+    pub(crate) fn show_config(&mut self, config: &QuorumConfig, wall_ms: i64) -> Result<(), Full> {
+        let text = config.to_string();
+        let zxid = self.state.tree().zxid();
+        self.state.begin();
+        let done = self.state.show_config(text.as_bytes(), config.version(), wall_ms);
+        self.state.commit(zxid);
+        done
     }
 
     /// What the server is from now on.

@@ -271,9 +271,13 @@ fn end_the_counter(kinds: &[Kind]) -> anyhow::Result<()> {
 /// A session with an ephemeral goes on at another server, and its ephemeral goes with it when it is closed.
 fn move_session(kinds: &[Kind]) -> anyhow::Result<()> {
     let ensemble = Ensemble::start(kinds)?;
+    move_between(&ensemble).with_context(|| ensemble.logs())
+}
+
+fn move_between(ensemble: &Ensemble) -> anyhow::Result<()> {
     for (from, to) in [(0, 1), (1, 2), (2, 0)] {
         let path = format!("/mine-{from}");
-        let mut client = connect(&ensemble, from)?;
+        let mut client = connect(ensemble, from)?;
         asked(&mut client, op::CREATE, &Body::default().create(&path, b"here", 1))?;
         let session = client.session.clone();
         let moved = Client::resume(ensemble.address(to), &session, 0)?;
@@ -286,7 +290,7 @@ fn move_session(kinds: &[Kind]) -> anyhow::Result<()> {
             &Body::default().buffer(path.as_bytes()).buffer(b"there").int(-1),
         )?;
         asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
-        let mut other = connect(&ensemble, from)?;
+        let mut other = connect(ensemble, from)?;
         asked(&mut other, op::SYNC, &Body::default().buffer(b"/"))?;
         let reply = other.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?;
         ensure!(reply.err == -101, "{path} outlives its session: {}", reply.err);

@@ -23,6 +23,8 @@ mod process;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod reconfig;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod snap_sync;
@@ -51,5 +53,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(trial::trials());
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());
+    trials.extend(reconfig::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

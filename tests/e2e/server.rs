@@ -113,6 +113,11 @@ impl Server {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
+    /// Clients go elsewhere from now on.
+    pub(crate) fn move_to(&mut self, port: u16) {
+        self.port = port;
+    }
+
     /// The folder with `zoo.cfg`, `data` and `server.log`.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()

@@ -16,6 +16,7 @@ pub(crate) mod op {
     pub(crate) const GET_CHILDREN: i32 = 8;
     pub(crate) const SYNC: i32 = 9;
     pub(crate) const MULTI: i32 = 14;
+    pub(crate) const RECONFIG: i32 = 16;
     pub(crate) const CLOSE_SESSION: i32 = -11;
 }
 

@@ -37,7 +37,7 @@ fn told(name: &str, story: fn(&Server) -> anyhow::Result<()>) -> Trial {
 }
 
 /// One shell, and what it has said.
-struct Shell {
+pub(crate) struct Shell {
     name: &'static str,
     process: Process,
     stdin: Option<ChildStdin>,
@@ -49,7 +49,11 @@ struct Shell {
 }
 
 impl Shell {
-    fn open(name: &'static str, address: SocketAddr, dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        name: &'static str,
+        address: SocketAddr,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
         // What it says of a change comes on standard error, the rest on standard output: one ear for both.
         let mut command = Command::new("bash");
         command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(tests_dir().join("reference/zkcli"));
@@ -82,7 +86,7 @@ impl Shell {
     }
 
     /// As [`Self::ask`]; the answer must contain `expected`.
-    fn expect(&mut self, line: &str, expected: &str) -> anyhow::Result<()> {
+    pub(crate) fn expect(&mut self, line: &str, expected: &str) -> anyhow::Result<()> {
         let answer = self.ask(line)?;
         let name = self.name;
         ensure!(answer.contains(expected), "{name}> {line}\nno `{expected}` in\n{answer}");
@@ -90,13 +94,13 @@ impl Shell {
     }
 
     /// Waits for an event of this type and path.
-    fn event(&mut self, event: &str, path: &str) -> anyhow::Result<()> {
+    pub(crate) fn event(&mut self, event: &str, path: &str) -> anyhow::Result<()> {
         self.hear(&format!("WatchedEvent state:SyncConnected type:{event} path:{path} zxid: "))?;
         Ok(())
     }
 
     /// Types `quit`, which closes the session, and waits for the end.
-    fn quit(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn quit(&mut self) -> anyhow::Result<()> {
         self.type_in("quit")?;
         self.stdin = None;
         let status = self.process.wait(PATIENCE)?;

@@ -90,6 +90,11 @@ impl Ears {
         Ok(open)
     }
 
+    /// Whether it listens.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Listens no longer.
     pub(crate) fn close(&mut self) {
         self.open.clear();

@@ -12,7 +12,7 @@ use quorum::wire::{IdList, Message};
 use quorum::zab::{
     Input, Link, Output, Packet, Reconfig, Restored, Settings, To, WindowLimits, Write, WriteId,
 };
-use quorum::{Epoch, Moment, Peer, PeerState, Role, Sid, Views, Zxid};
+use quorum::{Epoch, Moment, Peer, PeerState, Sid, Views, Zxid};
 
 use super::now;
 use super::voter::port_settings;
@@ -153,7 +153,6 @@ impl Server {
         let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
         let settings = election::Settings {
             myid: Sid(myid),
-            role: Role::Participant,
             timing: Timing::default(),
             reconfig: election::Reconfig::Off,
         };

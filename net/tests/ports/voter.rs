@@ -4,7 +4,7 @@ use net::driver::KeepAlive;
 use net::election::{ElectionPort, ElectionPortSettings, Heard};
 use quorum::election::{Election, History, Input, Output, Reconfig, Settings, Timing};
 use quorum::wire::ServerState;
-use quorum::{Epoch, Moment, Role, Sid, Views, Zxid};
+use quorum::{Epoch, Moment, Sid, Views, Zxid};
 
 use super::{PATIENCE, now, sleep};
 
@@ -41,12 +41,8 @@ impl Voter {
     /// Begins to elect with this history.
     pub(crate) fn start_at(myid: i64, views: &Views, history: History) -> Self {
         let port = ElectionPort::open(port_settings(myid, views), views.clone(), now()).unwrap();
-        let settings = Settings {
-            myid: Sid(myid),
-            role: Role::Participant,
-            timing: Timing::default(),
-            reconfig: Reconfig::Off,
-        };
+        let settings =
+            Settings { myid: Sid(myid), timing: Timing::default(), reconfig: Reconfig::Off };
         let election = Election::new(settings, views.clone(), history);
         let mut voter = Self { election, port, elected: None, out: Vec::new() };
         voter.look(history);

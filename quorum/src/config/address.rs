@@ -36,6 +36,12 @@ impl Address {
     pub fn is_wildcard(&self) -> bool {
         matches!(&*self.host, "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0" | "")
     }
+
+    /// Whether it is a machine's own way to itself.
+    pub fn is_loopback(&self) -> bool {
+        let literal = self.host.parse::<core::net::IpAddr>();
+        &*self.host == "localhost" || literal.is_ok_and(|it| it.is_loopback())
+    }
 }
 
 impl fmt::Display for Address {

@@ -92,11 +92,10 @@ impl World {
             failure: None,
             config,
         };
-        let members: Vec<_> = world.config.members().map(|it| (it.sid, it.role)).collect();
-        for (sid, role) in members {
+        let members: Vec<_> = world.config.members().map(|it| it.sid).collect();
+        for sid in members {
             let history = History { last_logged: Zxid(0), current_epoch: Epoch(0) };
             let server = Server {
-                role,
                 history,
                 accepted_epoch: Epoch(0),
                 machines: None,

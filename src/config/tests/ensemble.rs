@@ -1,5 +1,6 @@
 //! Files of members of an ensemble.
 
+use quorum::config::{MultiAddress, Standalone};
 use quorum::zab::Reconfig;
 use quorum::{Role, Sid};
 
@@ -49,6 +50,7 @@ fn every_key_of_an_ensemble_goes_where_it_belongs() {
     (expected.notification_ms_min, expected.notification_ms_max) = (15, 16);
     (expected.leader_serves, expected.reconfig) = (false, Reconfig::Enabled);
     expected.window.count_max = 1_000;
+    expected.rules.multi_address = MultiAddress::Enabled;
     assert_eq!(first_of_three(text), expected);
     let waits = first_of_three("fastleader.minNotificationInterval=70000");
     assert_eq!(waits.notification_ms_max, 70_000);
@@ -60,7 +62,7 @@ fn one_voter_is_an_ensemble_if_it_may_not_be_alone() {
     let line = "server.1=h1:1:2\n";
     assert_eq!(read(line, "1").unwrap().0.ensemble, None);
     let (config, _) = read(&format!("{line}standaloneEnabled=false"), "1").unwrap();
-    assert!(config.ensemble.is_some());
+    assert_eq!(config.ensemble.unwrap().rules.standalone, Standalone::Disabled);
     let with_observer = format!("{line}server.2=h2:1:2:observer\n");
     assert!(refusal(&with_observer, "1").starts_with(
         "zoo.cfg, line 6: 1 voting servers and 1 observers are listed: observers need an ensemble"

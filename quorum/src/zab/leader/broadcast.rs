@@ -4,6 +4,7 @@
 //! before it: a learner logs in order. Every ack goes through one count: what a quorum has is found from the learners' marks.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use jute::Zxid;
 
@@ -13,6 +14,11 @@ use super::super::io::{Group, Output, Packet, Plain, SyncFrom, To};
 use super::super::planted::Bug;
 use super::super::{LeaveReason, LinkError, Phase, Step, replica::inspect};
 use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
+
+/// How long a leader that has named another stays, so that the answer to who asked for it leaves. Its learners leave at once.
+///
+/// **Differs:** the reference stays until its learners are no quorum.
+const FAREWELL: Duration = Duration::from_millis(20);
 
 impl Leader {
     /// Offers a transaction to all, and to the own log. The driver gives only what [`Leader::next_zxid`] allowed.
@@ -129,12 +135,12 @@ impl Leader {
         step.replica.commit(zxid, step.out);
         if proposal.is_reconfig && step.replica.is_reconfigurable() {
             let config = Arc::clone(proposal.views.last_seen());
-            let designated = self.designate(step, &config, proposal);
+            let designated = self.designate(step, &config, zxid);
             step.replica.commit_config(&config, step.out);
             let plain = Plain::CommitAndActivate { zxid, designated };
             to_group(step, Group::Followers, Packet::Plain(plain));
             to_group(step, Group::Observers, Packet::InformAndActivate { zxid, designated });
-            self.designated = (designated != step.replica.sid).then_some(designated);
+            self.hand_over(step, designated);
             // What follows needs the quorums of today.
             for it in &mut self.outstanding {
                 it.views = Arc::clone(&step.replica.views);
@@ -145,21 +151,31 @@ impl Leader {
         }
     }
 
-    /// Who should lead under a new configuration: this server if it votes there under its address, else the voter that has acked
-    /// this proposal and most of what follows.
+    /// Who should lead under a new configuration: this server if it votes there under its address, else the voter that has
+    /// acked up to `zxid`, and most of what follows.
     ///
     /// Source: `Leader.getDesignatedLeader`.
-    fn designate(&self, step: &Step<'_>, config: &QuorumConfig, proposal: &Outstanding) -> Sid {
+    pub(super) fn designate(&self, step: &Step<'_>, config: &QuorumConfig, zxid: Zxid) -> Sid {
         let sid = step.replica.sid;
-        let endpoints = |config: &QuorumConfig| config.member(sid).map(|it| it.endpoints.clone());
-        let same = endpoints(config) == endpoints(step.replica.views.committed());
+        let addresses = |config: &QuorumConfig| {
+            config.member(sid).map(|it| it.quorum_addresses().collect::<alloc::vec::Vec<_>>())
+        };
+        let same = addresses(config) == addresses(step.replica.views.committed());
         if config.verifier().is_voter(sid) && same {
             return sid;
         }
         let voters = config.verifier().voters().iter().copied().filter(|&it| it != sid);
         let marks = voters.map(|it| (self.mark(step, it), it));
-        let best = marks.filter(|&(mark, _)| proposal.zxid <= mark).max();
+        let best = marks.filter(|&(mark, _)| zxid <= mark).max();
         best.map_or(sid, |(_, it)| it)
+    }
+
+    /// Commits nothing more if somebody else should lead, and leaves when everybody has had the time to hear of it.
+    pub(super) fn hand_over(&mut self, step: &Step<'_>, designated: Sid) {
+        if designated != step.replica.sid {
+            self.designated = Some(designated);
+            self.half_at = self.half_at.min(step.now + FAREWELL);
+        }
     }
 
     /// Somebody waits for what was proposed before.
@@ -255,16 +271,23 @@ impl Leader {
             return Err(LeaveReason::SlowDisk);
         }
         let replica = &step.replica;
-        let in_step = |sid| {
-            let mut handlers = self.handlers.iter().filter(|it| it.sid == sid);
-            handlers.any(|it| it.group == Group::Followers && self.tick <= it.in_step_until)
-        };
-        if replica.has_quorum(&replica.views, |it| it == replica.sid || in_step(it))
+        if replica.has_quorum(&replica.views, |it| it == replica.sid || self.is_in_step(it))
             || replica.has(Bug::LeadAlone)
         {
             Ok(())
         } else {
             Err(LeaveReason::QuorumLost)
         }
+    }
+
+    fn is_in_step(&self, sid: Sid) -> bool {
+        let mut handlers = self.handlers.iter().filter(|it| it.sid == sid);
+        handlers.any(|it| it.group == Group::Followers && self.tick <= it.in_step_until)
+    }
+
+    /// The servers that follow and are in step, whether they vote or not. Source: `Leader.isQuorumSynced`.
+    pub(crate) fn synced(&self) -> impl Iterator<Item = Sid> + '_ {
+        let joined = self.handlers.iter().filter(|it| it.is_joined()).map(|it| it.sid);
+        joined.filter(|&it| self.is_in_step(it))
     }
 }

@@ -177,12 +177,14 @@ impl Leader {
         self.phase = Phase::Broadcast;
         step.replica.commit(self.settled, step.out);
         let config = Arc::clone(step.replica.views.last_seen());
-        step.replica.commit_config(&config, step.out);
-        let sid = step.replica.sid;
-        if step.replica.is_reconfigurable() && !config.verifier().is_voter(sid) {
-            self.designated = self.acked.iter().copied().find(|&it| config.verifier().is_voter(it));
+        if step.replica.is_reconfigurable() {
+            let designated = self.designate(step, &config, self.settled);
+            step.replica.commit_config(&config, step.out);
+            self.hand_over(step, designated);
         }
-        step.out.push(Output::Serve { epoch: self.epoch });
+        if self.designated.is_none() {
+            step.out.push(Output::Serve { epoch: self.epoch });
+        }
         let ready = self.handlers.iter().filter(|it| it.stage == Stage::Acked);
         let links: alloc::vec::Vec<_> = ready.map(|it| it.link).collect();
         for link in links {

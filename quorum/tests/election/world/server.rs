@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use quorum::election::links::{self, Conn, Links};
 use quorum::election::{self, Election, History, Reconfig, Settings, Timing};
-use quorum::{Epoch, Moment, Role, Sid, Views};
+use quorum::{Epoch, Moment, Sid, Views};
 
 use super::network::Pipe;
 use super::{Event, World};
 
 /// What there is of a server.
 pub(super) struct Server {
-    pub(super) role: Role,
     /// What survives a crash.
     pub(super) history: History,
     pub(super) accepted_epoch: Epoch,
@@ -35,7 +34,7 @@ impl World {
         let views = Views::new(Arc::clone(&self.config));
         let server = self.server(sid);
         let timing = Timing::default();
-        let settings = Settings { myid: sid, role: server.role, timing, reconfig: Reconfig::Off };
+        let settings = Settings { myid: sid, timing, reconfig: Reconfig::Off };
         let election = Election::new(settings, views.clone(), server.history);
         server.machines = Some((election, Links::new(sid, views)));
         let wait = Duration::from_millis(self.rng.u64(..500));

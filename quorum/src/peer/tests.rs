@@ -1,0 +1,395 @@
+//! Reconfigurations among whole servers whose packets come at once and whose disks are as fast.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use jute::{Record, SessionId, SetDataTxn, TxnHeader};
+
+use super::*;
+use crate::QuorumConfig;
+use crate::wire::QuorumPacket;
+use crate::zab::{Group, Reconfig, To, WindowLimits};
+
+/// A server's end of a connection.
+#[derive(Clone, Copy)]
+struct End {
+    other: (Sid, Link),
+    group: Option<Group>,
+}
+
+struct World {
+    now: Moment,
+    peers: BTreeMap<Sid, Peer>,
+    ends: BTreeMap<(Sid, Link), End>,
+    links: u64,
+    /// Bytes on their way to an end.
+    packets: VecDeque<((Sid, Link), Vec<u8>)>,
+    committed: BTreeMap<Sid, Zxid>,
+    activated: BTreeMap<Sid, i64>,
+    left: Vec<(Sid, LeaveReason)>,
+    /// Who hears nothing and is not heard, and what waits for that to end.
+    silent: BTreeSet<Sid>,
+    held: Vec<((Sid, Link), Vec<u8>)>,
+}
+
+fn text(voters: &[i64], observers: &[i64]) -> String {
+    let line = |sid: &i64, role| format!("server.{sid}=h{sid}:2888:3888:{role};2181\n");
+    let voters = voters.iter().map(|it| line(it, "participant"));
+    let observers = observers.iter().map(|it| line(it, "observer"));
+    voters.chain(observers).collect()
+}
+
+fn peer(sid: i64, members: &str) -> Peer {
+    let settings = Settings {
+        tick: Duration::from_millis(100),
+        init_limit: 10,
+        sync_limit: 5,
+        window: WindowLimits::default(),
+        reconfig: Reconfig::Enabled,
+        first_counter: 0,
+    };
+    let [accepted, current] = [Epoch::ZERO; 2];
+    let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
+    let config = QuorumConfig::parse(members).expect("a configuration");
+    Peer::new(Sid(sid), settings, Views::new(Arc::new(config)), &restored)
+}
+
+impl World {
+    /// Servers that know these members; the last of `sids` leads, and all serve.
+    fn new(sids: &[i64], members: &str) -> Self {
+        let mut world = Self {
+            now: Moment::ZERO,
+            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members))).collect(),
+            ends: BTreeMap::new(),
+            links: 0,
+            packets: VecDeque::new(),
+            committed: BTreeMap::new(),
+            activated: BTreeMap::new(),
+            left: Vec::new(),
+            silent: BTreeSet::new(),
+            held: Vec::new(),
+        };
+        let leader = Sid(*sids.last().expect("somebody"));
+        for &sid in sids.iter().rev() {
+            world.step(Sid(sid), Input::Elected { leader });
+        }
+        world.run();
+        world
+    }
+
+    fn step(&mut self, sid: Sid, input: Input<'_>) {
+        let mut out = Vec::new();
+        let peer = self.peers.get_mut(&sid).expect("a server");
+        peer.step(self.now, input, &mut out);
+        for output in out {
+            self.perform(sid, output);
+        }
+    }
+
+    fn perform(&mut self, sid: Sid, output: Output) {
+        match output {
+            Output::Send { to, packet } => {
+                let to: Vec<_> = match to {
+                    To::Link(link) => Vec::from([(sid, link)]),
+                    To::Group(group) => {
+                        let ends = self.ends.iter().filter(|it| it.1.group == Some(group));
+                        ends.map(|it| *it.0).filter(|it| it.0 == sid).collect()
+                    }
+                };
+                let mut bytes = Vec::new();
+                self.peers[&sid].message(&packet).encode(&mut bytes);
+                for end in to {
+                    if let Some(end) = self.ends.get(&end) {
+                        self.packets.push_back((end.other, bytes.clone()));
+                    }
+                }
+            }
+            Output::Join { link, group } => {
+                self.ends.get_mut(&(sid, link)).expect("a link").group = Some(group);
+            }
+            // What was sent before still comes.
+            Output::Close { link, .. } => {
+                let end = self.ends.remove(&(sid, link));
+                self.packets.extend(end.map(|it| (it.other, Vec::new())));
+            }
+            Output::Connect { to } => self.connect(sid, to),
+            Output::Write { write, .. } => self.step(sid, Input::Durable { write }),
+            Output::Commit { upto } => drop(self.committed.insert(sid, upto)),
+            Output::Activate { config } => drop(self.activated.insert(sid, config.version())),
+            Output::Look { why } => {
+                self.left.push((sid, why));
+                if let LeaveReason::Reconfigured { designated } = why {
+                    self.step(sid, Input::Elected { leader: designated });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, sid: Sid, to: Sid) {
+        let leads = matches!(self.peers[&to].state(), PeerState::Leading { .. });
+        if !leads || self.silent.contains(&to) {
+            return self.step(sid, Input::ConnectFailed { to });
+        }
+        let [here, there] = [Link(self.links + 1), Link(self.links + 2)];
+        self.links += 2;
+        self.ends.insert((sid, here), End { other: (to, there), group: None });
+        self.ends.insert((to, there), End { other: (sid, here), group: None });
+        self.step(to, Input::Accepted { link: there });
+        self.step(sid, Input::Connected { link: here, to });
+    }
+
+    /// Until nobody has anything to say.
+    fn run(&mut self) {
+        while let Some((end, bytes)) = self.packets.pop_front() {
+            let (sid, link) = end;
+            let Some(&End { other, .. }) = self.ends.get(&end) else { continue };
+            if bytes.is_empty() {
+                self.ends.remove(&end);
+                self.step(sid, Input::Closed { link });
+            } else if self.silent.contains(&sid) || self.silent.contains(&other.0) {
+                self.held.push((end, bytes));
+            } else {
+                let split = QuorumPacket::split(&bytes, usize::MAX).expect("a packet");
+                let message = Message::read(&split.expect("a whole one").0).expect("a message");
+                self.step(sid, Input::Packet { link, message });
+            }
+        }
+    }
+
+    /// These and no others hear nothing from now on.
+    fn hush(&mut self, sids: &[i64]) {
+        self.silent = sids.iter().map(|&it| Sid(it)).collect();
+        self.packets.extend(self.held.drain(..));
+        self.run();
+    }
+
+    /// The roles of those end by silence, and this one is elected by them.
+    fn elect(&mut self, leader: i64, sids: &[i64]) {
+        self.wait(1_500);
+        for &sid in sids {
+            assert_eq!(self.state(sid), PeerState::Looking);
+            self.step(Sid(sid), Input::Elected { leader: Sid(leader) });
+        }
+        self.run();
+    }
+
+    /// So much time goes by.
+    fn wait(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        while self.now < end {
+            self.now = self.now + Duration::from_millis(10);
+            for sid in self.peers.keys().copied().collect::<Vec<_>>() {
+                if self.peers[&sid].next_deadline().is_some_and(|it| it <= self.now) {
+                    self.step(sid, Input::Deadline);
+                }
+            }
+            self.run();
+        }
+    }
+
+    /// A transaction of this op with this text.
+    fn propose(&mut self, leader: i64, op: i32, data: &str) -> Zxid {
+        let zxid = self.peers[&Sid(leader)].next_zxid().expect("it takes proposals");
+        let mut txn = Vec::new();
+        TxnHeader { client: SessionId(1), cxid: 1, zxid, time_ms: 0, op }.encode(&mut txn);
+        let data = format!("{data}version={:x}", zxid.0);
+        let path = b"/zookeeper/config";
+        SetDataTxn { path, data: Some(data.as_bytes()), version: -1 }.encode(&mut txn);
+        self.step(Sid(leader), Input::Propose { zxid, txn: &txn });
+        zxid
+    }
+
+    fn write(&mut self, leader: i64) -> Zxid {
+        self.propose(leader, 5, "")
+    }
+
+    fn reconfigure(&mut self, leader: i64, members: &str) -> Zxid {
+        self.propose(leader, 16, members)
+    }
+
+    fn committed_by(&self, zxid: Zxid) -> Vec<i64> {
+        let those = self.committed.iter().filter(|it| zxid <= *it.1);
+        those.map(|it| it.0.0).collect()
+    }
+
+    fn state(&self, sid: i64) -> PeerState {
+        self.peers[&Sid(sid)].state()
+    }
+
+    fn voters(&self, sid: i64) -> Vec<i64> {
+        let voters = self.peers[&Sid(sid)].views().committed().verifier().voters();
+        voters.iter().map(|it| it.0).collect()
+    }
+}
+
+#[test]
+fn a_configuration_without_a_version_gets_one_with_the_first_leader() {
+    let world = World::new(&[1, 2, 3], &text(&[1, 2, 3], &[]));
+    for sid in 1..=3 {
+        assert_eq!(world.activated[&Sid(sid)], 1 << 32);
+        assert!(!world.peers[&Sid(sid)].views().is_changing());
+    }
+}
+
+/// Five of whom three vote; 3 leads.
+fn three_of_five() -> World {
+    World::new(&[4, 5, 1, 2, 3], &text(&[1, 2, 3], &[]))
+}
+
+#[test]
+fn while_members_change_every_write_needs_both_majorities() {
+    let mut world = three_of_five();
+    world.hush(&[2, 4, 5]);
+    let before = world.write(3);
+    let change = world.reconfigure(3, &text(&[1, 2, 3, 4, 5], &[]));
+    let after = world.write(3);
+    world.run();
+    assert_eq!(world.committed_by(before), [1, 3], "two of three are enough before");
+    assert!(world.committed_by(change).is_empty(), "two of five are not");
+    world.hush(&[2, 5]);
+    assert_eq!(world.committed_by(after), [1, 3, 4]);
+    assert_eq!(world.voters(4), [1, 2, 3, 4, 5]);
+    world.hush(&[]);
+    assert_eq!(world.committed_by(after), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_new_majority_alone_decides_nothing_either() {
+    let mut world = three_of_five();
+    world.hush(&[1, 2]);
+    let change = world.reconfigure(3, &text(&[1, 2, 3, 4, 5], &[]));
+    world.run();
+    assert!(
+        world.committed_by(change).is_empty(),
+        "3, 4 and 5 are three of five, but one of three"
+    );
+    world.hush(&[1]);
+    assert_eq!(world.committed_by(change), [2, 3, 4, 5]);
+    let after = world.write(3);
+    world.hush(&[1, 2]);
+    assert_eq!(world.committed_by(after), [3, 4, 5], "from then on three of five are enough");
+}
+
+#[test]
+fn servers_that_follow_without_a_voice_can_be_counted_on() {
+    let world = three_of_five();
+    let mut synced: Vec<_> = world.peers[&Sid(3)].synced().map(|it| it.0).collect();
+    synced.sort_unstable();
+    assert_eq!(synced, [1, 2, 3, 4, 5]);
+    assert_eq!(world.peers[&Sid(2)].synced().count(), 0, "who follows knows nobody");
+}
+
+#[test]
+fn an_observer_that_gets_a_vote_comes_again_as_a_follower_and_the_other_way_round() {
+    let mut world = World::new(&[4, 1, 2, 3], &text(&[1, 2, 3], &[4]));
+    let leader = Sid(3);
+    assert_eq!(world.state(4), PeerState::Observing { leader });
+    world.reconfigure(3, &text(&[1, 3, 4], &[2]));
+    world.run();
+    assert_eq!(world.state(4), PeerState::Following { leader });
+    assert_eq!(world.state(2), PeerState::Observing { leader });
+    let after = world.write(3);
+    world.run();
+    assert_eq!(world.committed_by(after), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over_and_follows_without_a_voice() {
+    let mut world = three_of_five();
+    world.reconfigure(3, &text(&[1, 2, 4, 5], &[]));
+    world.hush(&[5]);
+    assert_eq!(world.peers[&Sid(3)].next_zxid(), None, "it takes no more");
+    world.hush(&[]);
+    world.wait(300);
+    let PeerState::Following { leader } = world.state(3) else { panic!("{:?}", world.state(3)) };
+    assert!([1, 2, 4].contains(&leader.0), "{leader} had not acked");
+    for sid in (1..=5).filter(|&it| it != leader.0) {
+        assert_eq!(world.state(sid), PeerState::Following { leader });
+    }
+    let after = world.write(leader.0);
+    world.run();
+    assert_eq!(world.committed_by(after), [1, 2, 3, 4, 5]);
+    world.hush(&[3]);
+    let without = world.write(leader.0);
+    world.run();
+    assert_eq!(world.committed_by(without), [1, 2, 4, 5]);
+}
+
+#[test]
+fn a_leader_whose_address_changes_hands_over() {
+    let mut world = World::new(&[1, 2, 3], &text(&[1, 2, 3], &[]));
+    let members = text(&[1, 2, 3], &[]);
+    world.reconfigure(3, &members.replace("h3:2888", "h3:2889"));
+    world.run();
+    world.wait(300);
+    let PeerState::Following { leader } = world.state(3) else { panic!("{:?}", world.state(3)) };
+    let after = world.write(leader.0);
+    world.run();
+    assert_eq!(world.committed_by(after), [1, 2, 3]);
+}
+
+#[test]
+fn other_ports_of_the_leader_may_change_under_it() {
+    let mut world = World::new(&[1, 2, 3], &text(&[1, 2, 3], &[]));
+    let members = text(&[1, 2, 3], &[]);
+    world.reconfigure(3, &members.replace("3888:participant;2181", "3889:participant;2182"));
+    world.run();
+    world.wait(300);
+    assert!(matches!(world.state(3), PeerState::Leading { .. }), "{:?}", world.left);
+}
+
+#[test]
+fn who_leads_next_ends_a_change_that_was_proposed() {
+    let mut world = three_of_five();
+    world.hush(&[1, 4, 5]);
+    world.reconfigure(3, &text(&[1, 2, 3, 4, 5], &[]));
+    world.run();
+    assert!(world.peers[&Sid(2)].views().is_changing());
+    world.hush(&[3]);
+    world.elect(2, &[2, 1, 4, 5]);
+    for sid in [1, 2, 4, 5] {
+        assert_eq!(world.voters(sid), [1, 2, 3, 4, 5]);
+        assert!(!world.peers[&Sid(sid)].views().is_changing());
+    }
+}
+
+#[test]
+fn who_is_elected_and_removed_by_a_change_that_was_proposed_ends_it_and_leaves() {
+    let mut world = three_of_five();
+    world.hush(&[1, 4, 5]);
+    world.reconfigure(3, &text(&[1, 3, 4, 5], &[]));
+    world.run();
+    world.hush(&[3]);
+    world.elect(2, &[2, 1, 4, 5]);
+    assert_eq!(world.voters(4), [1, 3, 4, 5]);
+    assert_eq!(world.peers[&Sid(2)].next_zxid(), None, "it takes nothing");
+    world.wait(100);
+    assert!(!matches!(world.state(2), PeerState::Leading { .. }), "{:?}", world.left);
+    world.elect(5, &[5, 1, 4]);
+    let after = world.write(5);
+    world.run();
+    assert!(world.committed_by(after).starts_with(&[1]), "{:?}", world.committed);
+}
+
+#[test]
+fn a_change_that_nobody_else_has_seen_is_forgotten() {
+    let mut world = three_of_five();
+    world.hush(&[1, 2, 4, 5]);
+    world.reconfigure(3, &text(&[1, 2, 3, 4, 5], &[]));
+    world.run();
+    world.hush(&[3]);
+    world.elect(2, &[2, 1]);
+    world.hush(&[]);
+    world.wait(100);
+    world.elect(2, &[3]);
+    let after = world.write(2);
+    world.run();
+    assert!(world.committed_by(after).starts_with(&[1, 2, 3]));
+    assert_eq!(world.voters(3), [1, 2, 3]);
+    assert!(!world.peers[&Sid(3)].views().is_changing());
+}

@@ -1,0 +1,358 @@
+//! Ensembles whose members change while they run: ours alone, ours asked by a shell of 3.9.5, and ours beside Apache ZooKeeper 3.9.5.
+//!
+//! The configuration is read back from `/zookeeper/config` of every server, and from the files that the next start reads.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
+use crate::server::{FOR_JUDGES, Kind, Server, free_port};
+use crate::wire::{Body, Client, Fields, op};
+use crate::zkcli::Shell;
+
+const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\nreconfigEnabled=true\n";
+
+/// Codes of refusals.
+const NEW_CONFIG_NO_QUORUM: i32 = -13;
+const RECONFIG_IN_PROGRESS: i32 = -14;
+const NO_AUTH: i32 = -102;
+const BAD_VERSION: i32 = -103;
+const BAD_ARGUMENTS: i32 = -8;
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    use Kind::{Reference, Ringkeeper};
+    vec![
+        trial("reconfig_three_grow_to_five_and_shrink_to_three_under_writes", grow_and_shrink),
+        trial("reconfig_ports_of_a_server_move", move_ports),
+        trial("reconfig_is_asked_by_a_shell", ask_by_shell),
+        trial("reconfig_mixed_is_led_by_ours_and_by_java", || {
+            led_by_each(&[Ringkeeper, Ringkeeper, Reference])
+        }),
+    ]
+}
+
+/// Servers whose lines say where clients connect. The first `known` know each other; every other one knows those and itself.
+fn prepare(kinds: &[Kind], known: usize) -> anyhow::Result<(Ensemble, Vec<String>)> {
+    let mut servers = Vec::new();
+    let mut lines = Vec::new();
+    for (sid, &kind) in (1..).zip(kinds) {
+        let server = Server::prepare(kind, &format!("{FOR_JUDGES}{LINES}"))?;
+        let (quorum, election) = (free_port()?, free_port()?);
+        let client = server.address();
+        lines.push(format!("server.{sid}=127.0.0.1:{quorum}:{election}:participant;{client}"));
+        servers.push(server);
+    }
+    for (number, server) in servers.iter().enumerate() {
+        let others = lines.iter().enumerate().filter(|it| it.0 < known || it.0 == number);
+        let listed: Vec<_> = others.map(|it| it.1.as_str()).collect();
+        let file = server.dir().join("zoo.cfg");
+        let text = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{text}{}\n", listed.join("\n")))?;
+        let data = server.dir().join("data");
+        fs::create_dir_all(&data)?;
+        fs::write(data.join("myid"), format!("{}\n", number + 1))?;
+    }
+    Ok((Ensemble { servers }, lines))
+}
+
+fn launch(ensemble: &mut Ensemble, numbers: &[usize]) -> anyhow::Result<()> {
+    for &number in numbers {
+        ensemble.servers[number].launch()?;
+    }
+    for &number in numbers {
+        ensemble.await_service(number)?;
+    }
+    Ok(())
+}
+
+/// A session of the super user.
+fn connect_super(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+    let mut client = connect(ensemble, number)?;
+    let auth = Body::default().int(-4).int(100).int(0).buffer(b"digest").buffer(b"super:judge");
+    std::io::Write::write_all(client.socket(), &auth.frame())?;
+    let reply = client.reply()?;
+    ensure!(reply.err == 0, "the super user is refused: {}", reply.err);
+    Ok(client)
+}
+
+/// The body of a reconfig; empty is null.
+fn change(joining: &str, leaving: &str, version: i64) -> Body {
+    let text = |body: Body, text: &str| match text {
+        "" => body.int(-1),
+        text => body.buffer(text.as_bytes()),
+    };
+    text(text(Body::default(), joining), leaving).int(-1).long(version)
+}
+
+/// Asks server `number` for a change until it is made, and waits until every one of `seen_by` shows it.
+fn reconfigure(
+    ensemble: &Ensemble,
+    number: usize,
+    (joining, leaving): (&str, &str),
+    seen_by: &[usize],
+) -> anyhow::Result<String> {
+    let end = Instant::now() + PATIENCE;
+    let text = loop {
+        let mut client = connect_super(ensemble, number)?;
+        let reply = client.ask(op::RECONFIG, &change(joining, leaving, -1));
+        match reply {
+            Ok(reply) if reply.err == 0 => {
+                break String::from_utf8(Fields(&reply.body).buffer()?.to_vec())?;
+            }
+            Ok(reply) if ![NEW_CONFIG_NO_QUORUM, RECONFIG_IN_PROGRESS].contains(&reply.err) => {
+                bail!("+{joining} -{leaving} is refused: {}\n{}", reply.err, ensemble.logs())
+            }
+            other => {
+                // Also if the server left its role before it answered: then asking again does no harm.
+                ensure!(Instant::now() < end, "{other:?}\n{}", ensemble.logs());
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    };
+    for &number in seen_by {
+        await_config(ensemble, number, &text)?;
+    }
+    Ok(text)
+}
+
+fn config(ensemble: &Ensemble, number: usize) -> anyhow::Result<String> {
+    let mut client = connect(ensemble, number)?;
+    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    let body =
+        asked(&mut client, op::GET_DATA, &Body::default().buffer(b"/zookeeper/config").byte(0))?;
+    Ok(String::from_utf8(Fields(&body).buffer()?.to_vec())?)
+}
+
+/// Waits until a server shows this configuration.
+fn await_config(ensemble: &Ensemble, number: usize, text: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let shown = config(ensemble, number);
+        if shown.as_ref().is_ok_and(|it| it == text) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < end,
+            "server {} shows {shown:?}, not {text}\n{}",
+            number + 1,
+            ensemble.logs()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The dynamic file that the static one names, and whether the lines went from that.
+fn check_files(server: &Server, text: &str) -> anyhow::Result<()> {
+    let version = text.rsplit_once("version=").context("no version")?.1;
+    let fixed = fs::read_to_string(server.dir().join("zoo.cfg"))?;
+    let name = server.dir().join(format!("zoo.cfg.dynamic.{version}"));
+    ensure!(
+        fixed.contains(&format!("dynamicConfigFile={}", name.display())),
+        "the static file names another\n{fixed}"
+    );
+    ensure!(!fixed.contains("server.") && !fixed.contains("clientPort="), "lines stay\n{fixed}");
+    let mut lines: Vec<_> = text.lines().filter(|it| !it.starts_with("version")).collect();
+    lines.sort_unstable();
+    ensure!(fs::read_to_string(name)? == lines.join("\n"), "the dynamic file differs");
+    ensure!(!server.dir().join("zoo.cfg.dynamic.next").exists(), "the proposal stays");
+    ensure!(server.dir().join("zoo.cfg.bak").exists(), "the file that listed servers is gone");
+    Ok(())
+}
+
+/// Writes one path after another until told to stop, at whichever server takes it; gives what was acknowledged.
+fn write_on(ensemble: &Ensemble, stop: &AtomicBool) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut client: Option<Client> = None;
+    for turn in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let number = turn % ensemble.servers.len();
+        let Some(writer) = &mut client else {
+            client = Client::connect(ensemble.address(number)).ok();
+            thread::sleep(Duration::from_millis(2));
+            continue;
+        };
+        let path = format!("/written-{turn}");
+        match writer.ask(op::CREATE, &Body::default().create(&path, b"acknowledged", 0)) {
+            Ok(reply) if reply.err == 0 => paths.push(path),
+            _ => client = None,
+        }
+    }
+    paths
+}
+
+fn grow_and_shrink() -> anyhow::Result<()> {
+    let (mut ensemble, lines) = prepare(&[Kind::Ringkeeper; 5], 3)?;
+    launch(&mut ensemble, &[0, 1, 2])?;
+    let first = config(&ensemble, 0)?;
+    ensure!(first.starts_with(&lines[0]) && !first.ends_with("version=0"), "{first}");
+    launch(&mut ensemble, &[3, 4])?;
+    let stop = AtomicBool::new(false);
+    let (paths, last) = thread::scope(|scope| {
+        let writer = scope.spawn(|| write_on(&ensemble, &stop));
+        let changes = || -> anyhow::Result<String> {
+            let all = [0, 1, 2, 3, 4];
+            reconfigure(&ensemble, 0, (&lines[3], ""), &all)?;
+            reconfigure(&ensemble, 4, (&lines[4], ""), &all)?;
+            let leader = ensemble.leader()?;
+            let other = (leader + 1) % 5;
+            let leaving = format!("{},{}", leader + 1, other + 1);
+            reconfigure(&ensemble, (leader + 2) % 5, ("", &leaving), &all)
+        };
+        let done = changes();
+        thread::sleep(Duration::from_millis(200));
+        stop.store(true, Ordering::Relaxed);
+        let paths = writer.join().expect("the writer does not panic");
+        done.map(|text| (paths, text))
+    })?;
+    println!("{} writes were acknowledged", paths.len());
+    let stays = |it: &usize| last.contains(&lines[*it]);
+    let (staying, leaving): (Vec<usize>, Vec<usize>) = (0..5).partition(stays);
+    ensure!(staying.len() == 3, "{last}");
+    for number in leaving {
+        ensemble.servers[number].kill()?;
+    }
+    for &number in &staying {
+        check_files(&ensemble.servers[number], &last)?;
+        ensemble.servers[number].kill()?;
+    }
+    launch(&mut ensemble, &staying)?;
+    for &number in &staying {
+        check(&ensemble, number, &paths)?;
+        await_config(&ensemble, number, &last)?;
+    }
+    Ok(())
+}
+
+/// Every port of the leader, and then of a follower, becomes another.
+fn move_ports() -> anyhow::Result<()> {
+    let (mut ensemble, _) = prepare(&[Kind::Ringkeeper; 3], 3)?;
+    launch(&mut ensemble, &[0, 1, 2])?;
+    for turn in 0..2 {
+        let leader = ensemble.leader()?;
+        let moving = if turn == 0 { leader } else { (leader + 1) % 3 };
+        let (quorum, election, client) = (free_port()?, free_port()?, free_port()?);
+        let line = format!(
+            "server.{}=127.0.0.1:{quorum}:{election}:participant;127.0.0.1:{client}",
+            moving + 1
+        );
+        let other = (moving + 1) % 3;
+        let text = reconfigure(&ensemble, other, (&line, ""), &[other])?;
+        ensemble.servers[moving].move_to(client);
+        for number in 0..3 {
+            await_config(&ensemble, number, &text)?;
+        }
+        let path = format!("/moved-{turn}");
+        let mut there = connect(&ensemble, moving)?;
+        asked(&mut there, op::CREATE, &Body::default().create(&path, b"acknowledged", 0))?;
+        // Whoever is killed, the others find each other at the ports of now.
+        ensemble.servers[other].kill()?;
+        check(&ensemble, moving, &[path])?;
+        launch(&mut ensemble, &[other])?;
+    }
+    Ok(())
+}
+
+fn ask_by_shell() -> anyhow::Result<()> {
+    let (mut ensemble, lines) = prepare(&[Kind::Ringkeeper; 3], 3)?;
+    launch(&mut ensemble, &[0, 1, 2])?;
+    let leader = ensemble.leader()?;
+    let other = (leader + 1) % 3;
+    let mut client = connect(&ensemble, other)?;
+    let leaves = (other + 1).to_string();
+    let reply = client.ask(op::RECONFIG, &change("", &leaves, -1))?;
+    ensure!(reply.err == NO_AUTH, "anybody may: {}", reply.err);
+    let mut client = connect_super(&ensemble, other)?;
+    for (body, code) in [
+        (change("", &leaves, 7), BAD_VERSION),
+        (change("server.9=127.0.0.1:1:2", "", -1), BAD_ARGUMENTS),
+        (change("", "1,2", -1), BAD_ARGUMENTS),
+        (
+            change("server.7=h:1:2;3,server.8=h:4:5;6,server.9=h:7:8;9", "", -1),
+            NEW_CONFIG_NO_QUORUM,
+        ),
+    ] {
+        let reply = client.ask(op::RECONFIG, &body)?;
+        ensure!(reply.err == code, "{body:?} is answered {}, not {code}", reply.err);
+    }
+    let server = &ensemble.servers[(leader + 2) % 3];
+    let mut shell = Shell::open("shell", server.address(), server.dir())?;
+    shell.expect("config", &lines[1])?;
+    shell.expect("addauth digest super:judge", "")?;
+    shell.expect(&format!("reconfig -remove {leaves}"), "Committed new configuration:\nserver.")?;
+    shell.expect("config -w", "version=")?;
+    let reply = client.ask(op::RECONFIG, &change(&lines[other], "", -1))?;
+    ensure!(reply.err == 0, "{} cannot come again: {}", lines[other], reply.err);
+    shell.event("NodeDataChanged", "/zookeeper/config")?;
+    shell.expect("get /zookeeper/config", &lines[other])?;
+    shell.expect(&format!("reconfig -remove {leaves}"), "version=")?;
+    shell.expect(&format!("reconfig -add {}", lines[other]), &lines[other])?;
+    shell.expect("config", &lines[other])?;
+    let observer = lines[other].replace("participant", "observer");
+    let members = [&lines[leader], &lines[(leader + 2) % 3], &observer].map(String::as_str);
+    fs::write(server.dir().join("members"), members.join("\n"))?;
+    let file = server.dir().join("members").display().to_string();
+    shell.expect(&format!("reconfig -file {file}"), &observer)?;
+    shell.quit()?;
+    let mode = await_mode(&ensemble, other, "observer")?;
+    ensure!(mode == "observer", "{mode}");
+    Ok(())
+}
+
+fn await_mode(ensemble: &Ensemble, number: usize, mode: &str) -> anyhow::Result<String> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let now = ensemble.await_service(number)?;
+        if now == mode || end < Instant::now() {
+            return Ok(now);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A server leaves and comes again, first led by ours and then by Java.
+fn led_by_each(kinds: &[Kind]) -> anyhow::Result<()> {
+    let (mut ensemble, lines) = prepare(kinds, 3)?;
+    launch(&mut ensemble, &[0, 1])?;
+    launch(&mut ensemble, &[2])?;
+    let mut paths = Vec::new();
+    for (turn, leads) in [Kind::Ringkeeper, Kind::Reference].into_iter().enumerate() {
+        let leader = ensemble.leader()?;
+        ensure!(kinds[leader] == leads, "server {} leads\n{}", leader + 1, ensemble.logs());
+        let leaving = if turn == 0 { 2 } else { 0 };
+        let sid = (leaving + 1).to_string();
+        let asked_of = [leaving, (leaving + 1) % 3, (leaving + 2) % 3];
+        reconfigure(&ensemble, asked_of[1], ("", &sid), &[0, 1, 2])?;
+        let path = format!("/without-{turn}");
+        write_once(&ensemble, asked_of[2], &path)?;
+        paths.push(path);
+        let text = reconfigure(&ensemble, asked_of[2], (&lines[leaving], ""), &[0, 1, 2])?;
+        ensure!(text.starts_with("server.1="), "{text}");
+        for server in &ensemble.servers {
+            check_files(server, &text)?;
+        }
+        if turn == 0 {
+            ensemble.servers[leader].kill()?;
+            ensemble.await_service(2)?;
+            await_mode(&ensemble, 2, "leader")?;
+            launch(&mut ensemble, &[leader])?;
+        }
+        for number in 0..3 {
+            check(&ensemble, number, &paths)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_once(ensemble: &Ensemble, number: usize, path: &str) -> anyhow::Result<()> {
+    let mut client = connect(ensemble, number)?;
+    asked(&mut client, op::CREATE, &Body::default().create(path, b"acknowledged", 0))?;
+    Ok(())
+}
