@@ -17,6 +17,7 @@ mod joining;
 mod members;
 mod outputs;
 mod role;
+mod serving;
 mod standing;
 
 use std::collections::VecDeque;
@@ -49,7 +50,7 @@ use standing::Standing;
 use crate::clock;
 use crate::images::{Due, Images};
 use crate::lanes::{Lane, Lanes};
-use crate::pipeline::{Applier, Learning, Mode, Moment, Pipeline, Reaping, ToLeader};
+use crate::pipeline::{Applier, Mode, Reaping, ToLeader};
 use crate::pipeline_shard::Order;
 use crate::threads::{ShardError, Turns};
 use crate::upkeep::{Quiet, Upkeep};
@@ -66,6 +67,16 @@ pub(crate) struct Member {
     pub(crate) reaping: Reaping,
     /// If they can change.
     pub(crate) members: Option<Members>,
+    pub(crate) manners: Manners,
+}
+
+/// How a member treats clients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// Milliseconds of search for a leader after which those who read only are served, if they are.
+    pub(crate) read_only_after_ms: Option<u64>,
+    /// Whether it serves clients when it leads.
+    pub(crate) leader_serves: bool,
 }
 
 /// A frame for the election port, or a wish.
@@ -93,6 +104,9 @@ struct Core {
     reaping: Reaping,
     /// If they can change.
     members: Option<Members>,
+    manners: Manners,
+    /// When to begin to serve those who read only, monotonic milliseconds.
+    read_only_at: Option<u64>,
     lanes: Lanes,
     orders: Mailbox<Order>,
     upkeep: Upkeep,
@@ -129,17 +143,8 @@ impl EnsembleShard {
         images: Images,
         slow_append_ms: u64,
     ) -> Self {
-        let Member {
-            peer,
-            election,
-            votes,
-            learners,
-            disk,
-            backlog,
-            mut applier,
-            reaping,
-            members,
-        } = member;
+        let Member { peer, election, votes, learners, disk, backlog, .. } = member;
+        let Member { mut applier, reaping, members, manners, .. } = member;
         applier.set_mode(Mode::Looking);
         let space: DiskSpace = disk.log().space();
         let committed = peer.committed();
@@ -151,6 +156,8 @@ impl EnsembleShard {
             backlog,
             reaping,
             members,
+            manners,
+            read_only_at: None,
             lanes: Lanes::new(lanes),
             orders,
             upkeep: Upkeep::new(images, space, slow_append_ms),
@@ -248,7 +255,9 @@ impl Turns for EnsembleShard {
         let machines_ms = machines.map_or(u64::MAX, |it| it.micros().div_ceil(1_000));
         let pipeline_ms = match &core.role {
             Role::Leading(pipeline) => pipeline.next_deadline(),
-            _ => u64::MAX,
+            Role::Learning(learning) => learning.applier().local_deadline().unwrap_or(u64::MAX),
+            Role::ReadOnly(it) => it.applier().local_deadline().unwrap_or(u64::MAX),
+            Role::Idle(_) | Role::Changing => core.read_only_at.unwrap_or(u64::MAX),
         };
         core.upkeep.next_deadline().min(machines_ms).min(pipeline_ms)
     }
@@ -261,6 +270,8 @@ impl Turns for EnsembleShard {
 impl Core {
     /// Searches for a leader.
     fn look(&mut self) {
+        let now_ms = clock::now_ms();
+        self.read_only_at = self.manners.read_only_after_ms.map(|after_ms| now_ms + after_ms);
         self.standing.look(clock::now_ms(), self.role.applier().figures_mut());
         let vote = self.peer.vote();
         let history = election::History { last_logged: vote.zxid, current_epoch: vote.epoch };
@@ -283,6 +294,7 @@ impl Core {
                     let leader = vote.candidate.leader;
                     tracing::info!(?state, %leader, epoch = %vote.candidate.peer_epoch, "elected");
                     self.standing.elected(clock::now_ms(), self.role.applier().figures_mut());
+                    self.end_read_only();
                     self.deferred.push_back(Deferred::Elected { leader });
                 }
                 election::Output::Activate { config } => self.members_heard(config),
@@ -365,7 +377,8 @@ impl Core {
                         let syncs = before + 1..=pipeline.syncs();
                         self.deferred.extend(syncs.map(Deferred::LocalSync));
                     }
-                    Role::Learning(learning) => learning.take(shard, &forward),
+                    Role::Learning(learning) => learning.take(clock::now(), shard, &forward),
+                    Role::ReadOnly(read_only) => read_only.take(clock::now(), shard, &forward),
                 }
                 self.lanes.give_back(shard, forward);
             }
@@ -422,7 +435,11 @@ impl Core {
                 pipeline.deadline(moment);
             }
             Role::Learning(learning) => learning.deadline(moment),
+            Role::ReadOnly(read_only) => read_only.deadline(moment),
             _ => {}
+        }
+        if self.read_only_at.is_some_and(|at| at <= moment.now_ms) {
+            self.serve_read_only(moment);
         }
         if self.upkeep.next_deadline() <= moment.now_ms {
             self.upkeep.look_around(moment, self.role.applier(), quiet);
@@ -545,68 +562,9 @@ impl Core {
                 learning.publish();
                 grown
             }
-            Role::Idle(_) | Role::Changing => return false,
+            Role::Idle(_) | Role::ReadOnly(_) | Role::Changing => return false,
         };
         self.upkeep.see_to_images(moment, grown, self.role.applier());
         true
-    }
-
-    /// Applies what is decided while nobody is served.
-    fn catch_up(&mut self) {
-        let committed = self.committed;
-        let applier = self.role.applier();
-        let after = applier.state().tree().zxid();
-        if self.backlog.holds(after, committed) {
-            let backlog = &mut self.backlog;
-            applier.replay(|apply| backlog.take_upto(after, committed, apply));
-        }
-    }
-
-    /// The machine says that clients may be served.
-    fn serve(&mut self, epoch: quorum::Epoch) {
-        self.catch_up();
-        self.role.applier().settle();
-        let moment: Moment = clock::now();
-        let mode = role::mode(self.peer.state());
-        let mut applier = self.role.take();
-        applier.start_over(moment.now_ms);
-        applier.set_mode(mode);
-        self.standing.serve(moment.now_ms, mode, applier.figures_mut());
-        let config = self.peer.views().committed();
-        if let Err(full) = applier.show_config(config, moment.wall_ms) {
-            tracing::error!("/zookeeper/config is out of date: {full}");
-        }
-        applier.tell_all(|| net::message::DeliverItem::Serve);
-        self.role = if mode == Mode::Leader {
-            assert!(self.backlog.is_empty(), "a leader has applied all that was before it");
-            let mut pipeline = Pipeline::new(applier, self.reaping, moment.now_ms);
-            let Some(first) = self.peer.next_zxid() else {
-                unreachable!("a leader that begins to serve takes proposals")
-            };
-            pipeline.begin_epoch(first);
-            if let Some(membership) = self.membership() {
-                pipeline.set_membership(membership);
-            }
-            Role::Leading(Box::new(pipeline))
-        } else {
-            Role::Learning(Box::new(Learning::new(applier)))
-        };
-        self.synced = 0;
-        tracing::info!(%epoch, mode = mode.name(), zxid = %self.peer.vote().zxid, "serving");
-        self.vote(election::Input::Established { epoch });
-    }
-
-    /// The role has ended, and its clients with it.
-    fn end_role(&mut self) {
-        let mut applier = self.role.take();
-        applier.start_over(clock::now_ms());
-        applier.set_mode(Mode::Looking);
-        applier.tell_all(|| net::message::DeliverItem::Stop);
-        self.role = Role::Idle(Box::new(applier));
-        self.backlog.disown();
-        self.disk.disown();
-        self.streams.clear();
-        self.asides.clear();
-        self.incoming = None;
     }
 }

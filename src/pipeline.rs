@@ -12,9 +12,11 @@
 mod applier;
 mod connections;
 mod learning;
+mod local;
 mod membership;
 mod outbox;
 mod quota_notes;
+mod read_only;
 mod remote;
 mod stage;
 
@@ -32,9 +34,12 @@ use applier::Changes;
 pub use applier::{Applier, Mode};
 pub use connections::{Home, Owner};
 pub use learning::{Learning, ToLeader};
+use local::Judged;
+pub use local::{LocalPolicy, LocalSessions};
 pub use membership::Membership;
 pub use quota_notes::QuotaNote;
 use quota_notes::QuotaNotes;
+pub use read_only::ReadOnly;
 pub use remote::RemoteRequest;
 use stage::{Asker, Stage, Step};
 
@@ -186,7 +191,9 @@ impl Pipeline {
     /// Takes one turn of a session shard.
     pub fn take(&mut self, moment: Moment, shard: usize, forward: &Forward) {
         for &(session, seen_ms) in &forward.touched {
-            self.applier.sessions.touch_again(seen_ms, session);
+            if !self.applier.touch_local(seen_ms, session) {
+                self.applier.sessions.touch_again(seen_ms, session);
+            }
         }
         let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
         let figures = &mut self.applier.figures;
@@ -199,12 +206,21 @@ impl Pipeline {
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
                     let owner = Owner { shard, conn: *conn };
-                    if *session == SessionId::NONE {
+                    if *session == SessionId::NONE && self.applier.opens_local() {
+                        self.applier.open_local(moment, owner, *timeout_ms, auth.clone());
+                    } else if *session == SessionId::NONE {
                         let session = self.open_session(moment, owner, *timeout_ms);
                         self.applier.open(owner, session, auth.clone());
-                    } else if bytes(password) == jute::password(*session)
-                        && self.attach(moment, owner, *session, *timeout_ms)
-                    {
+                    } else if bytes(password) != jute::password(*session) {
+                        self.filling.steps.push(Step::Refuse { owner });
+                    } else if self.applier.attach_local(
+                        moment,
+                        owner,
+                        (*session, *timeout_ms),
+                        auth,
+                    ) {
+                        // It is answered.
+                    } else if self.attach(moment, owner, *session, *timeout_ms) {
                         self.applier.open(owner, *session, auth.clone());
                     } else {
                         self.filling.steps.push(Step::Refuse { owner });
@@ -220,7 +236,7 @@ impl Pipeline {
                 ForwardItem::Gone { conn, session } => {
                     let owner = Owner { shard, conn: *conn };
                     self.applier.close(owner);
-                    self.applier.sessions.release(*session, &Home::Here(owner));
+                    self.applier.release(*session, owner);
                 }
             }
         }
@@ -263,6 +279,12 @@ impl Pipeline {
             return;
         }
         let auth = auth.clone();
+        if self.applier.touch_local(moment.now_ms, session) {
+            let judged = self.applier.judge_local(op, body);
+            if !self.judged(moment, asker, session, judged) {
+                return;
+            }
+        }
         if let Some(Home::There(_)) = self.applier.sessions.owner(session) {
             self.filling.steps.push(Step::Refusal { asker, code: Code::SessionMoved });
             return;
@@ -289,6 +311,34 @@ impl Pipeline {
                 let body = self.filling.keep(body);
                 self.filling.steps.push(Step::Read { asker, session, op, body });
             }
+        }
+    }
+
+    /// A request of a local session: whether it goes on as that of a global one does.
+    fn judged(&mut self, moment: Moment, asker: Asker, session: SessionId, judged: Judged) -> bool {
+        let step = match judged {
+            Judged::Alike => return true,
+            Judged::Upgrade => {
+                self.upgrade(moment, session);
+                return !self.is_exhausted();
+            }
+            Judged::Refused => Step::Refusal { asker, code: Code::EphemeralOnLocalSession },
+            Judged::End => {
+                self.applier.end_local(session);
+                Step::Echo { asker }
+            }
+        };
+        self.filling.steps.push(step);
+        false
+    }
+
+    /// Makes a local session a global one.
+    fn upgrade(&mut self, moment: Moment, session: SessionId) {
+        let Some(timeout_ms) = self.applier.upgrade_local(moment.now_ms, session) else { return };
+        let mut body = Vec::new();
+        CreateSessionTxn { timeout_ms }.encode(&mut body);
+        if self.ask(moment, session, Op::CreateSession, &body) {
+            self.filling.steps.push(Step::Txn { asker: None });
         }
     }
 
@@ -329,11 +379,13 @@ impl Pipeline {
 
     /// When to call [`Pipeline::deadline`] if nothing else happens, monotonic milliseconds.
     pub fn next_deadline(&self) -> u64 {
-        self.applier.sessions.next_deadline().map_or(self.reap_at_ms, |at| at.min(self.reap_at_ms))
+        let sessions = [self.applier.sessions.next_deadline(), self.applier.local_deadline()];
+        sessions.into_iter().flatten().fold(self.reap_at_ms, u64::min)
     }
 
     /// Ends the sessions whose time is up, and asks for the deletes of containers and TTL znodes that are due.
     pub fn deadline(&mut self, moment: Moment) {
+        self.applier.expire_local(moment.now_ms);
         let mut expired = Vec::new();
         self.applier.sessions.expire(moment.now_ms, EXPIRED_PER_TURN_MAX, &mut expired);
         self.applier.figures.stale_sessions_expired += expired.len() as u64;

@@ -20,6 +20,8 @@ pub(crate) struct PipelineReport {
     pub(crate) ephemerals: u64,
     /// Those of the tree.
     pub(crate) sessions: u64,
+    /// Those that this server alone knows.
+    pub(crate) local_sessions: u64,
     pub(crate) data_bytes: u64,
     /// Top-level znodes with a quota on them or below them.
     pub(crate) quotas: Vec<QuotaRow>,
@@ -40,10 +42,11 @@ impl PipelineReport {
             znodes: counters.znodes,
             ephemerals: counters.ephemerals,
             sessions: tree.look(TreeView::session_count) as u64,
+            local_sessions: applier.local_count() as u64,
             data_bytes: counters.data_bytes,
             quotas: by_namespace(&applier.state().quotas().uses(tree)),
             digests: applier.digests().collect(),
-            member: applier.member().cloned(),
+            member: applier.member().filter(|_| applier.mode() != Mode::ReadOnly).cloned(),
         }
     }
 }
@@ -82,6 +85,8 @@ pub(crate) struct SessionRows {
     pub(crate) mode: Mode,
     /// When which sessions expire, monotonic milliseconds. At a learner, which expires none, this says nothing.
     pub(crate) expiry: Vec<ExpiryRow>,
+    /// When which local sessions expire, likewise; `None` if there are to be none.
+    pub(crate) local: Option<Vec<ExpiryRow>>,
     /// Every session of the tree with its timeout, milliseconds.
     pub(crate) global: Vec<(SessionId, i32)>,
     /// The ephemerals of each session that has some.
@@ -107,7 +112,8 @@ impl SessionRows {
             ephemerals.push((session.id, (0..session.ephemeral_count).map(path).collect()));
         }
         let expiry = applier.sessions().expiry_rows();
-        Self { mode: applier.mode(), expiry, global, ephemerals }
+        let local = applier.local_rows();
+        Self { mode: applier.mode(), expiry, local, global, ephemerals }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::ensemble::{EnsembleShard, JoinError, Joining};
 use crate::exit_code::ExitCode;
 use crate::images::{Due, Images};
 use crate::lanes::Lane;
-use crate::pipeline::{Applier, Pipeline};
+use crate::pipeline::{Applier, LocalSessions, Pipeline};
 use crate::pipeline_shard::{Order, PipelineShard};
 use crate::reader::ArenaReader;
 use crate::settings;
@@ -274,10 +274,13 @@ fn launch(
         let (ensemble, dir, events) = (ensemble.clone(), store.images.clone(), events.clone());
         let helpers = Unpinned::here().map_err(system("cannot read the cores of this process"))?;
         let place = settings::place(config, &dir, [chance(), chance()], helpers);
+        let manners = settings::manners(config, &ensemble);
+        let ids = SessionTracker::new(tick_ms, first, MapSeed { low: chance(), high: chance() });
+        applier.set_local(LocalSessions::new(settings::local_policy(&ensemble), ids));
         let make = move || -> Result<_, ServerError> {
             let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last), events)?;
             let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
-            let member = joining.member((log, place), backlog, applier, reaping);
+            let member = joining.member((log, place), backlog, applier, reaping, manners);
             Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))
         };
         threads::start_pipeline(cores[0], here, make, ended)

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use engine::auth::{AclCheck, AuthConfig, DigestAlg};
 use engine::reaper::ReaperConfig;
-use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules};
+use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules, UnknownSessions};
 use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
 use net::shard::{RequestThrottle, ShardSettings, StaleRequests};
 use wal::{Direct, ForceSync};
 
-use crate::config::{Config, DigestAlgorithm};
-use crate::ensemble::Place;
-use crate::pipeline::Reaping;
+use crate::config::{Config, DigestAlgorithm, EnsembleConfig};
+use crate::ensemble::{Manners, Place};
+use crate::pipeline::{LocalPolicy, Reaping};
 use crate::threads::Unpinned;
 
 const MIB: usize = 1 << 20;
@@ -25,6 +25,8 @@ pub(crate) fn rules(config: &Config) -> Rules {
         digest: if tree.digest { Digest::On } else { Digest::Off },
         quota: if tree.enforce_quota { QuotaCheck::On } else { QuotaCheck::Off },
         reconfig: if config.reconfig_enabled { Reconfig::On } else { Reconfig::Off },
+        // A member that has local sessions says so itself.
+        unknown_sessions: UnknownSessions::default(),
     }
 }
 
@@ -55,6 +57,27 @@ fn auth(config: &Config) -> AuthConfig {
         super_digest: access.super_digest.as_ref().map(|it| it.expose().as_bytes().to_vec()),
         ensemble: None,
         enforced: access.enforced_schemes.iter().map(|it| it.as_bytes().to_vec()).collect(),
+    }
+}
+
+/// How a member treats clients.
+pub(crate) fn manners(config: &Config, ensemble: &EnsembleConfig) -> Manners {
+    let after_ms = u64::from(config.sessions.tick_ms).max(READ_ONLY_AFTER_MS_MIN);
+    Manners {
+        read_only_after_ms: config.readonly_mode.then_some(after_ms),
+        leader_serves: ensemble.leader_serves,
+    }
+}
+
+/// How long a leader is looked for before read-only mode, at least. Milliseconds. Source: `QuorumPeer.run`.
+const READ_ONLY_AFTER_MS_MIN: u64 = 2_000;
+
+/// What a member's new sessions are.
+pub(crate) fn local_policy(ensemble: &EnsembleConfig) -> LocalPolicy {
+    match (ensemble.local_sessions, ensemble.local_sessions_upgrade) {
+        (false, _) => LocalPolicy::Off,
+        (true, false) => LocalPolicy::Refusing,
+        (true, true) => LocalPolicy::Upgrading,
     }
 }
 

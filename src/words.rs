@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use engine::session::ExpiryRow;
 use jute::SessionId;
 use net::admission::Admission;
 use net::driver::{Order as ShardOrder, WordAsked};
@@ -56,14 +57,15 @@ impl Words {
     }
 
     fn text(&mut self, asked: WordAsked) -> String {
-        if words::needs_serving(asked.word) && self.mode() == Mode::Looking {
+        if words::needs_serving(asked.word) && !self.serves(self.mode()) {
             return words::NOT_SERVING.to_owned();
         }
         match asked.word {
             Word::Ruok => words::RUOK.to_owned(),
             Word::Isro => words::isro(match self.mode() {
-                Mode::Looking => Serving::Not,
-                _ => Serving::ReadWrite,
+                Mode::ReadOnly => Serving::ReadOnly,
+                mode if self.serves(mode) => Serving::ReadWrite,
+                _ => Serving::Not,
             })
             .to_owned(),
             Word::Gtmk => words::gtmk(self.trace_mask),
@@ -97,6 +99,15 @@ impl Words {
                 self.tell(|| ShardOrder::ResetConnections);
                 words::CRST.to_owned()
             }
+        }
+    }
+
+    /// Whether a server of this mode serves clients.
+    fn serves(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Looking => false,
+            Mode::Leader => self.config.ensemble.as_ref().is_none_or(|it| it.leader_serves),
+            Mode::Standalone | Mode::Follower | Mode::Observer | Mode::ReadOnly => true,
         }
     }
 
@@ -150,6 +161,7 @@ impl Words {
             outstanding_requests: all.gauges.outstanding as u64,
             znode_count: pipeline.znodes,
             global_sessions: pipeline.sessions,
+            local_sessions: pipeline.local_sessions,
             connection_drop_probability: self.admission.drop_chance(),
             watch_count: all.gauges.watches as u64,
             max_file_descriptor_count: max_file_descriptor_count(),
@@ -165,19 +177,17 @@ impl Words {
     fn dump(&self) -> String {
         let rows = self.pipeline(|it| SessionRows::of(it));
         let offset_ms = wall_offset_ms();
-        let sessions: Vec<_> = rows
-            .expiry
-            .into_iter()
-            .map(|row| (row.expires_at as i64 + offset_ms, row.sessions))
-            .collect();
+        let sessions = wall_rows(rows.expiry, offset_ms);
         let mut connections: Vec<_> =
             self.reports().into_iter().flat_map(|it| it.closing).collect();
         connections.sort_by_key(|row| row.0);
         let sessions = match rows.mode {
-            Mode::Follower | Mode::Observer => DumpSessions::Global(&rows.global),
+            Mode::Follower | Mode::Observer | Mode::ReadOnly => DumpSessions::Global(&rows.global),
             Mode::Standalone | Mode::Leader | Mode::Looking => DumpSessions::Expiring(&sessions),
         };
-        words::dump(&Dump { sessions, ephemerals: &rows.ephemerals, connections: &connections })
+        let local = rows.local.map(|rows| wall_rows(rows, offset_ms));
+        let (local, ephemerals) = (local.as_deref(), &rows.ephemerals[..]);
+        words::dump(&Dump { local, sessions, ephemerals, connections: &connections })
     }
 
     fn wchs(&self) -> String {
@@ -228,6 +238,11 @@ impl Words {
         drop(self.pipeline.send(Order::Look(look)));
         answer.recv_timeout(PATIENCE).unwrap_or_default()
     }
+}
+
+/// Sessions by the moment they expire at, milliseconds since 1970.
+fn wall_rows(rows: Vec<ExpiryRow>, offset_ms: i64) -> Vec<(i64, Vec<SessionId>)> {
+    rows.into_iter().map(|row| (row.expires_at as i64 + offset_ms, row.sessions)).collect()
 }
 
 fn merged(reports: &[ShardReport]) -> ShardReport {

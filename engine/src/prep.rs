@@ -29,7 +29,7 @@ use jute::{
 
 use crate::auth::{AuthIds, check_acl};
 use crate::quota::Exceeded;
-use crate::rules::{Digest, Rules};
+use crate::rules::{Digest, Rules, UnknownSessions};
 use crate::state::State;
 use crate::tree::TreeView;
 use change::Change;
@@ -253,21 +253,29 @@ impl Prep {
         }
     }
 
-    /// Source: `SessionTrackerImpl.checkSession`. Differs: a session that is not known is answered as an expired one.
+    /// Source: `SessionTrackerImpl.checkSession`, `LeaderSessionTracker.checkSession`. Differs: a session that is not known is answered
+    /// as an expired one, unless it may be a local one.
     fn check_session(&mut self, ask: &Ask<'_>) -> Result<(), Code> {
         let session = ask.request.session;
         if self.open.holds(session) {
             return Ok(());
         }
-        let open = self.overlay.session_is_open(session).unwrap_or_else(|| {
+        let open = self.overlay.session_is_open(session).or_else(|| {
             let known = ask.state.tree.look(|it| it.session(session));
-            known.is_some_and(|it| it.timeout_ms != 0)
+            known.map(|it| it.timeout_ms != 0)
         });
-        if !open {
-            return Err(Code::SessionExpired);
+        match open {
+            Some(true) => self.open.add(session),
+            None if self.rules.unknown_sessions == UnknownSessions::Local => {}
+            Some(false) | None => return Err(Code::SessionExpired),
         }
-        self.open.add(session);
         Ok(())
+    }
+
+    /// As [`Prep::check_session`], of one that is to have an ephemeral. Source: `LeaderSessionTracker.checkGlobalSession`.
+    fn check_owner(&mut self, ask: &Ask<'_>) -> Result<(), Code> {
+        self.check_session(ask)?;
+        if self.open.holds(ask.request.session) { Ok(()) } else { Err(Code::SessionExpired) }
     }
 
     /// Whether the asking connection has any of `perms` on a znode.

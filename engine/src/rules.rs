@@ -17,6 +17,18 @@ pub struct Rules {
     pub quota: QuotaCheck,
     /// What reconfig is answered. Source: `reconfigEnabled`.
     pub reconfig: Reconfig,
+    /// Whether a session that the tree does not know may write. Source: `localSessionsEnabled`.
+    pub unknown_sessions: UnknownSessions,
+}
+
+/// Whether a session that the tree does not know may write. None may have ephemerals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownSessions {
+    /// It is answered with `SessionExpired`.
+    #[default]
+    Expired,
+    /// It may: it is known to the server that its client is connected to.
+    Local,
 }
 
 /// Whether TTL znodes can be created.

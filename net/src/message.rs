@@ -13,6 +13,8 @@ use std::sync::Arc;
 use engine::auth::AuthIds;
 use jute::{Code, EventType, Op, SessionId, Xid, Zxid};
 
+use crate::words::Serving;
+
 /// A connection of one session shard: a slot, and how often the slot was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
@@ -145,8 +147,8 @@ pub enum DeliverItem {
         /// Whose.
         conn: ConnId,
     },
-    /// From now on clients are let in.
-    Serve,
+    /// From now on clients are let in, or those who read only.
+    Serve(Serving),
     /// The server leads and follows nobody: end every connection, and let no client in.
     Stop,
 }

@@ -63,6 +63,10 @@ pub struct EnsembleConfig {
     pub leader_serves: bool,
     /// Whether the members may change. Default no. Source: `reconfigEnabled`.
     pub reconfig: Reconfig,
+    /// Whether new sessions are known to one server alone. Default false. Source: `localSessionsEnabled`.
+    pub local_sessions: bool,
+    /// Whether the first ephemeral makes such a session a global one. Default false. Source: `localSessionsUpgradingEnabled`.
+    pub local_sessions_upgrade: bool,
     /// The counter behind which each epoch's transactions are numbered, to try its end. Default 0.
     ///
     /// Source: `testingonly.initialZxid`.
@@ -111,6 +115,8 @@ impl Default for EnsembleConfig {
             notification_ms_max: 60_000,
             leader_serves: true,
             reconfig: Reconfig::Disabled,
+            local_sessions: false,
+            local_sessions_upgrade: false,
             first_counter: 0,
             rules: ReconfigRules::default(),
             file: PathBuf::new(),

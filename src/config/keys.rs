@@ -54,13 +54,11 @@ pub enum Capability {
     Metrics,
     /// The audit log.
     Audit,
-    /// Sessions that only one server knows.
-    LocalSessions,
 }
 
 impl Capability {
     /// Every one, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Ensemble,
         Self::Tls,
         Self::Sasl,
@@ -68,7 +66,6 @@ impl Capability {
         Self::Admin,
         Self::Metrics,
         Self::Audit,
-        Self::LocalSessions,
     ];
 
     /// What it is called.
@@ -81,7 +78,6 @@ impl Capability {
             Self::Admin => "the admin port",
             Self::Metrics => "metrics providers",
             Self::Audit => "the audit log",
-            Self::LocalSessions => "local sessions",
         }
     }
 
@@ -95,7 +91,6 @@ impl Capability {
             Self::Admin => "no HTTP port is opened; use the four-letter words",
             Self::Metrics => "figures are shown by mntr only",
             Self::Audit => "nothing is audited",
-            Self::LocalSessions => "every session is a global one",
         }
     }
 }
@@ -617,7 +612,7 @@ pub static KEYS: &[Key] = &[
         name: "readonlymode.enabled",
         default: "false",
         allowed: BOOL,
-        effect: "isro is answered too; standalone, nothing else",
+        effect: "a member without a leader serves clients that read only; isro is answered, which is all that it does standalone",
         set: |d, v| switch(v).map(|it| d.config.readonly_mode = it),
     },
     // The ensemble.
@@ -765,6 +760,20 @@ pub static KEYS: &[Key] = &[
             d.ensemble.window.count_max = count as usize;
             Ok(())
         },
+    },
+    Key {
+        name: "localSessionsEnabled",
+        default: "false",
+        allowed: "true or false, the same at every member",
+        effect: "a member's new sessions are known to it alone, and cost no transaction; without ephemerals",
+        set: |d, v| switch(v).map(|it| d.ensemble.local_sessions = it),
+    },
+    Key {
+        name: "localSessionsUpgradingEnabled",
+        default: "false",
+        allowed: "true or false, the same at every member",
+        effect: "the first ephemeral makes a local session a global one; false: it is refused",
+        set: |d, v| switch(v).map(|it| d.ensemble.local_sessions_upgrade = it),
     },
     Key {
         name: "testingonly.initialZxid",

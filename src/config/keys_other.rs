@@ -62,8 +62,6 @@ pub static LATER_KEYS: &[LaterKey] = &[
     later("metricsProvider.*", Capability::Metrics),
     later("pathStats.*", Capability::Metrics),
     later("audit.*", Capability::Audit),
-    later("localSessionsEnabled", Capability::LocalSessions),
-    later("localSessionsUpgradingEnabled", Capability::LocalSessions),
 ];
 
 /// Keys that tune machinery which this server is built without.

@@ -40,7 +40,8 @@ pub struct Config {
     pub reconfig_enabled: bool,
     /// Whether a server cut off from its ensemble would serve reads. Default false.
     ///
-    /// Source: `readonlymode.enabled`. Standalone it only adds `isro` to the words that are answered.
+    /// Source: `readonlymode.enabled`. Standalone it only adds `isro` to the words that are answered; a member without a leader serves
+    /// clients that read only.
     pub readonly_mode: bool,
 }
 

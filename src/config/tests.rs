@@ -182,7 +182,7 @@ fn an_unknown_key_is_named_and_the_nearest_known_one_with_it() {
 fn keys_of_later_capabilities_are_named_in_one_remark() {
     let found = remarks(
         "observerMasterPort=10\nsecureClientPort=2281\nclientPort=1\nssl.keyStore.location=/k\nauthProvider.1=org.X\n\
-         admin.serverPort=0\naudit.enable=true\nmetricsProvider.className=org.P\nlocalSessionsEnabled=true",
+         admin.serverPort=0\naudit.enable=true\nmetricsProvider.className=org.P",
     );
     assert_eq!(
         found,
@@ -192,8 +192,7 @@ fn keys_of_later_capabilities_are_named_in_one_remark() {
           clients connect in plain text; authentication providers (authProvider.1 in line 6): only the schemes world, auth, \
           digest and ip exist; the admin port (admin.serverPort in line 7): no HTTP port is opened; use the four-letter \
           words; metrics providers (metricsProvider.className in line 9): figures are shown by mntr only; the audit log \
-          (audit.enable in line 8): nothing is audited; local sessions (localSessionsEnabled in line 10): every session is \
-          a global one"
+          (audit.enable in line 8): nothing is audited"
         ]
     );
 }

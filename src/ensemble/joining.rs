@@ -16,7 +16,7 @@ use quorum::zab::{Reconfig, Restored, Settings};
 use quorum::{Address, Peer, Views};
 use wal::Log;
 
-use super::{Backlog, Disk, Member, Members, Place};
+use super::{Backlog, Disk, Manners, Member, Members, Place};
 use crate::clock;
 use crate::config::{EnsembleConfig, MembersFileError};
 use crate::control::Event;
@@ -126,10 +126,22 @@ impl Joining {
         backlog: Backlog,
         applier: Applier,
         reaping: Reaping,
+        manners: Manners,
     ) -> Member {
         let Self { peer, election, votes, learners, epochs, members } = self;
         let disk = Disk::new(log, epochs, place);
-        Member { peer, election, votes, learners, disk, backlog, applier, reaping, members }
+        Member {
+            peer,
+            election,
+            votes,
+            learners,
+            disk,
+            backlog,
+            applier,
+            reaping,
+            members,
+            manners,
+        }
     }
 }
 

@@ -161,7 +161,7 @@ impl Core {
             Output::Synced { id } => match &mut self.role {
                 Role::Leading(_) => self.synced = self.synced.max(id),
                 Role::Learning(learning) => learning.synced(id),
-                Role::Idle(_) | Role::Changing => {}
+                Role::Idle(_) | Role::ReadOnly(_) | Role::Changing => {}
             },
             Output::AskLog { link, zxid } => {
                 let read = self.disk.log().reader().floor(zxid);

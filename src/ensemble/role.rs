@@ -2,7 +2,7 @@
 
 use quorum::PeerState;
 
-use crate::pipeline::{Applier, Learning, Mode, Pipeline};
+use crate::pipeline::{Applier, Learning, Mode, Pipeline, ReadOnly};
 
 /// The role. What applies outlives it.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) enum Role {
     Leading(Box<Pipeline>),
     /// It follows or observes, and serves.
     Learning(Box<Learning>),
+    /// It looks for a leader, and serves those who read only.
+    ReadOnly(Box<ReadOnly>),
     /// Between two.
     Changing,
 }
@@ -23,6 +25,7 @@ impl Role {
             Self::Idle(applier) => applier,
             Self::Leading(pipeline) => pipeline.applier_mut(),
             Self::Learning(learning) => learning.applier_mut(),
+            Self::ReadOnly(read_only) => read_only.applier_mut(),
             Self::Changing => unreachable!("a change of role is over at once"),
         }
     }
@@ -33,6 +36,7 @@ impl Role {
             Self::Idle(applier) => *applier,
             Self::Leading(pipeline) => pipeline.into_applier(),
             Self::Learning(learning) => learning.into_applier(),
+            Self::ReadOnly(read_only) => read_only.into_applier(),
             Self::Changing => unreachable!("a change of role is over at once"),
         }
     }

@@ -47,10 +47,15 @@ impl Standing {
             Mode::Leader => figures.leader_unavailable_time.add(unavailable_ms),
             Mode::Follower => figures.follower_sync_time.add(sync_ms),
             Mode::Observer => figures.observer_sync_time.add(sync_ms),
-            Mode::Standalone | Mode::Looking => {}
+            Mode::Standalone | Mode::Looking | Mode::ReadOnly => {}
         }
         self.serving_since = now_ms;
         self.proposal_size = Sizes::default();
+    }
+
+    /// Those who read only are served.
+    pub(super) fn serve_read_only(&mut self, now_ms: u64) {
+        self.serving_since = now_ms;
     }
 
     /// A transaction of so many bytes is proposed.

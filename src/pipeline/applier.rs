@@ -28,6 +28,7 @@ use snapshot::Beside;
 
 use super::Moment;
 use super::connections::{Connections, Home, Owner};
+use super::local::LocalSessions;
 use super::outbox::{Outbox, Sink};
 use super::stage::Asker;
 
@@ -55,6 +56,8 @@ pub struct Applier {
     /// Whether [`Applier::publish`] is owed.
     unpublished: bool,
     mode: Mode,
+    /// Where it is one of an ensemble.
+    pub(super) local: Option<LocalSessions>,
     /// Where it is one of an ensemble: how it stands there. As the driver last said.
     member: Option<MemberGauges>,
 }
@@ -73,6 +76,8 @@ pub enum Mode {
     Observer,
     /// It has no leader, and serves nobody.
     Looking,
+    /// It has no leader, and serves those who read only.
+    ReadOnly,
 }
 
 impl Mode {
@@ -84,6 +89,7 @@ impl Mode {
             Self::Follower => "follower",
             Self::Observer => "observer",
             Self::Looking => "looking",
+            Self::ReadOnly => "read-only",
         }
     }
 }
@@ -119,6 +125,7 @@ impl Applier {
             changes: Changes::None,
             unpublished: false,
             mode: Mode::Standalone,
+            local: None,
             member: None,
         };
         applier.track_sessions(now_ms);
@@ -139,6 +146,7 @@ impl Applier {
             *shard = Connections::default();
         }
         self.sessions.clear();
+        self.clear_local();
         self.track_sessions(now_ms);
     }
 
@@ -329,7 +337,7 @@ impl Applier {
             Mode::Follower | Mode::Observer => {
                 self.figures.commit_propagation_latency.add(latency_ms as u64);
             }
-            Mode::Standalone | Mode::Looking => {}
+            Mode::Standalone | Mode::Looking | Mode::ReadOnly => {}
         }
         if self.applied.0 % DIGEST_EVERY == 0 {
             if self.digests.len() == DIGESTS_MAX {

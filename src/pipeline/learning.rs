@@ -20,7 +20,7 @@ use quorum::zab::Validity;
 
 use super::applier::Changes;
 use super::stage::Asker;
-use super::{Applier, Home, Moment, Owner};
+use super::{Applier, Home, Judged, Moment, Owner};
 
 /// What the leader is to be told.
 #[derive(Clone, Debug)]
@@ -62,6 +62,10 @@ enum Waiting {
     Write { xid: Xid },
     /// The leader's word.
     Sync { xid: Xid, id: u64, session: SessionId, body: Vec<u8>, done: Done },
+    /// Its turn, to be answered with this code.
+    Answer { xid: Xid, code: Code },
+    /// Its turn, to end a local session.
+    End { xid: Xid, session: SessionId },
     /// Its turn.
     Read { xid: Xid, session: SessionId, op: Op, body: Vec<u8> },
 }
@@ -130,15 +134,18 @@ impl Learning {
         self.to_leader.drain(..)
     }
 
-    /// Looks at the clock: sessions are the leader's to expire.
+    /// Looks at the clock: global sessions are the leader's to expire.
     pub fn deadline(&mut self, moment: Moment) {
         self.applier.sessions.postpone(moment.now_ms);
+        self.applier.expire_local(moment.now_ms);
     }
 
     /// Takes one turn of a session shard.
-    pub fn take(&mut self, shard: usize, forward: &Forward) {
-        for &(session, _) in &forward.touched {
-            self.touch(session);
+    pub fn take(&mut self, moment: Moment, shard: usize, forward: &Forward) {
+        for &(session, seen_ms) in &forward.touched {
+            if !self.applier.touch_local(seen_ms, session) {
+                self.touch(session);
+            }
         }
         let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
         for item in &forward.items {
@@ -147,19 +154,19 @@ impl Learning {
                     let owner = Owner { shard, conn: *conn };
                     let auth = Arc::clone(auth);
                     let handshake = Handshake { owner, timeout_ms: *timeout_ms, auth };
-                    self.connect(*session, bytes(password), handshake);
+                    self.connect(moment, *session, bytes(password), handshake);
                 }
                 ForwardItem::Auth { conn, auth } => {
                     self.applier.set_auth(Owner { shard, conn: *conn }, Arc::clone(auth));
                 }
                 ForwardItem::Request { conn, session, xid, op, body } => {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
-                    self.request(asker, *session, *op, bytes(body));
+                    self.request(moment, asker, *session, *op, bytes(body));
                 }
                 ForwardItem::Gone { conn, session } => {
                     let owner = Owner { shard, conn: *conn };
                     self.forget(owner);
-                    self.applier.sessions.release(*session, &Home::Here(owner));
+                    self.applier.release(*session, owner);
                 }
             }
         }
@@ -180,25 +187,39 @@ impl Learning {
         }
     }
 
-    fn connect(&mut self, session: SessionId, password: &[u8], handshake: Handshake) {
+    fn connect(
+        &mut self,
+        moment: Moment,
+        session: SessionId,
+        password: &[u8],
+        handshake: Handshake,
+    ) {
         let owner = handshake.owner;
         let timeout_ms = handshake.timeout_ms;
-        if session == SessionId::NONE {
+        if session == SessionId::NONE && self.applier.opens_local() {
+            self.applier.open_local(moment, owner, timeout_ms, handshake.auth);
+        } else if session == SessionId::NONE {
             let session = self.applier.sessions.next_id();
-            let mut body = Vec::new();
-            CreateSessionTxn { timeout_ms }.encode(&mut body);
-            let (op, auth) = (Op::CreateSession, Arc::default());
-            self.to_leader.push(ToLeader::Request { session, cxid: Xid(0), op, body, auth });
+            self.ask_for_session(session, timeout_ms);
             self.opening.insert(session, handshake);
-        } else if password == jute::password(session) {
+        } else if password != jute::password(session) {
+            self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
+        } else if !self.applier.attach_local(moment, owner, (session, timeout_ms), &handshake.auth)
+        {
             self.to_leader.push(ToLeader::Revalidate(Touch { session, timeout_ms }));
             self.asked.entry(session).or_default().push_back(handshake);
-        } else {
-            self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
         }
     }
 
-    fn request(&mut self, asker: Asker, session: SessionId, op: Op, body: &[u8]) {
+    /// Asks the leader for a global session.
+    fn ask_for_session(&mut self, session: SessionId, timeout_ms: i32) {
+        let mut body = Vec::new();
+        CreateSessionTxn { timeout_ms }.encode(&mut body);
+        let (op, auth) = (Op::CreateSession, Arc::default());
+        self.to_leader.push(ToLeader::Request { session, cxid: Xid(0), op, body, auth });
+    }
+
+    fn request(&mut self, moment: Moment, asker: Asker, session: SessionId, op: Op, body: &[u8]) {
         let Asker { owner, xid } = asker;
         // A connection that has ended, or whose session has moved.
         let Some((owned, auth)) = self.applier.find(owner) else { return };
@@ -206,6 +227,25 @@ impl Learning {
             return;
         }
         let auth = Arc::clone(auth);
+        if self.applier.touch_local(moment.now_ms, session) {
+            let waiting = match self.applier.judge_local(op, body) {
+                Judged::Alike => None,
+                Judged::End => Some(Waiting::End { xid, session }),
+                Judged::Refused => {
+                    Some(Waiting::Answer { xid, code: Code::EphemeralOnLocalSession })
+                }
+                Judged::Upgrade => {
+                    if let Some(timeout_ms) = self.applier.upgrade_local(moment.now_ms, session) {
+                        self.ask_for_session(session, timeout_ms);
+                    }
+                    None
+                }
+            };
+            if let Some(waiting) = waiting {
+                self.waiting.entry(owner).or_default().push_back(waiting);
+                return self.go_on(owner);
+            }
+        }
         if op.is_write() || op == Op::CloseSession {
             self.waiting.entry(owner).or_default().push_back(Waiting::Write { xid });
             let body = body.to_vec();
@@ -234,18 +274,26 @@ impl Learning {
             match queue.front() {
                 None => break,
                 Some(Waiting::Write { .. } | Waiting::Sync { done: Done::No, .. }) => return,
-                Some(Waiting::Sync { .. } | Waiting::Read { .. }) => {}
+                Some(_) => {}
             }
-            let (xid, session, op, body) = match queue.pop_front() {
-                Some(Waiting::Sync { xid, session, body, .. }) => (xid, session, Op::Sync, body),
-                Some(Waiting::Read { xid, session, op, body }) => (xid, session, op, body),
-                _ => unreachable!("it was just looked at"),
-            };
-            let asker = Asker { owner, xid };
-            if op == Op::Ping {
-                self.applier.answer(asker, Code::Ok);
-            } else {
-                self.applier.read(asker, session, op, &body);
+            match queue.pop_front() {
+                Some(Waiting::Sync { xid, session, body, .. }) => {
+                    self.applier.read(Asker { owner, xid }, session, Op::Sync, &body);
+                }
+                Some(Waiting::Read { xid, op: Op::Ping, .. }) => {
+                    self.applier.answer(Asker { owner, xid }, Code::Ok);
+                }
+                Some(Waiting::Read { xid, session, op, body }) => {
+                    self.applier.read(Asker { owner, xid }, session, op, &body);
+                }
+                Some(Waiting::Answer { xid, code }) => {
+                    self.applier.answer(Asker { owner, xid }, code);
+                }
+                Some(Waiting::End { xid, session }) => {
+                    self.applier.end_local(session);
+                    self.applier.answer(Asker { owner, xid }, Code::Ok);
+                }
+                Some(Waiting::Write { .. }) | None => unreachable!("it was just looked at"),
             }
         }
         self.waiting.remove(&owner);
@@ -277,7 +325,7 @@ impl Learning {
 
     /// Who waits here for a transaction.
     fn asker(&mut self, header: &TxnHeader) -> Option<Asker> {
-        let Some(&Home::Here(owner)) = self.applier.sessions.owner(header.client) else {
+        let Some(&Home::Here(owner)) = self.applier.home(header.client) else {
             return None;
         };
         let queue = self.waiting.get_mut(&owner)?;

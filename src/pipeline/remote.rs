@@ -43,8 +43,9 @@ impl Pipeline {
             let timeout_ms = CreateSessionTxn::decode(body).map_or(0, |it| it.timeout_ms);
             self.applier.sessions.open(moment.now_ms, session, timeout_ms);
             self.applier.sessions.set_owner(session, home).ok();
-        } else if let Err(code) = self.applier.sessions.check(session, &home)
-            && op != Op::CloseSession
+        } else if op != Op::CloseSession
+            && !self.applier.may_be_local_elsewhere(session)
+            && let Err(code) = self.applier.sessions.check(session, &home)
         {
             return self.refuse_remote(moment, &request, code);
         }

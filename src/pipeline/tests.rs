@@ -2,6 +2,7 @@
 
 mod learning;
 mod limits;
+mod local;
 mod order;
 mod sessions;
 
@@ -184,7 +185,7 @@ fn lines(deliver: &Deliver) -> Vec<String> {
         }
         DeliverItem::Refused { conn } => format!("{} is refused", conn.slot),
         DeliverItem::Close { conn } => format!("{} is to close", conn.slot),
-        DeliverItem::Serve => "serve".to_owned(),
+        DeliverItem::Serve(how) => format!("serve {how:?}"),
         DeliverItem::Stop => "stop".to_owned(),
     };
     deliver.items.iter().map(line).chain([format!("up to {applied}")]).collect()

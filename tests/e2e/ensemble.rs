@@ -64,15 +64,21 @@ impl Ensemble {
 
     /// The same where so many of the last are observers, with these lines in every zoo.cfg.
     pub(crate) fn start_with(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
+        let ensemble = Self::launch(kinds, observers, more)?;
+        for number in 0..ensemble.servers.len() {
+            ensemble.await_service(number)?;
+        }
+        Ok(ensemble)
+    }
+
+    /// The same, without waiting for anything.
+    pub(crate) fn launch(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
         let mut ensemble = Self::prepare(kinds, observers, more)?;
         // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
         for kind in [Kind::Ringkeeper, Kind::Reference] {
             for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| *it.1 == kind) {
                 server.launch()?;
             }
-        }
-        for number in 0..ensemble.servers.len() {
-            ensemble.await_service(number)?;
         }
         Ok(ensemble)
     }
@@ -256,8 +262,12 @@ fn end_the_counter(kinds: &[Kind]) -> anyhow::Result<()> {
     for path in &paths {
         write(&ensemble, None, path)?;
     }
+    let end = Instant::now() + PATIENCE;
     for number in 0..kinds.len() {
-        check(&ensemble, number, &paths)?;
+        // A counter may end meanwhile, and every connection with it.
+        while let Err(error) = check(&ensemble, number, &paths) {
+            ensure!(Instant::now() < end, "{error:#}");
+        }
     }
     let answer = four_letters(ensemble.address(ensemble.leader()?), "srvr")?;
     let epoch = answer.lines().find_map(|line| {

@@ -3,8 +3,9 @@
 //! The protocol between judge and harness is in `tests/README.md`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -71,10 +72,15 @@ impl Language {
         command.args(["run", name, &server.address().to_string()]);
         let log = server.dir().join("judge.log");
         let mut story = Vec::new();
-        attend(&command, &mut server, &log, &mut story).with_context(|| {
+        let mut do_it = |line: &str| obey(line, &mut server);
+        attend(&command, &mut do_it, &log, &mut story).with_context(|| {
             let story = story.join("\n");
             format!("{}\n---- judge\n{story}\n{}", server.log(), tail(&log, 6_000))
         })
+    }
+
+    fn of(name: &str) -> Self {
+        Self { name: name.into(), judge: tests_dir().join("clients").join(name).join("judge") }
     }
 
     fn prepare(&self) -> anyhow::Result<()> {
@@ -89,10 +95,30 @@ impl Language {
     }
 }
 
+/// Runs a judge of one language that is not in its list, because it wants an ensemble: these servers. `obey` does what it asks.
+pub(crate) fn of_members(
+    language: &str,
+    name: &str,
+    members: &[SocketAddr],
+    obey: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let language = Language::of(language);
+    language.prepare()?;
+    let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+    let mut command = Command::new(&language.judge);
+    command.args(["run", name, &members.join(",")]);
+    let dir = tempfile::tempdir()?;
+    let log = dir.path().join("judge.log");
+    let mut story = Vec::new();
+    attend(&command, obey, &log, &mut story).with_context(|| {
+        format!("---- {} judge\n{}\n{}", language.name, story.join("\n"), tail(&log, 6_000))
+    })
+}
+
 /// Starts the judge and does what it asks until it ends; what it says goes to `story`.
 fn attend(
     command: &Command,
-    server: &mut Server,
+    obey: &mut dyn FnMut(&str) -> anyhow::Result<()>,
     log: &Path,
     story: &mut Vec<String>,
 ) -> anyhow::Result<()> {
@@ -111,7 +137,8 @@ fn attend(
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if line.starts_with('@') {
-                    obey(line.trim(), server, &mut stdin)?;
+                    obey(line.trim())?;
+                    stdin.write_all(b"ok\n").context("the judge does not listen")?;
                 }
                 story.push(line);
             }
@@ -125,7 +152,7 @@ fn attend(
     Ok(())
 }
 
-fn obey(line: &str, server: &mut Server, stdin: &mut ChildStdin) -> anyhow::Result<()> {
+fn obey(line: &str, server: &mut Server) -> anyhow::Result<()> {
     match line {
         "@restart" => {
             server.stop()?;
@@ -138,5 +165,5 @@ fn obey(line: &str, server: &mut Server, stdin: &mut ChildStdin) -> anyhow::Resu
         "@start" => server.begin()?,
         _ => bail!("the judge asks for `{line}`, which the harness does not know"),
     }
-    stdin.write_all(b"ok\n").context("the judge does not listen")
+    Ok(())
 }

@@ -19,6 +19,8 @@ mod judge;
 #[cfg(test)]
 mod looking;
 #[cfg(test)]
+mod members;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod program;
@@ -50,6 +52,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(disk_faults::trials());
     trials.extend(looking::trials());
     trials.extend(ensemble::trials());
+    trials.extend(members::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());

@@ -36,7 +36,11 @@ impl Prep {
     ) -> Result<(), Code> {
         let mode = CreateMode::from_flags(creation.flags).ok_or(Code::BadArguments)?;
         self.check_ttl(mode, creation)?;
-        self.check_session(ask)?;
+        if mode.is_ephemeral() {
+            self.check_owner(ask)?;
+        } else {
+            self.check_session(ask)?;
+        }
         let mut path = take(&mut self.path);
         let created = self.create_at(ask, creation, mode, &mut path, out);
         self.path = path;

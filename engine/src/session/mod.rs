@@ -84,6 +84,11 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
         }
     }
 
+    /// The id that comes next, unless it is in use: its server's number is in its highest byte.
+    pub fn peek_id(&self) -> SessionId {
+        self.next_id
+    }
+
     /// Tracks a session: a new one, or one from the table when the server starts, which then has its whole timeout left.
     /// One that is tracked already is only touched; false then.
     pub fn open(&mut self, now: u64, session: SessionId, timeout_ms: i32) -> bool {

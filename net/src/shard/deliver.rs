@@ -46,7 +46,7 @@ impl<T: Tree> Shard<T> {
                 }
                 DeliverItem::Refused { conn } => self.refused(*conn),
                 DeliverItem::Close { conn } => self.close(*conn),
-                DeliverItem::Serve => self.serving = Serving::ReadWrite,
+                DeliverItem::Serve(serving) => self.serving = *serving,
                 DeliverItem::Stop => {
                     self.serving = Serving::Not;
                     self.shed(None);

@@ -97,7 +97,12 @@ impl<T: Tree> Shard<T> {
             self.outputs.push_back(Output::Notice(Notice::Throttled { peer }));
             return self.finish(conn);
         }
-        if self.serving == Serving::Not {
+        let is_let_in = match self.serving {
+            Serving::ReadWrite => true,
+            Serving::ReadOnly => request.read_only == Some(true),
+            Serving::Not => false,
+        };
+        if !is_let_in {
             // As the reference: the client tries the next server.
             return self.finish(conn);
         }
@@ -164,7 +169,7 @@ impl<T: Tree> Shard<T> {
             timeout_ms,
             session,
             password: Some(password),
-            read_only: connection.says_read_only.then_some(false),
+            read_only: connection.says_read_only.then_some(self.serving == Serving::ReadOnly),
         };
         let mut body = self.outbound.buffer();
         response.write(&mut body);

@@ -94,7 +94,9 @@ impl Default for DumpSessions<'_> {
 /// What `dump` shows.
 #[derive(Clone, Debug, Default)]
 pub struct Dump<'a> {
-    /// The sessions.
+    /// Where there may be local sessions: these, by the moment they expire at, milliseconds since 1970.
+    pub local: Option<&'a [(i64, Vec<SessionId>)]>,
+    /// The sessions, all but the local ones.
     pub sessions: DumpSessions<'a>,
     /// Ephemeral znodes by session.
     pub ephemerals: &'a [(SessionId, Vec<Vec<u8>>)],
@@ -161,8 +163,12 @@ pub fn cons<'a>(connections: impl IntoIterator<Item = &'a CnxnRow>) -> String {
 }
 
 fn version_line(server: &ServerRow<'_>) -> String {
-    format!("Zookeeper version: {}\n", server.version)
+    let note = if server.mode == "read-only" { READ_ONLY } else { "" };
+    format!("Zookeeper version: {}\n{note}", server.version)
 }
+
+/// What `srvr` and `stat` say of a server without a leader.
+const READ_ONLY: &str = "READ-ONLY mode; serving only read-only clients\n";
 
 fn push_stats(out: &mut String, it: &ServerRow<'_>) {
     let (min, avg, max) = (it.latency.min(), Double(it.latency.avg()), it.latency.max);
@@ -230,6 +236,13 @@ const fn last_operation(op: Option<Op>) -> &'static str {
 /// Answer to `dump`.
 pub fn dump(it: &Dump<'_>) -> String {
     let mut out = String::from("SessionTracker dump:\n");
+    if let Some(local) = it.local {
+        out.push_str("Local ");
+        push_sessions(&mut out, DumpSessions::Expiring(local));
+        if let DumpSessions::Expiring(_) = it.sessions {
+            out.push_str("Global ");
+        }
+    }
     push_sessions(&mut out, it.sessions);
     out.push_str("ephemeral nodes dump:\n");
     push(&mut out, format_args!("Sessions with Ephemerals ({}):\n", it.ephemerals.len()));

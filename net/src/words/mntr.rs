@@ -26,6 +26,8 @@ pub struct Gauges<'a> {
     pub znode_count: u64,
     /// Sessions.
     pub global_sessions: u64,
+    /// Sessions that this server alone knows.
+    pub local_sessions: u64,
     /// Probability that a new connection is refused, 0 to 1.
     pub connection_drop_probability: f64,
     /// Watches, both tables.
@@ -110,8 +112,6 @@ pub enum Absence {
     ObserverMaster,
     /// It counts what TLS does.
     Tls,
-    /// It counts local sessions.
-    LocalSessions,
     /// It counts what the admin port does.
     Admin,
     /// Reads need no cache.
@@ -142,7 +142,6 @@ impl Absence {
             Self::Closing => "closing a connection waits for nobody",
             Self::ObserverMaster => "only the leader has observers",
             Self::Tls => "no port speaks TLS yet",
-            Self::LocalSessions => "every session is a global one",
             Self::Admin => "there is no admin port yet",
             Self::ResponseCache => {
                 "reads are answered from the tree in wire order, without a cache"

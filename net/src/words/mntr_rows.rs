@@ -46,7 +46,7 @@ pub(super) static GAUGE_ROWS: &[MntrRow] = &[
     }),
     MntrRow::Optional("pending_syncs", |it| leader(it).map(|it| it.pending_syncs as i64)),
     MntrRow::Optional("leader_uptime", |it| leader(it).map(|it| it.uptime_ms as i64)),
-    MntrRow::NoCounter("local_sessions", Absence::LocalSessions),
+    MntrRow::Integer("local_sessions", |it| it.gauges.local_sessions as i64),
     MntrRow::Integer("uptime", |it| it.gauges.uptime_ms as i64),
     MntrRow::Integer("max_latency", |it| it.shards.latency.max as i64),
     MntrRow::NoCounter("outstanding_tls_handshake", Absence::Tls),

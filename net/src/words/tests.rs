@@ -141,6 +141,7 @@ fn dump_has_sessions_ephemerals_and_connections() {
     let at = 1_795_252_993_000;
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let text = dump(&Dump {
+        local: None,
         sessions: DumpSessions::Expiring(&[(at, vec![SESSION])]),
         ephemerals: &[(SESSION, vec![b"/a".to_vec()])],
         connections: &[(at, vec![(local(40864), SessionId::NONE), (local(40854), SESSION)])],

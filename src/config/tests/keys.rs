@@ -115,6 +115,8 @@ static ROWS: &[Row] = rows![
     "fastleader.minNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "fastleader.maxNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "leaderServes", ensemble: "None", "no" => "None", ["true", ""];
+    "localSessionsEnabled", ensemble: "None", "true" => "None", ["x"];
+    "localSessionsUpgradingEnabled", ensemble: "None", "true" => "None", ["x"];
     "testingonly.initialZxid", ensemble: "None", "4294967280" => "None", ["4294967281", "-1", "x"];
     "commitLogCount", ensemble: "None", "500" => "None", ["x"];
 ];

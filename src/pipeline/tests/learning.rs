@@ -7,18 +7,18 @@ use quorum::zab::{Link, Validity};
 use super::super::{Learning, RemoteRequest, ToLeader};
 use super::*;
 
-const LINK: Link = Link(7);
+pub(super) const LINK: Link = Link(7);
 
 /// A leader with clients of its own, and a learner with its own.
-struct Pair {
-    leader: World,
-    learner: Learning,
+pub(super) struct Pair {
+    pub(super) leader: World,
+    pub(super) learner: Learning,
     /// Transactions that the leader has decided and the learner has not heard of.
     decided: Vec<Vec<u8>>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let memory = Memory::leaked(1 << 18);
         let state = State::new(Tree::format(memory, [1, 2]).expect("a region of a good size"));
         let seed = MapSeed { low: 1, high: 2 };
@@ -31,17 +31,17 @@ impl Pair {
 
     fn take(&mut self, shard: usize, bytes: &[u8], item: ForwardItem) {
         let forward = Forward { items: vec![item], bytes: bytes.to_vec(), touched: Vec::new() };
-        self.learner.take(shard, &forward);
+        self.learner.take(self.leader.moment(), shard, &forward);
     }
 
-    fn ask(&mut self, client: Client, xid: i32, (op, body): (Op, Vec<u8>)) {
+    pub(super) fn ask(&mut self, client: Client, xid: i32, (op, body): (Op, Vec<u8>)) {
         let Client { owner, session } = client;
         let at = 0..body.len() as u32;
         let item = ForwardItem::Request { conn: owner.conn, session, xid: Xid(xid), op, body: at };
         self.take(owner.shard, &body, item);
     }
 
-    fn handshake(&mut self, owner: Owner, session: SessionId) {
+    pub(super) fn handshake(&mut self, owner: Owner, session: SessionId) {
         let password = jute::password(session);
         let item = ForwardItem::Connect {
             conn: owner.conn,
@@ -105,7 +105,7 @@ impl Pair {
         told.map(|it| lines(&it)).unwrap_or_default()
     }
 
-    fn turn(&mut self) -> Told {
+    pub(super) fn turn(&mut self) -> Told {
         self.forward();
         self.decide();
         self.apply()
@@ -120,7 +120,7 @@ impl Pair {
     }
 
     /// Both trees are one.
-    fn agree(&self) -> bool {
+    pub(super) fn agree(&self) -> bool {
         let of = |applier: &Applier| {
             let tree = applier.state().tree();
             (tree.zxid(), tree.look(TreeView::digest))

@@ -9,6 +9,7 @@ import caches  # noqa: F401 - importing registers the judges
 import coordination  # noqa: F401
 import guarantees
 import locks  # noqa: F401
+import members
 import ops  # noqa: F401
 import sessions  # noqa: F401
 import watches  # noqa: F401
@@ -32,6 +33,9 @@ def main():
     _, _, name, hosts = sys.argv
     if name == "stress_worker":
         guarantees.stress_worker(hosts)
+        return
+    if name in members.MEMBERS:
+        members.MEMBERS[name](hosts)
         return
     names = list(JUDGES) if name == "all" else [name]
     for each in names:

@@ -6,7 +6,7 @@ use super::rig::{PEER, Rig, SESSION, framed, hello, hello_record};
 use crate::admission::{AdmissionSettings, Refusal, ThrottleSettings};
 use crate::message::{DeliverItem, ForwardItem};
 use crate::shard::{Notice, Output, ShardSettings};
-use crate::words::{Whitelist, Word};
+use crate::words::{Serving, Whitelist, Word};
 
 fn connected(rig: &mut Rig, record: &[u8]) -> Vec<u8> {
     let conn = rig.accept();
@@ -39,6 +39,25 @@ fn a_client_without_the_read_only_byte_is_answered_without_it() {
     let record = hello_record(SessionId::NONE, 0);
     let bytes = connected(&mut Rig::new(), &record[..44]);
     assert_eq!(bytes.len(), 4 + 36);
+}
+
+#[test]
+fn without_a_leader_only_those_who_read_only_are_let_in_and_told_so() {
+    let mut rig = Rig::new();
+    rig.deliver(vec![DeliverItem::Serve(Serving::ReadOnly)], &[]);
+    let record = hello_record(SessionId::NONE, 0);
+    for writes in [&record[..], &record[..44]] {
+        let conn = rig.accept();
+        rig.read(conn, &framed(writes));
+        assert!(rig.forwarded().items.iter().all(|it| !matches!(it, ForwardItem::Connect { .. })));
+        assert_eq!(rig.closed, [conn]);
+        rig.closed.clear();
+    }
+    let mut reads = record;
+    *reads.last_mut().unwrap() = 1;
+    let bytes = connected(&mut rig, &reads);
+    let response = ConnectResponse::decode(&bytes[4..]).unwrap();
+    assert_eq!((response.session, response.read_only), (SESSION, Some(true)));
 }
 
 #[test]

@@ -33,6 +33,12 @@ final class Client implements AutoCloseable {
         return client;
     }
 
+    /** A client that a read-only server will do for; `events` will tell which it found. */
+    static Client reading(String server) throws Exception {
+        Events events = new Events();
+        return new Client(new ZooKeeper(server, TIMEOUT, events, true), events);
+    }
+
     /** A client that claims a session; whether it gets it, `events` will tell. */
     static Client resume(String server, int timeout, long session, byte[] password) throws Exception {
         Events events = new Events();

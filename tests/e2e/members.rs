@@ -1,0 +1,138 @@
+//! What clients see of members that are no leader's: read-only mode, and sessions that one member knows.
+//!
+//! The clients are other people's; what they are to see is in `tests/clients/java/src/judge/Members.java` and `tests/clients/python/members.py`.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, asked, connect, trial, write};
+use crate::judge;
+use crate::server::{Kind, four_letters};
+use crate::wire::{Body, Client, op};
+
+/// How long a member may take to say what is expected of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The code EphemeralOnLocalSession.
+const EPHEMERAL_ON_LOCAL_SESSION: i32 = -120;
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("ensemble_a_member_left_alone_serves_those_who_read_only", read_only),
+        trial("ensemble_local_sessions_become_global_at_their_first_ephemeral", || {
+            upgrading(&[Kind::Ringkeeper; 3])
+        }),
+        trial("ensemble_mixed_local_sessions_become_global_at_their_first_ephemeral", || {
+            upgrading(&[Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper])
+        }),
+        trial("ensemble_local_sessions_may_be_refused_ephemerals", refusing),
+        trial("ensemble_a_leader_may_leave_clients_to_the_others", leader_that_does_not_serve),
+    ]
+}
+
+fn read_only() -> anyhow::Result<()> {
+    let mut ensemble =
+        Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, "readonlymode.enabled=true\n")?;
+    let addresses: Vec<_> = (0..3).map(|it| ensemble.address(it)).collect();
+    for language in ["python", "java"] {
+        let mut obey = |line: &str| match line {
+            "@kill" => {
+                for server in &mut ensemble.servers[1..] {
+                    server.kill()?;
+                }
+                for (word, expected) in [("isro", "ro"), ("srvr", "Mode: read-only\n")] {
+                    await_word(&ensemble, 0, word, expected)?;
+                }
+                let seen = four_letters(ensemble.address(0), "stat")?;
+                ensure!(
+                    seen.contains("READ-ONLY mode; serving only read-only clients\n"),
+                    "{seen}"
+                );
+                let refused = Client::connect(ensemble.address(0));
+                ensure!(refused.is_err(), "a client that writes was let in");
+                Ok(())
+            }
+            "@start" => {
+                for server in &mut ensemble.servers[1..] {
+                    server.launch()?;
+                }
+                await_word(&ensemble, 0, "isro", "rw")
+            }
+            _ => bail!("{line}?"),
+        };
+        judge::of_members(language, "read_only_mode", &addresses, &mut obey)
+            .map_err(|err| err.context(ensemble.logs()))?;
+    }
+    Ok(())
+}
+
+/// Waits until a server's answer to a word has this in it.
+fn await_word(
+    ensemble: &Ensemble,
+    number: usize,
+    word: &str,
+    expected: &str,
+) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = four_letters(ensemble.address(number), word);
+        if answer.as_ref().is_ok_and(|it| it.contains(expected)) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{word}: {answer:?}, not {expected}\n{}", ensemble.logs());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn upgrading(kinds: &[Kind]) -> anyhow::Result<()> {
+    let lines = "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n";
+    let ensemble = Ensemble::start_with(kinds, 0, lines)?;
+    let addresses: Vec<_> = (0..kinds.len()).map(|it| ensemble.address(it)).collect();
+    judge::of_members("java", "local_sessions", &addresses, &mut |line| bail!("{line}?"))
+        .map_err(|err| err.context(ensemble.logs()))
+}
+
+fn refusing() -> anyhow::Result<()> {
+    let ensemble = Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, "localSessionsEnabled=true\n")?;
+    for number in 0..3 {
+        let mut client = connect(&ensemble, number)?;
+        let create = |path: &str, flags| Body::default().create(path, b"", flags);
+        asked(&mut client, op::CREATE, &create(&format!("/plain-{number}"), 0))?;
+        let refused = client.ask(op::CREATE, &create("/ephemeral", 1))?;
+        ensure!(refused.err == EPHEMERAL_ON_LOCAL_SESSION, "answered {}", refused.err);
+        let mut multi = Body::default().part(op::CREATE);
+        multi.0.extend(create("/ephemeral", 1).0);
+        let refused = client.ask(op::MULTI, &multi.end())?;
+        ensure!(refused.err == EPHEMERAL_ON_LOCAL_SESSION, "answered {}", refused.err);
+        asked(&mut client, op::SET_DATA, &Body::default().buffer(b"/").buffer(b"x").int(-1))?;
+        let again = Client::resume(ensemble.address(number), &client.session, 0)?;
+        ensure!(again.is_some(), "a local session goes on at its server");
+        let there = Client::resume(ensemble.address((number + 1) % 3), &client.session, 0)?;
+        ensure!(there.is_none(), "a local session goes on nowhere else");
+        let dump = four_letters(ensemble.address(number), "dump")?;
+        ensure!(dump.starts_with("SessionTracker dump:\nLocal Session Sets (1)/(1):\n"), "{dump}");
+    }
+    Ok(())
+}
+
+fn leader_that_does_not_serve() -> anyhow::Result<()> {
+    let ensemble = Ensemble::launch(&[Kind::Ringkeeper; 3], 0, "leaderServes=no\n")?;
+    let end = Instant::now() + PATIENCE;
+    let leader = loop {
+        let modes: Vec<_> = (0..3).map(|it| ensemble.mode(it)).collect();
+        let silent: Vec<_> = (0..3).filter(|&it| modes[it].is_none()).collect();
+        if let [leader] = silent[..] {
+            break leader;
+        }
+        ensure!(Instant::now() < end, "{modes:?}\n{}", ensemble.logs());
+        thread::sleep(Duration::from_millis(20));
+    };
+    write(&ensemble, Some(leader), "/through-others")?;
+    ensure!(Client::connect(ensemble.address(leader)).is_err(), "the leader lets a client in");
+    await_word(&ensemble, leader, "srvr", "not currently serving requests")?;
+    await_word(&ensemble, leader, "isro", "null")
+}
