@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::ceiling::Ceiling;
+use crate::failover::Drill;
 use crate::plan::Needs;
 use crate::run::Shape;
 use crate::server::{self, Kind, Programs};
+use crate::snapshots::Imaging;
 use crate::tree::TreeShape;
 
 /// Loads for servers of ZooKeeper's protocol, and side-by-side runs.
@@ -19,7 +21,6 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum Command {
     /// A load on servers that run.
     Load {
@@ -38,7 +39,7 @@ pub(crate) enum Command {
         rounds: usize,
         /// The server's process, if it runs here: its CPU time, memory and disk are counted.
         #[arg(long)]
-        pid: Option<u32>,
+        pid: Vec<u32>,
         /// Where its data is: the writes of that device are counted.
         #[arg(long)]
         data: Option<PathBuf>,
@@ -60,6 +61,9 @@ pub(crate) enum Command {
         /// Which servers. Without: Ringkeeper and the reference, and in a report the ceilings too.
         #[arg(long, value_enum, value_delimiter = ',')]
         servers: Vec<Kind>,
+        /// Servers of each kind: 1 alone, or an ensemble over which the connections are spread.
+        #[arg(long, default_value_t = 1, conflicts_with_all = ["quick", "full"])]
+        members: usize,
         /// Pairs of runs for each load.
         #[arg(long, default_value_t = 5)]
         pairs: usize,
@@ -97,21 +101,21 @@ pub(crate) enum Command {
         /// Which servers, one after the other.
         #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
         servers: Vec<Kind>,
-        /// Znodes of 100 bytes in the tree.
-        #[arg(long, default_value_t = 1_000_000)]
-        znodes: u64,
-        /// Sets per second.
-        #[arg(long, default_value_t = 10_000.0)]
-        rate: f64,
-        /// For how long, seconds.
-        #[arg(long, default_value_t = 45.0)]
-        seconds: f64,
-        /// Transactions between two snapshots, at most.
-        #[arg(long, default_value_t = 100_000)]
-        snap_count: u32,
-        /// The core of the generator.
+        #[command(flatten)]
+        imaging: Imaging,
+        /// Where to put the results as JSON.
         #[arg(long)]
-        load_core: Option<usize>,
+        json: Option<PathBuf>,
+    },
+    /// From the kill of an ensemble's leader to the next write, and from a killed follower's start to its first session.
+    FailOver {
+        #[command(flatten)]
+        programs: Where,
+        /// Which servers, one after the other.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "ringkeeper,reference")]
+        servers: Vec<Kind>,
+        #[command(flatten)]
+        drill: Drill,
         /// Where to put the results as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
@@ -349,6 +353,11 @@ impl Where {
     /// For loads: the heap is large, and touched before.
     pub(crate) fn programs(&self) -> Programs {
         self.with_heap("-Xms4g -Xmx4g -XX:+AlwaysPreTouch")
+    }
+
+    /// For loads on an ensemble: a smaller heap, touched before too.
+    pub(crate) fn members(&self) -> Programs {
+        self.with_heap("-Xms1g -Xmx1g -XX:+AlwaysPreTouch")
     }
 
     /// For fills: the heap is as large as it gets by itself, up to about twice of what the znodes need.

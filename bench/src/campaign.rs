@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use crate::compare::{Effort, Field, say};
+use crate::failover::{self, Drill};
 use crate::floor;
 use crate::memory::{self, Filling};
 use crate::report::{Described, Report};
@@ -39,17 +40,18 @@ pub(crate) struct Campaign {
 }
 
 /// The parts that are not rows.
-pub(crate) const PARTS: [&str; 3] = ["fills", "snapshot", "idle"];
+pub(crate) const PARTS: [&str; 4] = ["fills", "snapshot", "idle", "fail-over"];
 
 impl Campaign {
-    /// Measures what the report does not have yet. `loads` and `fills` give programs, the latter for so many znodes.
+    /// Measures what the report does not have yet, with programs for loads on servers that stand alone and on members of an ensemble, and
+    /// for fills of so many znodes.
     ///
     /// # Errors
     /// A server does not start or a load fails; what was measured before is saved.
     pub(crate) fn run(
         &self,
         report: &mut Report,
-        loads: &Programs,
+        loads: [&Programs; 2],
         fills: impl Fn(u64) -> Programs,
     ) -> Result<()> {
         self.check()?;
@@ -62,6 +64,9 @@ impl Campaign {
         }
         if self.wanted("idle") {
             self.idle(report, &fills)?;
+        }
+        if self.wanted("fail-over") {
+            self.fail_overs(report, &fills)?;
         }
         Ok(())
     }
@@ -80,18 +85,23 @@ impl Campaign {
         self.only.is_empty() || self.only.iter().any(|it| it == name)
     }
 
-    fn rows(&self, report: &mut Report, programs: &Programs) -> Result<()> {
+    fn rows(&self, report: &mut Report, [loads, members]: [&Programs; 2]) -> Result<()> {
         let missing = |row: &Row| self.wanted(&row.name) && report.row(&row.name).is_none();
-        let rows: Vec<Row> = suite::rows(self.size).into_iter().filter(missing).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
+        let (alone, together): (Vec<Row>, Vec<Row>) =
+            suite::rows(self.size).into_iter().filter(missing).partition(|it| it.members == 1);
+        self.rows_of(&alone, report, loads)?;
+        self.rows_of(&together, report, members)
+    }
+
+    /// Rows with as many members each.
+    fn rows_of(&self, rows: &[Row], report: &mut Report, programs: &Programs) -> Result<()> {
+        let Some(members) = rows.first().map(|it| it.members) else { return Ok(()) };
         let needed = |kind: &Kind| rows.iter().any(|row| row.servers.contains(kind));
         let kinds: Vec<Kind> = self.servers.iter().copied().filter(needed).collect();
-        let field = Field::start(&kinds, programs)?;
-        for server in field.servers() {
-            let (version, command) = (server.version(), server.command_line());
-            describe(report, Described { server: server.kind, version, command });
+        let field = Field::start(&kinds, programs, members)?;
+        for party in field.parties() {
+            let (version, command) = (party.version(), party.command_line());
+            describe(report, Described { server: party.kind(), version, command });
         }
         let count = rows.len();
         for (number, row) in rows.iter().enumerate() {
@@ -125,8 +135,7 @@ impl Campaign {
 
     /// The servers that keep what they are given.
     fn keepers(&self) -> impl Iterator<Item = Kind> {
-        let keeps = |kind: &Kind| matches!(kind, Kind::Ringkeeper | Kind::Reference);
-        self.servers.clone().into_iter().filter(keeps)
+        self.servers.clone().into_iter().filter(|it| it.keeps())
     }
 
     fn fills(&self, report: &mut Report, programs: &impl Fn(u64) -> Programs) -> Result<()> {
@@ -165,6 +174,25 @@ impl Campaign {
                 let imaged = snapshots::imaged(kind, &programs(imaging.znodes), imaging)?;
                 say(&imaged.to_string());
                 report.snapshots.push(imaged);
+                report.save(&self.file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail_overs(&self, report: &mut Report, programs: &impl Fn(u64) -> Programs) -> Result<()> {
+        let full = self.size == Size::Full;
+        let sizes: &[u64] = if full { &[0, 1_000_000] } else { &[0] };
+        for &znodes in sizes.iter().filter(|it| **it <= self.most_znodes) {
+            for kind in self.keepers() {
+                if report.fail_over(kind, znodes).is_some() {
+                    continue;
+                }
+                let kills = if full && znodes == 0 { 100 } else { 10 };
+                let drill = Drill { members: 3, znodes, kills, returns: 3 };
+                let drilled = failover::drill(kind, &programs(znodes), drill)?;
+                say(&drilled.to_string());
+                report.fail_overs.push(drilled);
                 report.save(&self.file)?;
             }
         }

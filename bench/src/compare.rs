@@ -4,10 +4,11 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Outcome;
+use crate::party::Party;
 use crate::preset::Job;
 use crate::requests::Root;
 use crate::run::{self, Shape};
-use crate::server::{Kind, Programs, Server};
+use crate::server::{Kind, Programs};
 
 /// One round of one load on one server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,7 +147,7 @@ impl Pairs {
 /// Servers that stay up, of which one at a time is under load.
 #[derive(Debug)]
 pub(crate) struct Field {
-    servers: Vec<Server>,
+    parties: Vec<Party>,
 }
 
 /// How often, and how long before the first.
@@ -176,28 +177,28 @@ pub(crate) struct Trial {
 }
 
 impl Field {
-    /// Starts one server of each kind.
+    /// Starts one server of each kind, or an ensemble of `members`.
     ///
     /// # Errors
     /// One does not start.
-    pub(crate) fn start(kinds: &[Kind], programs: &Programs) -> Result<Self> {
-        let start = |kind: &Kind| Server::start(*kind, programs);
-        Ok(Self { servers: kinds.iter().map(start).collect::<Result<_>>()? })
+    pub(crate) fn start(kinds: &[Kind], programs: &Programs, members: usize) -> Result<Self> {
+        let start = |kind: &Kind| Party::start(*kind, programs, members);
+        Ok(Self { parties: kinds.iter().map(start).collect::<Result<_>>()? })
     }
 
-    /// The servers.
-    pub(crate) fn servers(&self) -> &[Server] {
-        &self.servers
+    /// Who takes part.
+    pub(crate) fn parties(&self) -> &[Party] {
+        &self.parties
     }
 
-    fn server(&self, kind: Kind) -> Result<&Server> {
-        let server = self.servers.iter().find(|it| it.kind == kind);
-        server.with_context(|| format!("{} does not run", kind.word()))
+    fn party(&self, kind: Kind) -> Result<&Party> {
+        let party = self.parties.iter().find(|it| it.kind() == kind);
+        party.with_context(|| format!("{} does not run", kind.word()))
     }
 
     /// What a server has said, for an error.
     fn said(&self, kind: Kind) -> String {
-        let words = self.server(kind).map(Server::last_words).unwrap_or_default();
+        let words = self.party(kind).map(Party::last_words).unwrap_or_default();
         format!("{} said at last: {words}", kind.word())
     }
 
@@ -210,15 +211,11 @@ impl Field {
         let root = Root(format!("/bench/{name}"));
         let mut targets = Vec::new();
         for &(kind, rate) in &trial.servers {
-            targets.push((
-                kind,
-                self.server(kind)?.target(),
-                Shape { rate, ..trial.shape.clone() },
-            ));
+            targets.push((kind, self.party(kind)?.target(), Shape { rate, ..trial.shape.clone() }));
         }
         for (kind, target, shape) in &targets {
             run::check(job, shape)?;
-            self.server(*kind)?.purge()?;
+            self.party(*kind)?.purge()?;
             run::prepare(target, job, &root)?;
             if effort.warmup_seconds > 0.0 && *kind == Kind::Reference {
                 let seconds = effort.warmup_seconds;

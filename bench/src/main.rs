@@ -9,6 +9,7 @@ mod clock;
 mod compare;
 mod connection;
 mod crowd;
+mod failover;
 mod floor;
 mod jvm;
 mod live;
@@ -17,6 +18,7 @@ mod machine;
 mod memory;
 mod meter;
 mod outcome;
+mod party;
 mod plan;
 mod preset;
 mod process;
@@ -50,7 +52,6 @@ use report::{Report, goals};
 use requests::Root;
 use run::{Probe, Shape, Target};
 use server::Kind;
-use snapshots::Imaging;
 use spec::Spec;
 use suite::Size;
 
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
                 Some(file) => vec![from_file(file)?],
                 None => preset::named(&load)?,
             };
-            let target = Target { servers: run::resolve(&server)?, pid, data };
+            let target = Target { servers: run::resolve(&server)?, pids: pid, data };
             let all = run_loads(&target, jobs, &how, rounds)?;
             save(json.as_deref(), &all)?;
             let late = all.iter().filter(|it| !it.sustained).count();
@@ -77,6 +78,7 @@ fn main() -> Result<()> {
             programs,
             loads,
             servers,
+            members,
             pairs,
             spare_pairs,
             jvm_warmup,
@@ -91,28 +93,22 @@ fn main() -> Result<()> {
             if whole {
                 return whole_report(&how, &programs, &suite, servers, (effort, json));
             }
-            compare_loads(&how, &programs, &loads, servers, (effort, json.as_deref()))?;
+            compare_loads(&how, &programs, &loads, (servers, members), (effort, json.as_deref()))?;
         }
         Command::Report { file, html, picture } => {
             let report = Report::read(&file)?;
             publish(&report, html.as_deref(), picture.as_deref())?;
         }
-        Command::Snapshot {
-            programs,
-            servers,
-            znodes,
-            rate,
-            seconds,
-            snap_count,
-            load_core,
-            json,
-        } => {
-            let imaging = Imaging { znodes, rate, seconds, snap_count, load_core };
-            let one = |kind| snapshots::imaged(kind, &programs.filling(znodes), imaging);
+        Command::Snapshot { programs, servers, imaging, json } => {
+            let one = |kind| snapshots::imaged(kind, &programs.filling(imaging.znodes), imaging);
             each(servers, json.as_deref(), one)?;
         }
         Command::Plan { need, programs, report, json } => {
             make_plan(&need, &programs, report.as_deref(), json.as_deref())?;
+        }
+        Command::FailOver { programs, servers, drill, json } => {
+            let one = |kind| failover::drill(kind, &programs.filling(drill.znodes), drill);
+            each(servers, json.as_deref(), one)?;
         }
         Command::Ceiling(ceiling) => ceiling.run()?,
         Command::Floor(alone) => run_floor(&alone)?,
@@ -170,12 +166,14 @@ fn compare_loads(
     how: &How,
     programs: &Where,
     loads: &[String],
-    servers: &[Kind],
+    (servers, members): (&[Kind], usize),
     (effort, json): (Effort, Option<&Path>),
 ) -> Result<()> {
-    let field = Field::start(servers, &programs.programs())?;
-    for server in field.servers() {
-        print(&format!("{}: {}", server.kind.word(), server.command_line()));
+    let alone = members == 1;
+    let programs = if alone { programs.programs() } else { programs.members() };
+    let field = Field::start(servers, &programs, members)?;
+    for party in field.parties() {
+        print(&format!("{}: {}", party.kind().word(), party.command_line()));
     }
     let mut all = Vec::new();
     for name in loads {
@@ -226,7 +224,7 @@ fn whole_report(
         core: programs.core,
         data: loads.data.clone(),
     };
-    campaign.run(&mut report, &loads, |znodes| programs.filling(znodes))?;
+    campaign.run(&mut report, [&loads, &programs.members()], |znodes| programs.filling(znodes))?;
     report.save(&file)?;
     for goal in goals(&report) {
         print(&goal.to_string());
@@ -265,7 +263,7 @@ fn measure(programs: &Where) -> Result<Report> {
         core: programs.core,
         data: loads.data.clone(),
     };
-    campaign.run(&mut report, &loads, |znodes| programs.filling(znodes))?;
+    campaign.run(&mut report, [&loads, &programs.members()], |znodes| programs.filling(znodes))?;
     std::fs::remove_file(&campaign.file)?;
     Ok(report)
 }

@@ -38,6 +38,25 @@ impl Usage {
         })
     }
 
+    /// The sum of several; none of none.
+    ///
+    /// # Errors
+    /// One of them is no process.
+    pub(crate) fn of_all(pids: &[u32]) -> Result<Option<Self>> {
+        let mut sum = None;
+        for pid in pids {
+            let one = Self::of(*pid)?;
+            let all: Self = sum.unwrap_or_default();
+            sum = Some(Self {
+                cpu_us: all.cpu_us + one.cpu_us,
+                resident: all.resident + one.resident,
+                written: all.written + one.written,
+                switches: all.switches + one.switches,
+            });
+        }
+        Ok(sum)
+    }
+
     /// What came since `earlier`; memory is as it is now.
     #[must_use]
     pub(crate) fn since(self, earlier: Self) -> Self {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Pairs;
+use crate::failover::Drilled;
 use crate::machine::Machine;
 use crate::memory::Filled;
 use crate::outcome::Latency;
@@ -49,6 +50,9 @@ pub(crate) struct Report {
     pub(crate) held: Vec<Held>,
     /// Writes while a snapshot is written.
     pub(crate) snapshots: Vec<Imaged>,
+    /// Leaders killed, and followers that came back.
+    #[serde(default)]
+    pub(crate) fail_overs: Vec<Drilled>,
 }
 
 /// A server as it was started.
@@ -77,6 +81,7 @@ impl Report {
             fills: Vec::new(),
             held: Vec::new(),
             snapshots: Vec::new(),
+            fail_overs: Vec::new(),
         }
     }
 
@@ -113,6 +118,12 @@ impl Report {
         let leaves = |it: &&Filled| it.filling.shape == crate::tree::TreeShape::Leaves;
         let mut fills = self.fills.iter().filter(leaves);
         fills.find(|it| it.server == kind && it.filling.znodes == znodes)
+    }
+
+    /// What happened when leaders of one kind were killed, with so many znodes loaded.
+    pub(crate) fn fail_over(&self, kind: Kind, znodes: u64) -> Option<&Drilled> {
+        let mut all = self.fail_overs.iter();
+        all.find(|it| it.server == kind && it.drill.znodes == znodes)
     }
 
     /// What a snapshot cost one server.

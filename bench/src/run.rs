@@ -42,8 +42,8 @@ pub(crate) struct Shape {
 pub(crate) struct Target {
     /// Where servers listen; connections are spread over them.
     pub(crate) servers: Vec<SocketAddr>,
-    /// The server's process, if it runs here.
-    pub(crate) pid: Option<u32>,
+    /// The servers' processes, as far as they run here: what they use is summed.
+    pub(crate) pids: Vec<u32>,
     /// Where its data is, to watch that disk.
     pub(crate) data: Option<PathBuf>,
 }
@@ -237,7 +237,7 @@ struct Watched {
 
 fn watch(target: &Target, name: &str, shape: &Shape, probe: &Probe) -> Result<Watched> {
     std::thread::sleep(Duration::from_secs_f64(shape.warmup_seconds));
-    let usage = || target.pid.map(Usage::of).transpose();
+    let usage = || Usage::of_all(&target.pids);
     let disk = || target.data.as_deref().and_then(Disk::of);
     let machine = || (process::machine_cpu_us(), process::own_process_cpu_us());
     let (server, before, machine_before) = (usage()?, disk(), machine());

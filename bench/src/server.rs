@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::connection::Connection;
-use crate::run::Target;
 
 /// Which server.
 #[derive(
@@ -37,6 +36,11 @@ impl Kind {
     /// Beside those that keep nothing.
     pub(crate) const ALL: &[Self] =
         &[Self::Ringkeeper, Self::Reference, Self::Constant, Self::Epoll, Self::Forced];
+
+    /// Whether it keeps what it is given, so that it can be filled, killed, and one of an ensemble.
+    pub(crate) fn keeps(self) -> bool {
+        matches!(self, Self::Ringkeeper | Self::Reference)
+    }
 
     /// Its word.
     pub(crate) fn word(self) -> &'static str {
@@ -86,23 +90,56 @@ impl Server {
     /// # Errors
     /// It does not start, or does not serve within a minute.
     pub(crate) fn start(kind: Kind, programs: &Programs) -> Result<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let server = Self::begin(kind, programs, free_ports(1)?[0], None)?;
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// Starts the servers of an ensemble on empty data directories, and waits until each serves.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn ensemble(kind: Kind, programs: &Programs, count: usize) -> Result<Vec<Self>> {
+        ensure!(kind.keeps(), "{} is no member of an ensemble", kind.word());
+        let ports = free_ports(3 * count)?;
+        let mut lines = "initLimit=30\nsyncLimit=10\n".to_owned();
+        for (number, own) in ports.chunks(3).enumerate() {
+            let [_, quorum, election] = own else { continue };
+            lines += &format!("server.{}=127.0.0.1:{quorum}:{election}\n", number + 1);
+        }
+        let begin = |number: usize| {
+            let member = Member { id: number + 1, lines: &lines };
+            Self::begin(kind, programs, ports[3 * number], Some(member))
+        };
+        let servers = (0..count).map(begin).collect::<Result<Vec<_>>>()?;
+        servers.iter().try_for_each(Self::wait)?;
+        Ok(servers)
+    }
+
+    fn begin(
+        kind: Kind,
+        programs: &Programs,
+        port: u16,
+        member: Option<Member<'_>>,
+    ) -> Result<Self> {
         let dir = programs.data.join(format!("{kind:?}-{port}").to_lowercase());
         fs::create_dir_all(dir.join("data")).with_context(|| format!("{}", dir.display()))?;
         let config = format!(
             "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n\
              maxClientCnxns=0\nglobalOutstandingLimit=100000\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\n{}",
+             4lw.commands.whitelist=*\n{}{}",
             // Relative to the file it would mean another place to each server.
             fs::canonicalize(dir.join("data"))?.display(),
             programs.snap_count.map(|it| format!("snapCount={it}\n")).unwrap_or_default(),
+            member.map(|it| it.lines).unwrap_or_default(),
         );
         fs::write(dir.join("zoo.cfg"), config)?;
+        if let Some(member) = member {
+            fs::write(dir.join("data/myid"), member.id.to_string())?;
+        }
         let (child, command_line) = spawn(kind, programs, &dir, port)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let server = Self { kind, address, programs: programs.clone(), dir, child, command_line };
-        server.wait()?;
-        Ok(server)
+        Ok(Self { kind, address, programs: programs.clone(), dir, child, command_line })
     }
 
     /// The process.
@@ -159,6 +196,17 @@ impl Server {
 
     /// What it says of its release: the first line of its `srvr`; empty if it does not say.
     pub(crate) fn version(&self) -> String {
+        self.srvr().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Its role, as its `srvr` has it: leader, follower, standalone; empty while it has none.
+    pub(crate) fn mode(&self) -> String {
+        let said = self.srvr();
+        let line = said.lines().find_map(|it| it.strip_prefix("Mode: "));
+        line.unwrap_or_default().to_owned()
+    }
+
+    fn srvr(&self) -> String {
         let ask = || -> std::io::Result<String> {
             let mut socket = TcpStream::connect(self.address)?;
             socket.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -167,14 +215,7 @@ impl Server {
             socket.read_to_string(&mut said)?;
             Ok(said)
         };
-        let said = ask().unwrap_or_default();
-        said.lines().next().unwrap_or_default().to_owned()
-    }
-
-    /// As a load sees it.
-    pub(crate) fn target(&self) -> Target {
-        let data = Some(self.dir.clone());
-        Target { servers: vec![self.address], pid: Some(self.pid()), data }
+        ask().unwrap_or_default()
     }
 
     /// Kills the server with signal 9, starts it again on its data and waits until it serves; when it was started.
@@ -182,15 +223,45 @@ impl Server {
     /// # Errors
     /// It does not serve again within two minutes.
     pub(crate) fn kill_and_start(&mut self) -> Result<Instant> {
-        self.child.kill()?;
-        self.child.wait()?;
-        let start = Instant::now();
-        self.child = spawn(self.kind, &self.programs, &self.dir, self.address.port())?.0;
+        self.kill()?;
+        let start = self.start_again()?;
         self.wait()?;
         Ok(start)
     }
 
-    fn wait(&self) -> Result<()> {
+    /// Sends it signal 9, and does not wait for its end.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub(crate) fn kill_now(&mut self) -> Result<()> {
+        Ok(self.child.kill()?)
+    }
+
+    /// Kills the server with signal 9; it may have ended already.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts a killed server on its data; when.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn start_again(&mut self) -> Result<Instant> {
+        let start = Instant::now();
+        self.child = spawn(self.kind, &self.programs, &self.dir, self.address.port())?.0;
+        Ok(start)
+    }
+
+    /// Waits until it gives sessions.
+    ///
+    /// # Errors
+    /// It does not for two minutes.
+    pub(crate) fn wait(&self) -> Result<()> {
         let start = Instant::now();
         let mut patience = Duration::from_millis(50);
         while Connection::open_within(self.address, patience).is_err() {
@@ -215,6 +286,20 @@ impl Drop for Server {
         drop(self.child.wait());
         drop(fs::remove_dir_all(&self.dir));
     }
+}
+
+/// What a server's configuration says of the ensemble it belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Member<'a> {
+    id: usize,
+    lines: &'a str,
+}
+
+/// Ports that nobody has now.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = (0..count).map(bind).collect::<Result<Vec<_>, _>>()?;
+    held.iter().map(|it| Ok(it.local_addr()?.port())).collect()
 }
 
 /// What the reference's JVM is started with beside the heap: no artificial limits.

@@ -18,25 +18,31 @@ use crate::compare::say;
 use crate::crowd::Crowd;
 use crate::memory::plant;
 use crate::outcome::Latency;
+use crate::party::Party;
 use crate::preset::named;
 use crate::process::Usage;
 use crate::requests::Root;
 use crate::run::{self, Probe, Series, Shape};
-use crate::server::{Kind, Programs, Server};
+use crate::server::{Kind, Programs};
 use crate::tree::{Tree, TreeShape};
 
 /// What to do.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, clap::Args, Serialize, Deserialize)]
 pub(crate) struct Imaging {
     /// Leaves of 100 bytes in the tree.
+    #[arg(long, default_value_t = 1_000_000)]
     pub(crate) znodes: u64,
     /// Sets per second.
+    #[arg(long, default_value_t = 10_000.0)]
     pub(crate) rate: f64,
     /// For how long, seconds.
+    #[arg(long, default_value_t = 45.0)]
     pub(crate) seconds: f64,
     /// Transactions between two snapshots, at most; both servers draw between half of it and all.
+    #[arg(long, default_value_t = 100_000)]
     pub(crate) snap_count: u32,
     /// The core of the generator; none for where the system puts it.
+    #[arg(long)]
     pub(crate) load_core: Option<usize>,
 }
 
@@ -121,7 +127,8 @@ const MIB: f64 = (1 << 20) as f64;
 /// The server does not start, a request cannot be sent, or no snapshot was written meanwhile.
 pub(crate) fn imaged(kind: Kind, programs: &Programs, imaging: Imaging) -> Result<Imaged> {
     let programs = Programs { snap_count: Some(imaging.snap_count), ..programs.clone() };
-    let server = Server::start(kind, &programs)?;
+    let party = Party::start(kind, &programs, 1)?;
+    let server = &party.members[0];
     say(&format!("{}: creates {} znodes", kind.word(), imaging.znodes));
     let tree = Tree::new(TreeShape::Leaves, imaging.znodes, 100);
     let mut crowd = Crowd::open(&[server.address], 16)?;
@@ -138,7 +145,7 @@ pub(crate) fn imaged(kind: Kind, programs: &Programs, imaging: Imaging) -> Resul
         threads: 1,
         cores: imaging.load_core.into_iter().collect(),
     };
-    let target = server.target();
+    let target = party.target();
     run::prepare(&target, &job, &root)?;
     let resident_before = Usage::of(server.pid())?.resident;
     say(&format!("{}: sets at {:.0}/s for {:.0} s", kind.word(), imaging.rate, imaging.seconds));

@@ -46,6 +46,8 @@ pub(crate) struct Row {
     pub(crate) pairs: Option<usize>,
     /// Seconds of a round, where the figure needs more than others.
     pub(crate) seconds: Option<f64>,
+    /// Servers of each kind: one alone, or an ensemble.
+    pub(crate) members: usize,
 }
 
 const BOTH: &[Kind] = Kind::COMPARED;
@@ -81,6 +83,7 @@ impl Row {
             servers,
             pairs: None,
             seconds: None,
+            members: 1,
         }
     }
 
@@ -95,6 +98,11 @@ impl Row {
 
     fn pairs(self, pairs: usize) -> Self {
         Self { pairs: Some(pairs), ..self }
+    }
+
+    /// The same on an ensemble of three, over whose members the connections are spread.
+    fn on_three(self) -> Self {
+        Self { name: format!("three-{}", self.name), members: 3, ..self }
     }
 
     /// The load in the shape of this row. `done`: the rows before it.
@@ -178,6 +186,11 @@ pub(crate) fn rows(size: Size) -> Vec<Row> {
     // Last, because what they create stays.
     rows.push(Row::closed("create-delete", 16, 16, BOTH));
     rows.push(Row::closed("create", 16, 16, WRITES));
+    rows.extend([
+        Row::closed("get", 16, 16, BOTH).on_three(),
+        Row::closed("set", 16, 16, BOTH).on_three(),
+        Row::closed("set", 1, 1, BOTH).on_three(),
+    ]);
     rows
 }
 

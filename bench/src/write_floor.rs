@@ -10,10 +10,11 @@ use serde::Serialize;
 use crate::compare::Spread;
 use crate::floor;
 use crate::outcome::Outcome;
+use crate::party::Party;
 use crate::preset::{self, Job};
 use crate::requests::Root;
 use crate::run::{self, Shape};
-use crate::server::{Kind, Programs, Server};
+use crate::server::{Kind, Programs};
 
 /// One turn of each.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -44,14 +45,14 @@ pub(crate) struct Floor {
 /// # Errors
 /// A server does not start, or the disk takes no direct writes.
 pub(crate) fn measure(programs: &Programs, shape: &Shape, turns: usize) -> Result<Floor> {
-    let ours = Server::start(Kind::Ringkeeper, programs)?;
-    let bare = Server::start(Kind::Epoll, programs)?;
+    let ours = Party::start(Kind::Ringkeeper, programs, 1)?;
+    let bare = Party::start(Kind::Epoll, programs, 1)?;
     let job = preset::named("set")?.pop().context("set is a load")?;
     let root = Root("/bench/floor".to_owned());
     for server in [&ours, &bare] {
         run::prepare(&server.target(), &job, &root)?;
     }
-    let round = |server: &Server, job: &Job, connections, depth| -> Result<Outcome> {
+    let round = |server: &Party, job: &Job, connections, depth| -> Result<Outcome> {
         let shape = Shape { connections, depth, threads: 1, rate: None, ..shape.clone() };
         run::round(&server.target(), job, &shape, &root)
     };

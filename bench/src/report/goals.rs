@@ -1,6 +1,7 @@
 //! The figures that this project is built for, each held against what was measured.
 
 use crate::compare::Spread;
+use crate::failover::Drilled;
 use crate::memory::Filled;
 use crate::outcome::{Outcome, Used};
 use crate::report::Report;
@@ -118,12 +119,13 @@ const MILLION: u64 = 1_000_000;
 
 const REFERENCE: &str = "the reference";
 
-/// Every figure that concerns one server.
+/// Every figure.
 pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     let mut goals = beside_reference(report);
     goals.extend(beside_ceiling(report));
     goals.extend(stored(report));
     goals.extend(steady(report));
+    goals.extend(together(report));
     goals
 }
 
@@ -322,6 +324,41 @@ fn steady(report: &Report) -> Vec<Goal> {
             1.02,
             own("set-1x1", |it| used(it, |it| it.written / 4096.0))
                 .map(|it| Spread::exactly(it.least)),
+        ),
+    ]
+}
+
+/// Of three servers.
+fn together(report: &Report) -> Vec<Goal> {
+    let of =
+        |figure: fn(&Outcome) -> f64| ratio(report, "three-set-16x16", Kind::Reference, figure);
+    let ours = |znodes| report.fail_over(Kind::Ringkeeper, znodes);
+    let seconds = |figure, asked, reached| Goal {
+        figure,
+        against: "",
+        asked: Asked::AtMost(asked),
+        unit: Unit::Seconds,
+        reached,
+    };
+    let p99 = |it: &Drilled| Some(Spread::exactly(it.percentile_ms(99)? / 1e3));
+    vec![
+        goal(
+            "setData per second, three servers, 16 x 16",
+            REFERENCE,
+            Asked::AtLeast(10.0),
+            of(|it| it.per_second),
+        ),
+        goal("CPU time per setData, summed over three", REFERENCE, Asked::AtMost(0.1), of(cpu)),
+        seconds("leader killed to the next write, p99", 0.2, ours(0).and_then(p99)),
+        seconds(
+            "leader killed to the next write, p99, a million znodes",
+            0.2,
+            ours(MILLION).and_then(p99),
+        ),
+        seconds(
+            "a follower's return, a million znodes and a thousand writes behind",
+            1.0,
+            ours(MILLION).and_then(Drilled::returned),
         ),
     ]
 }

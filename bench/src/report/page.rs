@@ -204,6 +204,10 @@ fn rest(report: &Report) -> Markup {
             h2 { "Idle sessions" }
             ul { @for it in &report.held { li { (it) } } }
         }
+        @if !report.fail_overs.is_empty() {
+            h2 { "Leaders killed, followers that come back" }
+            ul { @for it in &report.fail_overs { li { (it) } } }
+        }
         @if let Some(disk) = disk {
             h2 { "The disk alone" }
             p { "One write of 4 KiB with O_DIRECT and O_DSYNC over zeros that were there: p50 " (disk) " microseconds." }
