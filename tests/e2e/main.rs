@@ -21,6 +21,8 @@ mod looking;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod observers;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod program;
@@ -53,6 +55,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(looking::trials());
     trials.extend(ensemble::trials());
     trials.extend(members::trials());
+    trials.extend(observers::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());

@@ -1,0 +1,82 @@
+//! Observers among ours and Apache ZooKeeper 3.9.5: they forward writes, outlive leaders, come back from a kill, and have no voice.
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, asked, check, connect, trial, write};
+use crate::server::Kind;
+use crate::wire::{Body, Client, op};
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    let (ours, theirs) = (Kind::Ringkeeper, Kind::Reference);
+    [
+        ("ensemble_observer_of_ours", [ours, ours, ours, ours]),
+        ("ensemble_mixed_observer_of_java", [theirs, theirs, theirs, ours]),
+        ("ensemble_mixed_observer_java_of_ours", [ours, ours, ours, theirs]),
+    ]
+    .map(|(name, kinds)| trial(name, move || observe(kinds)))
+    .into()
+}
+
+/// The number of the observer.
+const OBSERVER: usize = 3;
+
+fn observe(kinds: [Kind; 4]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start_with(&kinds, 1, "")?;
+    let mode = ensemble.await_service(OBSERVER)?;
+    ensure!(mode == "observer", "it is {mode}");
+    let mut paths = vec!["/through-it".to_owned()];
+    let mut client = connect(&ensemble, OBSERVER)?;
+    asked(&mut client, op::CREATE, &Body::default().create(&paths[0], b"acknowledged", 0))?;
+    asked(&mut client, op::CREATE, &Body::default().create("/its", b"", 1))?;
+    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    for number in 0..3 {
+        check(&ensemble, number, &paths)?;
+    }
+    // A session moves from it to a voter, with its ephemeral.
+    let moved = Client::resume(ensemble.address(0), &client.session, 0)?;
+    let mut moved = moved.with_context(|| format!("the session ended\n{}", ensemble.logs()))?;
+    asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
+    let mut client = connect(&ensemble, OBSERVER)?;
+    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    let reply = client.ask(op::EXISTS, &Body::default().buffer(b"/its").byte(0))?;
+    ensure!(reply.err == -101, "the ephemeral outlives its session: {}", reply.err);
+
+    let leader = ensemble.leader()?;
+    ensemble.servers[leader].kill()?;
+    for number in 0..4 {
+        if number != leader {
+            let path = format!("/without-the-leader-{number}");
+            write(&ensemble, Some(leader), &path)?;
+            paths.push(path);
+        }
+    }
+    check(&ensemble, OBSERVER, &paths)?;
+    ensemble.servers[leader].launch()?;
+    check(&ensemble, leader, &paths)?;
+
+    ensemble.servers[OBSERVER].kill()?;
+    write(&ensemble, Some(OBSERVER), "/without-it")?;
+    paths.push("/without-it".to_owned());
+    ensemble.servers[OBSERVER].launch()?;
+    check(&ensemble, OBSERVER, &paths)?;
+
+    // It is no part of a majority.
+    let leader = ensemble.leader()?;
+    let others: Vec<_> = (0..3).filter(|&it| it != leader).collect();
+    for &number in &others {
+        ensemble.servers[number].kill()?;
+    }
+    let body = Body::default().create("/by-a-minority", b"", 0);
+    let done = Client::connect(ensemble.address(OBSERVER))
+        .and_then(|mut client| client.ask(op::CREATE, &body));
+    ensure!(done.is_err(), "a minority has decided: {done:?}");
+    for number in others {
+        ensemble.servers[number].launch()?;
+    }
+    for number in 0..4 {
+        check(&ensemble, number, &paths)?;
+    }
+    Ok(())
+}
