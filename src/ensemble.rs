@@ -19,6 +19,7 @@ mod outputs;
 mod role;
 mod serving;
 mod standing;
+mod transfers;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -125,10 +126,14 @@ struct Core {
     standing: Standing,
     /// Learners that are being sent an image.
     asides: Vec<aside::Aside>,
+    /// Learners that wait for a newer image.
+    wanted: Vec<aside::Wanted>,
     /// The image that this learner is being sent.
     incoming: Option<incoming::Incoming>,
     /// One that came whole, until the machine orders that it be installed: in the same step.
     received: Option<Beside>,
+    /// Whether the tree here is of no use, and the machine knows.
+    is_fenced: bool,
     /// Ends the sleep, from any thread.
     waker: Waker,
     stopping: bool,
@@ -170,6 +175,8 @@ impl EnsembleShard {
             streams: Vec::new(),
             standing: Standing::default(),
             asides: Vec::new(),
+            wanted: Vec::new(),
+            is_fenced: false,
             incoming: None,
             received: None,
             waker: Waker::noop().clone(),
@@ -231,6 +238,7 @@ impl Turns for EnsembleShard {
             core.stream(learners);
             learners.flush();
             progress |= core.apply(cx);
+            progress |= core.fence(learners);
             core.lanes.hand_out(cx, core.role.applier());
             self.send_votes();
             if !progress {
@@ -540,6 +548,9 @@ impl Core {
                 let grown = Due { txns, bytes: batch.len_bytes() as u64 };
                 self.lanes.recycle(pipeline.applier_mut());
                 pipeline.durable(moment, batch);
+                if pipeline.applier().diverged().is_some() {
+                    return false;
+                }
                 self.lanes.hand_out(cx, pipeline.applier_mut());
                 pipeline.publish();
                 grown
@@ -558,6 +569,9 @@ impl Core {
                     learning.decided(moment, entry);
                 });
                 learning.end();
+                if learning.applier().diverged().is_some() {
+                    return false;
+                }
                 self.lanes.hand_out(cx, learning.applier_mut());
                 learning.publish();
                 grown

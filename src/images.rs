@@ -35,14 +35,17 @@ pub(crate) struct Images {
     random: u64,
     /// See [`Label::void_sequence`].
     void_sequence: u64,
+    /// Of the newest that this process has written or installed.
+    newest: Zxid,
 }
 
 impl Images {
     /// Takes none until the first is due. `seed` is chance.
     pub(crate) fn new(imager: Imager, events: Sender<Event>, limit: Due, seed: u64) -> Self {
         let since = Due { txns: 0, bytes: 0 };
+        let (random, void_sequence, newest) = (seed | 1, 0, Zxid::ZERO);
         let mut images =
-            Self { imager, events, limit, next: limit, since, random: seed | 1, void_sequence: 0 };
+            Self { imager, events, limit, next: limit, since, random, void_sequence, newest };
         images.draw();
         images
     }
@@ -108,25 +111,33 @@ impl Images {
         self.imager.begin(source, Label { tree_digest, begun_at_ms, void_sequence, fuzzy });
     }
 
-    /// Ends the image that is being taken, if one is. Waits for a write of some pages at most.
+    /// Ends the image that is being taken, if one is, and begins none before more is applied. Waits for a write of some pages at most.
     pub(crate) fn give_up(&mut self, state: &mut State) {
+        self.since = Due { txns: 0, bytes: 0 };
         if let Some(outcome) = self.imager.give_up() {
             state.tree_mut().arena().end_image();
             self.ended(&outcome);
         }
     }
 
+    /// The newest image that this process has written or installed; 0: none.
+    pub(crate) fn newest(&self) -> Zxid {
+        self.newest
+    }
+
     /// An image of `zxid` came from a leader and is on the disk, with the number that every later one carries on.
     pub(crate) fn installed(&mut self, zxid: Zxid, void_sequence: u64) {
         self.carry_on(void_sequence);
         self.since = Due { txns: 0, bytes: 0 };
+        self.newest = zxid;
         // The control thread ends last.
         drop(self.events.send(Event::ImageWritten(zxid)));
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn ended(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Written { zxid, len, took } => {
+                self.newest = *zxid;
                 tracing::info!(%zxid, bytes = len, ms = took.as_millis(), "snapshot written");
                 // The control thread ends last.
                 drop(self.events.send(Event::ImageWritten(*zxid)));

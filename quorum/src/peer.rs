@@ -59,7 +59,7 @@ pub enum PeerState {
 /// What a server says of itself in an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnVote {
-    /// The last transaction logged.
+    /// The last transaction logged; −1 if what is applied here is of no use, which counts for nobody.
     pub zxid: Zxid,
     /// The current epoch.
     pub epoch: Epoch,
@@ -88,6 +88,13 @@ impl Peer {
     pub fn step(&mut self, now: Moment, input: Input<'_>, out: &mut Vec<Output>) {
         if let Input::Durable { write } = input {
             self.replica.set_durable(write);
+        }
+        if matches!(input, Input::Diverged) {
+            self.replica.diverged = true;
+            if !matches!(self.state, State::Looking) {
+                self.leave(now, LeaveReason::Diverged, out);
+            }
+            return;
         }
         let settled = match &self.state {
             State::Looking => Zxid::ZERO,
@@ -176,7 +183,7 @@ impl Peer {
 
     /// What to elect with.
     pub fn vote(&self) -> OwnVote {
-        OwnVote { zxid: self.replica.history.last(), epoch: self.replica.current }
+        OwnVote { zxid: self.replica.shown_last(), epoch: self.replica.current }
     }
 
     /// The configurations it knows.
@@ -276,5 +283,7 @@ fn plain_message(plain: Plain) -> Message<'static> {
     }
 }
 
+#[cfg(test)]
+mod image_tests;
 #[cfg(test)]
 mod tests;

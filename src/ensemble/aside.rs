@@ -13,12 +13,21 @@ use quorum::zab::Link;
 use snapshot::java::Encoder;
 use snapshot::{Beside, BesideError};
 
-use crate::threads::Unpinned;
+use super::incoming::Place;
+
+/// What a learner needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) link: Link,
+    /// The image must hold everything up to here.
+    pub(super) at_least: Zxid,
+}
 
 /// An image that a learner is sent.
 #[derive(Debug)]
 pub(super) struct Aside {
-    pub(super) link: Link,
+    /// What the learner needs.
+    pub(super) wanted: Wanted,
     pieces: Receiver<Piece>,
     stage: Stage,
 }
@@ -39,6 +48,8 @@ enum Stage {
 enum Piece {
     /// The image's last transaction.
     Chosen(Zxid),
+    /// There is none, or none so new.
+    TooOld,
     /// The next of the stream.
     Bytes(Vec<u8>),
     /// That was all.
@@ -56,31 +67,28 @@ pub(super) enum Next {
     Bytes(Vec<u8>),
     /// The machine is told that it is sent.
     Sent,
+    /// An image must be made first.
+    TooOld,
     /// There is none; the thread has said why.
     Failed,
 }
 
 impl Aside {
-    /// Looks for the newest image in `dir`; `waker` is told whenever there is something to do.
+    /// Looks for the newest image; `waker` is told whenever there is something to do.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn begin(
-        dir: &Path,
-        link: Link,
-        helpers: &Unpinned,
-        waker: Waker,
-    ) -> std::io::Result<Self> {
+    pub(super) fn begin(place: &Place, wanted: Wanted, waker: Waker) -> std::io::Result<Self> {
         let (to, pieces) = sync_channel(PIECES_AHEAD);
-        let dir = dir.to_owned();
-        helpers.start("send-image", move || {
-            if let Err(error) = read(&dir, &to, &waker) {
+        let (dir, Wanted { link, at_least }) = (place.dir.clone(), wanted);
+        place.helpers.start("send-image", move || {
+            if let Err(error) = read((&dir, at_least), &to, &waker) {
                 tracing::error!(?link, "a learner needs an image, which cannot be sent: {error}");
             }
             drop(to);
             waker.wake();
         })?;
-        Ok(Self { link, pieces, stage: Stage::Choosing })
+        Ok(Self { wanted, pieces, stage: Stage::Choosing })
     }
 
     /// The link is ready for it.
@@ -98,6 +106,7 @@ impl Aside {
                 self.stage = Stage::Chosen;
                 Next::Chosen(zxid)
             }
+            Ok(Piece::TooOld) => Next::TooOld,
             Ok(Piece::Bytes(bytes)) => Next::Bytes(bytes),
             Ok(Piece::End) => Next::Sent,
             Err(TryRecvError::Empty) => Next::Nothing,
@@ -107,13 +116,20 @@ impl Aside {
 }
 
 /// Gives the newest image away, until all of it is, or nobody takes it any more.
-fn read(dir: &Path, to: &SyncSender<Piece>, waker: &Waker) -> Result<(), AsideError> {
+fn read(
+    (dir, at_least): (&Path, Zxid),
+    to: &SyncSender<Piece>,
+    waker: &Waker,
+) -> Result<(), BesideError> {
     let give = |piece: Piece| {
         let taken = to.send(piece).is_ok();
         waker.wake_by_ref();
         taken
     };
-    let beside = Beside::newest(dir)?.ok_or(AsideError::None)?;
+    let Some(beside) = Beside::newest(dir)?.filter(|it| at_least <= it.zxid()) else {
+        give(Piece::TooOld);
+        return Ok(());
+    };
     let mut encoder = Encoder::signed();
     let mut goes_on = give(Piece::Chosen(beside.zxid()));
     while goes_on && !encoder.is_done() {
@@ -123,15 +139,6 @@ fn read(dir: &Path, to: &SyncSender<Piece>, waker: &Waker) -> Result<(), AsideEr
     }
     give(Piece::End);
     Ok(())
-}
-
-/// No image can be sent.
-#[derive(Debug, thiserror::Error)]
-enum AsideError {
-    #[error(transparent)]
-    Beside(#[from] BesideError),
-    #[error("no whole image is there")]
-    None,
 }
 
 /// Bytes of a piece, or a little more; one znode may take it beyond.

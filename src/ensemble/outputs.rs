@@ -1,6 +1,5 @@
 //! Doing what the machine of ZAB orders.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use engine::auth::{AuthId, AuthIds};
@@ -9,12 +8,10 @@ use net::learners::{LearnerPort, QUEUED_MARK};
 use quorum::wire::{Id, IdList, Message};
 use quorum::zab::{Input, LeaveReason, Link, Output, SyncFrom, To, Validity, Write};
 use quorum::{Address, QuorumConfig, Sid};
-use snapshot::Beside;
 use wal::{LogCursor, ReadError};
 
-use super::aside::{Aside, Next};
-use super::incoming::{Incoming, Took};
-use super::{Backlog, Core, Role, standing};
+use super::aside::{Aside, Wanted};
+use super::{Core, Role, standing};
 use crate::clock;
 use crate::epochs::Which;
 use crate::pipeline::RemoteRequest;
@@ -174,26 +171,13 @@ impl Core {
             Output::StreamLog { link, after, upto } => {
                 self.streams.push(Stream { link, after, upto, cursor: None });
             }
-            Output::SendSnapshot { link } => {
-                let place = self.disk.place();
-                let waker = self.waker.clone();
-                match Aside::begin(&place.dir, link, &place.helpers, waker) {
-                    Ok(aside) => self.asides.push(aside),
-                    // As with an image that is not there, the learner waits until initLimit is over: closed at once, it were back at once.
-                    Err(error) => tracing::error!(?link, "no image can be sent: {error}"),
-                }
+            Output::SendSnapshot { link, at_least } => {
+                self.choose_image(Wanted { link, at_least });
             }
             Output::StreamSnapshot { link } => {
-                self.asides.iter_mut().filter(|it| it.link == link).for_each(Aside::ask);
+                self.asides.iter_mut().filter(|it| it.wanted.link == link).for_each(Aside::ask);
             }
-            Output::ReceiveSnapshot { link, zxid } => {
-                tracing::info!(?link, %zxid, "the leader sends an image");
-                port.take_raw(link);
-                match Incoming::begin(self.disk.place(), link, zxid) {
-                    Ok(incoming) => self.incoming = Some(incoming),
-                    Err(error) => self.refuse_image(port, link, &error),
-                }
-            }
+            Output::ReceiveSnapshot { link, zxid } => self.expect_image(port, link, zxid),
             _ => unreachable!("the others are performed above"),
         }
     }
@@ -259,58 +243,6 @@ impl Core {
         }
     }
 
-    /// Takes a piece of the leader's image.
-    pub(super) fn take_image(&mut self, port: &mut LearnerPort, link: Link, bytes: &[u8]) {
-        let Some(incoming) = self.incoming.as_mut().filter(|it| it.link == link) else { return };
-        match incoming.take(bytes) {
-            Ok(Took::Part) => self.step(port, Input::SnapshotPart { link }),
-            Ok(Took::Whole(len)) => {
-                port.end_raw(link, &bytes[len..]);
-                self.received = self.incoming.take().map(Incoming::whole);
-                self.step(port, Input::SnapshotReceived { link });
-                assert!(self.received.is_none(), "who asked for an image installs it");
-            }
-            Err(error) => self.refuse_image(port, link, &error),
-        }
-    }
-
-    /// The image is of no use: what is here stays, and this server looks for a leader again.
-    fn refuse_image(&mut self, port: &mut LearnerPort, link: Link, error: &dyn Error) {
-        tracing::error!(?link, "the leader's image cannot be taken: {error}");
-        self.incoming = None;
-        port.close(link);
-        self.deferred.push_back(Deferred::Closed { link });
-    }
-
-    /// The leader's image is on the disk, and takes the place of the tree too.
-    pub(super) fn installed(&mut self, image: &Beside, void_sequence: u64) {
-        let zxid = image.zxid();
-        self.backlog = Backlog::default();
-        self.role.applier().replace(clock::now_ms(), image);
-        self.committed = self.committed.max(zxid);
-        self.upkeep.images_mut().installed(zxid, void_sequence);
-        tracing::info!(%zxid, "the leader's image is installed");
-    }
-
-    /// A connection has ended.
-    pub(super) fn forget_transfers(&mut self, link: Link) {
-        self.streams.retain(|it| it.link != link);
-        self.asides.retain(|it| it.link != link);
-        self.incoming = self.incoming.take().filter(|it| it.link != link);
-    }
-
-    /// Gives learners more of their images, as fast as they take it. Whether the machine had something to say to it.
-    pub(super) fn stream_images(&mut self, port: &mut LearnerPort) -> bool {
-        for mut aside in std::mem::take(&mut self.asides) {
-            if self.send_image(port, &mut aside) {
-                self.asides.push(aside);
-            }
-        }
-        let any = !self.deferred.is_empty();
-        self.step_deferred(port);
-        any
-    }
-
     /// Gives learners more of the log, as fast as they take it.
     pub(super) fn stream(&mut self, port: &mut LearnerPort) {
         for mut stream in std::mem::take(&mut self.streams) {
@@ -325,27 +257,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    /// Gives a learner more of its image. Whether there is more to come.
-    fn send_image(&mut self, port: &mut LearnerPort, aside: &mut Aside) -> bool {
-        let link = aside.link;
-        while port.queued(link) < QUEUED_MARK {
-            match aside.next() {
-                Next::Bytes(bytes) => port.send_raw(link, &bytes),
-                Next::Chosen(zxid) => {
-                    tracing::info!(?link, %zxid, "a learner is sent an image");
-                    self.deferred.push_back(Deferred::SnapshotChosen { link, zxid });
-                }
-                Next::Sent => {
-                    self.deferred.push_back(Deferred::SnapshotSent { link });
-                    return false;
-                }
-                Next::Nothing => return true,
-                Next::Failed => return false,
-            }
-        }
-        true
     }
 
     fn stream_more(

@@ -4,6 +4,7 @@
 //!
 //! Invariant: a change of role ends every connection, and clients are let in by the role that they are for.
 
+use engine::state::Fuzzy;
 use net::words::Serving;
 use quorum::election;
 
@@ -26,6 +27,9 @@ impl Core {
     /// The machine says that clients may be served.
     pub(super) fn serve(&mut self, epoch: quorum::Epoch) {
         self.catch_up();
+        if self.role.applier().diverged().is_some() {
+            return;
+        }
         self.role.applier().settle();
         let moment: Moment = clock::now();
         let mode = role::mode(self.peer.state());
@@ -62,6 +66,11 @@ impl Core {
     /// No leader is found: those who read only are served what is applied.
     pub(super) fn serve_read_only(&mut self, moment: Moment) {
         self.read_only_at = None;
+        // A tree that is not the ensemble's, or not yet, or is about to be replaced, is shown to nobody.
+        let is_fuzzy = self.role.applier().state().fuzzy() == Fuzzy::Yes;
+        if is_fuzzy || self.is_fenced || !self.disk.is_idle() {
+            return;
+        }
         let mut applier = self.role.take();
         applier.set_mode(Mode::ReadOnly);
         self.standing.serve_read_only(moment.now_ms);
@@ -93,6 +102,7 @@ impl Core {
         self.disk.disown();
         self.streams.clear();
         self.asides.clear();
+        self.wanted.clear();
         self.incoming = None;
     }
 }

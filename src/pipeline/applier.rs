@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use engine::apply::Replay;
+use engine::apply::{ApplyError, Replay};
 use engine::arena::Full;
 use engine::auth::AuthIds;
 use engine::read::{ReadRequest, serve};
@@ -19,7 +19,7 @@ use engine::rules::Rules;
 use engine::session::SessionTracker;
 use engine::state::{Fuzzy, State};
 use engine::tree::TreeView;
-use jute::{Code, Op, SessionId, TxnHeader, Zxid};
+use jute::{Code, Op, Record as _, SessionId, TxnHeader, Zxid};
 use net::figures::PipelineFigures;
 use net::message::{Deliver, DeliverItem};
 use net::words::MemberGauges;
@@ -55,6 +55,8 @@ pub struct Applier {
     changes: Changes,
     /// Whether [`Applier::publish`] is owed.
     unpublished: bool,
+    /// Why nothing may be served from the tree any more: a decided transaction did not leave what it should.
+    diverged: Option<ApplyError>,
     mode: Mode,
     /// Where it is one of an ensemble.
     pub(super) local: Option<LocalSessions>,
@@ -124,6 +126,7 @@ impl Applier {
             applied,
             changes: Changes::None,
             unpublished: false,
+            diverged: None,
             mode: Mode::Standalone,
             local: None,
             member: None,
@@ -145,6 +148,9 @@ impl Applier {
         for shard in &mut self.shards {
             *shard = Connections::default();
         }
+        if self.diverged.is_some() {
+            self.outbox.forget();
+        }
         self.sessions.clear();
         self.clear_local();
         self.track_sessions(now_ms);
@@ -152,19 +158,29 @@ impl Applier {
 
     /// Applies decided transactions while nobody is served: `entries` gives each to what it is given.
     pub(crate) fn replay(&mut self, entries: impl FnOnce(&mut dyn FnMut(&[u8]))) {
-        let Self { state, applied, .. } = self;
-        *applied = state.tree().zxid();
-        state.begin();
-        entries(&mut |entry| match state.apply(entry, &mut Replay) {
-            Ok(done) => *applied = done.header.zxid,
-            Err(error) => panic!("a transaction that is decided cannot be applied: {error}"),
+        self.begin(Changes::Some);
+        let Self { state, applied, diverged, .. } = self;
+        entries(&mut |entry| {
+            if diverged.is_some() {
+                return;
+            }
+            match state.apply(entry, &mut Replay) {
+                Ok(done) => *applied = done.header.zxid,
+                Err(error) => *diverged = Some(divergence(error)),
+            }
         });
-        state.commit(*applied);
-        self.outbox.seal(self.applied);
+        self.end();
+        if self.diverged.is_none() {
+            self.publish();
+        }
     }
 
     /// The leader's tree takes the place of this one, while nobody is served.
     pub(crate) fn replace(&mut self, now_ms: u64, image: &Beside) {
+        self.diverged = None;
+        if self.unpublished {
+            self.publish();
+        }
         let replaced = image.replace(&mut self.state);
         assert!(replaced.is_ok(), "the region is as large as the one that was filled");
         self.state.set_fuzzy(Fuzzy::Yes);
@@ -172,6 +188,11 @@ impl Applier {
         self.digests.clear();
         self.outbox.seal(self.applied);
         self.start_over(now_ms);
+    }
+
+    /// Why nothing may be served from the tree any more, until another takes its place. Nobody was shown or told what the last batch did.
+    pub(crate) fn diverged(&self) -> Option<ApplyError> {
+        self.diverged
     }
 
     /// Everything that a fuzzy tree could be ahead by is applied.
@@ -297,6 +318,7 @@ impl Applier {
 
     /// Shows readers what the batch did. Whether the tree moved.
     pub(super) fn publish(&mut self) -> Option<Zxid> {
+        assert_eq!(self.diverged, None, "it is not to be shown");
         assert!(self.unpublished);
         self.unpublished = false;
         let moved = self.changes == Changes::Some;
@@ -327,7 +349,11 @@ impl Applier {
         let done = match self.state.apply(entry, &mut sink) {
             Ok(done) => done,
             // What is on the disk cannot be done: nothing may be served from this tree any more.
-            Err(error) => panic!("a transaction that is decided cannot be applied: {error}"),
+            Err(error) if self.mode == Mode::Standalone => cannot_apply(error),
+            Err(error) => {
+                self.diverged.get_or_insert_with(|| divergence(error));
+                return TxnHeader::decode(entry).unwrap_or_else(|_| cannot_apply(error));
+            }
         };
         self.applied = done.header.zxid;
         let latency_ms = moment.wall_ms.saturating_sub(done.header.time_ms).max(0);
@@ -396,4 +422,17 @@ impl Applier {
         }
         self.connected(owner, session, timeout_ms);
     }
+}
+
+/// The error if an image of the ensemble's tree is the remedy.
+fn divergence(error: ApplyError) -> ApplyError {
+    match error {
+        // Behind the first, everything else follows from it.
+        ApplyError::Digest { .. } | ApplyError::Children { .. } | ApplyError::Order { .. } => error,
+        _ => cannot_apply(error),
+    }
+}
+
+fn cannot_apply(error: ApplyError) -> ! {
+    panic!("a transaction that is decided cannot be applied: {error}")
 }

@@ -75,6 +75,14 @@ impl Outbox {
         deliver.items.push(DeliverItem::Reply { conn: owner.conn, xid, zxid, code, body });
     }
 
+    /// Forgets what nobody was told yet.
+    pub(crate) fn forget(&mut self) {
+        for deliver in &mut self.delivers {
+            deliver.items.clear();
+            deliver.bytes.clear();
+        }
+    }
+
     /// Marks every message as holding the tree up to `applied`.
     pub(crate) fn seal(&mut self, applied: Zxid) {
         self.applied = applied;

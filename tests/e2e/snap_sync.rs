@@ -25,6 +25,7 @@ const SHORT_LOG: &str = "snapCount=500\npreAllocSize=256\ncommitLogCount=500\n";
 const COMES: &str = "the leader sends an image";
 const GOES: &str = "a learner is sent an image";
 const INSTALLED: &str = "the leader's image is installed";
+const FENCED: &str = "this server is fenced";
 
 const GET_ACL: i32 = 6;
 const GET_CHILDREN2: i32 = 12;
@@ -34,6 +35,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("snap_sync_an_emptied_follower_comes_back_by_an_image", emptied),
         trial("snap_sync_kills_while_an_image_is_taken_leave_the_old_or_the_new", killed),
+        trial("snap_sync_a_server_whose_tree_differs_fences_itself_until_it_has_an_image", || {
+            spoiled(&[Kind::Ringkeeper; 3])
+        }),
+        trial("snap_sync_a_server_whose_tree_differs_takes_the_image_of_a_java_leader", || {
+            spoiled(&[Kind::Ringkeeper, Kind::Reference, Kind::Reference])
+        }),
         trial("snap_sync_ours_takes_the_image_of_a_java_leader_that_is_written_to", from_java),
         trial("snap_sync_a_java_server_takes_the_image_of_our_leader", to_java),
     ]
@@ -356,4 +363,62 @@ fn to_java() -> anyhow::Result<()> {
     ensemble.servers[2].kill()?;
     ensemble.servers[2].launch()?;
     compare(&ensemble, 6_108)
+}
+
+/// Changes the sum of the digests of all znodes in the newest image of one of ours, and the checksums with it.
+fn spoil(ensemble: &Ensemble, number: usize) -> anyhow::Result<()> {
+    let is_image = |it: &PathBuf| {
+        it.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"image."))
+    };
+    let entries = fs::read_dir(data_dir(ensemble, number))?.flatten().map(|it| it.path());
+    let newest =
+        entries.filter(|it| is_image(it) && it.extension().is_some_and(|it| it != "tmp")).max();
+    let path = newest.context("no image")?;
+    let mut bytes = fs::read(&path)?;
+    let pages = u64::from_be_bytes(bytes[24..32].try_into()?) as usize;
+    // Header, pages, checksums, trailer; the sum is word 20.
+    let (table, trailer) = (BLOCK * (1 + pages), bytes.len() - BLOCK);
+    bytes[BLOCK + 20 * 8] ^= 0x10;
+    let page = crc32c(&bytes[BLOCK..2 * BLOCK]);
+    bytes[table..table + 4].copy_from_slice(&page.to_be_bytes());
+    let sum = crc32c(&bytes[table..trailer]);
+    bytes[trailer + 4..trailer + 8].copy_from_slice(&sum.to_be_bytes());
+    let end = bytes.len() - 4;
+    let seal = crc32c(&bytes[trailer..end]);
+    bytes[end..].copy_from_slice(&seal.to_be_bytes());
+    Ok(fs::write(path, bytes)?)
+}
+
+const BLOCK: usize = 4_096;
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
+}
+
+/// The tree of one of ours is no more what its log says.
+fn spoiled(kinds: &[Kind; 3]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::prepare(kinds, 0, SHORT_LOG)?;
+    // The first with the least to lead with.
+    for server in ensemble.servers.iter_mut().rev() {
+        server.launch()?;
+    }
+    let leader = ensemble.leader()?;
+    let victim = if kinds[1] == Kind::Reference { 0 } else { (leader + 1) % 3 };
+    let mut client = connect(&ensemble, (victim + 1) % 3)?;
+    asked(&mut client, op::CREATE, &Body::default().create("/many", b"", 0))?;
+    fill(&mut client, "many", 0..3_000, 100)?;
+    check(&ensemble, victim, &[])?;
+    for round in 0..2 {
+        ensemble.servers[victim].kill()?;
+        spoil(&ensemble, victim)?;
+        ensemble.servers[victim].launch()?;
+        let more = 3_000 + 100 * round..3_100 + 100 * round;
+        let mut client = connect(&ensemble, (victim + 1) % 3)?;
+        fill(&mut client, "many", more, 100)?;
+        await_said(&ensemble, victim, (INSTALLED, round))?;
+        ensure!(said(&ensemble, victim, FENCED) == round + 1, "{}", ensemble.logs());
+        compare(&ensemble, 3_100 + 100 * round)?;
+    }
+    Ok(())
 }

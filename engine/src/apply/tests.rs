@@ -1,5 +1,6 @@
 //! What entries do to a tree, and what they say of it.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use jute::{
@@ -10,9 +11,10 @@ use jute::{
 use super::{Applied, ApplyError, Effects, Event};
 use crate::arena::Memory;
 use crate::auth::AuthIds;
+use crate::chance::Chance;
 use crate::prep::{Prep, Prepared, Request};
 use crate::rules::Rules;
-use crate::state::State;
+use crate::state::{Fuzzy, State};
 use crate::tree::{Tree, TreeView};
 
 #[derive(Default)]
@@ -203,4 +205,121 @@ fn an_entry_that_is_none_or_comes_late_is_refused() {
     };
     let ttl = entry(6, Op::CreateTtl, |out| ttl.write(out));
     assert_eq!(refused(&ttl), ApplyError::Number { zxid, number: -1 });
+}
+
+/// Makes entries by chance, with digests, and applies each. Gives them.
+fn history(state: &mut State, chance: &mut Chance, count: usize) -> Vec<Vec<u8>> {
+    let auth = AuthIds::default();
+    let mut prep = Prep::new(Rules::default(), state);
+    let mut entries = Vec::new();
+    if state.tree().zxid() == Zxid::ZERO {
+        let open = CreateSessionTxn { timeout_ms: 4000 };
+        entries.push(entry(1, Op::CreateSession, |out| open.encode(out)));
+        apply(state, &entries[0], &mut Body::default());
+        prep = Prep::new(Rules::default(), state);
+    }
+    while entries.len() < count {
+        let mut path = format!("/{}", chance.below(4));
+        for _ in 0..chance.below(3) {
+            path += &format!("/{}", chance.below(2));
+        }
+        let (path, mut body) = (path.as_bytes(), Vec::new());
+        let op = match chance.below(5) {
+            0 | 1 => Op::Create,
+            2 | 3 => Op::Delete,
+            _ => Op::SetData,
+        };
+        match op {
+            Op::Create => {
+                let acl = if chance.below(2) == 0 { AclList::open() } else { AclList::read_only() };
+                CreateRequest { path: Some(path), data: Some(b"x"), acl, flags: 0 }
+                    .encode(&mut body);
+            }
+            Op::Delete => {
+                Some(path).write(&mut body);
+                (-1_i32).write(&mut body);
+            }
+            _ => {
+                Some(path).write(&mut body);
+                Some(b"other".as_slice()).write(&mut body);
+                (-1_i32).write(&mut body);
+            }
+        }
+        let (session, cxid) = (SessionId(7), Xid(1));
+        let request = Request { session, cxid, op, body: &body, auth: &auth };
+        let mut entry = Vec::new();
+        let Prepared::Txn(zxid) = prep.prepare(state, 5, &request, &mut entry) else { continue };
+        apply(state, &entry, &mut Body::default());
+        prep.applied(zxid);
+        entries.push(entry);
+    }
+    entries
+}
+
+/// The first number in an entry's path.
+fn top(entry: &[u8]) -> u8 {
+    entry.get(TxnHeader::LEN + 5).map_or(0, |it| it & 3)
+}
+
+#[test]
+fn a_fuzzy_tree_is_exact_once_all_that_it_could_be_ahead_by_is_applied() {
+    let mut chance = Chance(5);
+    let mut cleared = 0;
+    for _ in 0..200 {
+        let mut exact = state();
+        let entries = history(&mut exact, &mut chance, 100);
+        let (before, behind) = entries.split_at(20);
+        let mut fuzzy = state();
+        for entry in before {
+            apply(&mut fuzzy, entry, &mut Body::default());
+        }
+        // As a walk sees it while the tree changes: some parts are later than others.
+        let zxid = fuzzy.tree().zxid();
+        fuzzy.set_fuzzy(Fuzzy::Yes);
+        let parts = chance.below(16) as u8;
+        for entry in behind.iter().filter(|it| parts >> top(it) & 1 == 1) {
+            apply(&mut fuzzy, entry, &mut Body::default());
+        }
+        fuzzy.begin();
+        fuzzy.commit(zxid);
+        let mut fuzzy = State::new(fuzzy.tree);
+        fuzzy.set_fuzzy(Fuzzy::Yes);
+        for entry in behind {
+            let count = fuzzy.tree().look(TreeView::counters).znodes;
+            apply(&mut fuzzy, entry, &mut Body::default());
+            let after = fuzzy.tree().look(TreeView::counters).znodes;
+            cleared += u32::from(after + 1 < count);
+        }
+        let digest = |it: &State| it.tree().look(TreeView::digest);
+        assert_eq!(digest(&fuzzy), digest(&exact));
+        fuzzy.set_fuzzy(Fuzzy::No);
+        for entry in history(&mut exact, &mut chance, 20) {
+            apply(&mut fuzzy, &entry, &mut Body::default());
+        }
+    }
+    assert!(20 < cleared, "only {cleared} deletes met children");
+}
+
+#[test]
+fn a_tree_that_takes_the_place_of_another_is_all_that_is_left() {
+    let mut chance = Chance(9);
+    let (mut small, mut large) = (state(), state());
+    history(&mut small, &mut chance, 5);
+    history(&mut large, &mut chance, 500);
+    let seen = |it: &State| {
+        let tree = it.tree();
+        (tree.zxid(), tree.look(TreeView::digest), tree.headroom(), tree.look(TreeView::counters))
+    };
+    let (before, after) = (seen(&small), seen(&large));
+    let mut third = state();
+    third.replace(large.tree()).expect("as the test has it");
+    assert_eq!(seen(&third), after);
+    third.replace(small.tree()).expect("as the test has it");
+    assert_eq!(seen(&third), before);
+    // What is written behind it is what is written to the other.
+    let entries = history(&mut small, &mut chance, 300);
+    for entry in entries {
+        apply(&mut third, &entry, &mut Body::default());
+    }
+    assert_eq!(seen(&third), seen(&small));
 }

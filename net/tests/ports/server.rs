@@ -386,7 +386,7 @@ impl Core {
                 self.outgoing.insert(link, Outgoing { pieces, is_image: false });
                 self.pour(port, link);
             }
-            Output::SendSnapshot { link } => {
+            Output::SendSnapshot { link, .. } => {
                 let zxid = self.applied.last().map_or(Zxid::ZERO, |it| it.0);
                 self.next.push(Next::Chosen { link, zxid });
             }

@@ -135,6 +135,9 @@ pub enum LeaveReason {
         /// Which.
         phase: Phase,
     },
+    /// What is applied here is not what the ensemble has.
+    #[error("the tree here is not the ensemble's: an image is needed")]
+    Diverged,
     /// Too few followers are in step.
     #[error("followers in step are no quorum")]
     QuorumLost,

@@ -105,6 +105,8 @@ pub enum Input<'a> {
         /// The learner's link.
         link: Link,
     },
+    /// What is applied here is not what the ensemble has: the tree is of no use until an image takes its place.
+    Diverged,
     /// Some of the image that follows SNAP has come.
     SnapshotPart {
         /// The leader's link.
@@ -308,6 +310,8 @@ pub enum Output {
     SendSnapshot {
         /// The learner's link.
         link: Link,
+        /// It must hold everything up to here, which the learner has.
+        at_least: Zxid,
     },
     /// Send the chosen image's bytes now, at the pace of the link. Then [`Input::SnapshotSent`].
     StreamSnapshot {

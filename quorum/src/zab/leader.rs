@@ -200,6 +200,7 @@ impl Leader {
             Input::Elected { .. }
             | Input::Learned { .. }
             | Input::ConnectFailed { .. }
+            | Input::Diverged
             | Input::SnapshotPart { .. }
             | Input::SnapshotReceived { .. }
             | Input::Touch(_)

@@ -90,6 +90,8 @@ pub(crate) struct Replica {
     pub(crate) current: Epoch,
     /// Never truncated. Invariant: never goes back.
     pub(crate) committed: Zxid,
+    /// What is applied is of no use. The log is, and stays until an image is here; but nobody votes with it.
+    pub(crate) diverged: bool,
     ordered: WriteId,
     durable: WriteId,
     #[cfg(planted)]
@@ -111,6 +113,7 @@ impl Replica {
             accepted,
             current,
             committed,
+            diverged: false,
             ordered: WriteId::default(),
             durable: WriteId::default(),
             #[cfg(planted)]
@@ -159,6 +162,13 @@ impl Replica {
             return voters < 2 * members.filter(|&it| acked(it)).count();
         }
         views.contains_quorum(acked)
+    }
+
+    /// What others are told of the log: its last transaction, or −1 if what is applied is of no use.
+    ///
+    /// To others, of the reference too, −1 is a server that must not decide anything, and is sent an image.
+    pub(crate) fn shown_last(&self) -> Zxid {
+        if self.diverged { Zxid(-1) } else { self.history.last() }
     }
 
     /// Orders a write.

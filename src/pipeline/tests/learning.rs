@@ -4,7 +4,7 @@ use jute::Zxid;
 use quorum::wire::Touch;
 use quorum::zab::{Link, Validity};
 
-use super::super::{Learning, RemoteRequest, ToLeader};
+use super::super::{Learning, Mode, RemoteRequest, ToLeader};
 use super::*;
 
 pub(super) const LINK: Link = Link(7);
@@ -285,4 +285,36 @@ fn a_leaders_first_transaction_begins_its_epoch() {
     world.ask(client, 1, create("/a"));
     world.turn();
     assert_eq!(world.zxid(), (5 << 32) + 2);
+}
+
+#[test]
+fn nobody_is_told_of_a_transaction_that_leaves_another_tree_than_it_should() {
+    let mut pair = Pair::new();
+    pair.learner.applier_mut().set_mode(Mode::Follower);
+    let client = pair.connect(0, 0);
+    for (xid, path) in (1..).zip(["/a", "/b", "/c"]) {
+        pair.ask(client, xid, create(path));
+    }
+    pair.forward();
+    pair.decide();
+    // The last bytes are the digest.
+    let digest = pair.decided[1].last_mut().expect("an entry");
+    *digest ^= 1;
+    let moment = pair.leader.moment();
+    pair.learner.begin();
+    for entry in pair.decided.drain(..) {
+        pair.learner.decided(moment, &entry);
+    }
+    pair.learner.end();
+    let diverged = pair.learner.applier().diverged().expect("another tree");
+    assert!(
+        diverged.to_string().starts_with("transaction 0x3: the tree's digest is"),
+        "{diverged}"
+    );
+    assert!(pair.learner.applier().owes_publish(), "readers do not see it either");
+    let mut applier = pair.learner.into_applier();
+    applier.start_over(moment.now_ms);
+    applier.tell_all(|| DeliverItem::Stop);
+    let told = applier.deliver(0).map(|it| lines(&it)).unwrap_or_default();
+    assert!(!told.iter().any(|it| it.contains("Ok")), "{told:?}");
 }

@@ -35,7 +35,7 @@ impl World {
             Output::StreamLog { link, after, upto } => {
                 self.answer_soon(node, link, Answer::Log { after, upto });
             }
-            Output::SendSnapshot { link } => self.answer_soon(node, link, Answer::Choose),
+            Output::SendSnapshot { link, .. } => self.answer_soon(node, link, Answer::Choose),
             Output::StreamSnapshot { link } => self.answer_soon(node, link, Answer::Image),
             Output::ReceiveSnapshot { link, zxid } => {
                 let end = |conn: &mut Conn| conn.side_of(node, life);

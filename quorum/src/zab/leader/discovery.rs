@@ -113,7 +113,7 @@ impl Leader {
                 self.promised.insert(sid);
             }
         }
-        handler.last = zxid.max(Zxid::ZERO);
+        handler.last = zxid;
         handler.stage = Stage::Promised;
         self.seal(step);
         if self.phase != Phase::Discovery

@@ -13,13 +13,16 @@ use jute::Zxid;
 use super::super::io::{Group, Link, Output, Packet, Plain, To};
 use super::super::planted::Bug;
 use super::super::{LinkError, Phase, Step, SyncPlan};
-use super::{Leader, Stage};
+use super::{Handler, Leader, Stage};
 
 impl Leader {
     /// A learner has promised, and a quorum too: brings it to the history.
     pub(super) fn synchronize(&mut self, step: &mut Step<'_>, link: Link) {
         let Some(idx) = self.find(link) else { return };
         let last = self.handlers[idx].last;
+        if last < Zxid::ZERO {
+            return self.choose_image(step, idx);
+        }
         match SyncPlan::choose(last, self.settled, &step.replica.history) {
             SyncPlan::AskLog => {
                 self.handlers[idx].stage = Stage::Asking;
@@ -38,9 +41,16 @@ impl Leader {
         if let Some(floor) = floor {
             self.begin(step, idx, SyncPlan::from_floor(self.handlers[idx].last, floor));
         } else {
-            self.handlers[idx].stage = Stage::Choosing;
-            step.out.push(Output::SendSnapshot { link });
+            self.choose_image(step, idx);
         }
+    }
+
+    /// One that holds all that the learner has; of one whose state is of no use, all that may have been committed with its help.
+    fn choose_image(&mut self, step: &mut Step<'_>, idx: usize) {
+        let Handler { link, last, .. } = self.handlers[idx];
+        let at_least = if last < Zxid::ZERO { self.settled } else { last.min(self.settled) };
+        self.handlers[idx].stage = Stage::Choosing;
+        step.out.push(Output::SendSnapshot { link, at_least });
     }
 
     /// DIFF or TRUNC, and what follows.

@@ -25,6 +25,13 @@ impl Learner {
             (Stage::Named, Message::LeaderInfo { epoch, protocol }) => {
                 self.offered(step, epoch, protocol)
             }
+            // Only an image mends what is here.
+            (Stage::Promised, Message::Diff { .. }) if step.replica.diverged => {
+                Err(out_of_turn(PacketKind::Diff))
+            }
+            (Stage::Promised, Message::Trunc { .. }) if step.replica.diverged => {
+                Err(out_of_turn(PacketKind::Trunc))
+            }
             (Stage::Promised, Message::Diff { .. }) => {
                 self.begin(step);
                 Ok(())
@@ -121,7 +128,7 @@ impl Learner {
         let Some(link) = self.link else { return };
         self.stage = Stage::Promised;
         self.heard_until = step.now + step.replica.settings.init_time();
-        let zxid = step.replica.history.last();
+        let zxid = step.replica.shown_last();
         step.send(To::Link(link), Plain::AckEpoch { zxid, current });
     }
 
@@ -174,6 +181,7 @@ impl Learner {
         let Stage::Imaging { zxid } = self.stage else { return };
         step.replica.history.restart(zxid);
         step.replica.committed = zxid;
+        step.replica.diverged = false;
         step.replica.write(Write::InstallSnapshot { zxid }, step.out);
         self.begin(step);
     }
