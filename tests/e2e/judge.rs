@@ -28,21 +28,28 @@ struct Language {
     judge: PathBuf,
 }
 
-/// Every judge of every language, as tests named `language_judge`.
-pub(crate) fn trials() -> Vec<Trial> {
+/// The languages, by name.
+fn languages() -> impl Iterator<Item = Language> {
     let clients = tests_dir().join("clients");
     let entries = std::fs::read_dir(&clients).expect("tests/clients is there");
     let mut folders: Vec<_> = entries.map(|it| it.expect("it can be listed").path()).collect();
     folders.sort();
-    let mut trials = Vec::new();
-    for folder in folders {
+    folders.into_iter().filter_map(|folder| {
         let judge = folder.join("judge");
-        if judge.is_file() {
-            let name = folder.file_name().expect("an entry has a name").to_string_lossy();
-            trials.extend(Language { name: name.into(), judge }.trials());
-        }
-    }
-    trials
+        let name = folder.file_name().expect("an entry has a name").to_string_lossy().into();
+        judge.is_file().then_some(Language { name, judge })
+    })
+}
+
+/// Every judge of every language, as tests named `language_judge`.
+pub(crate) fn trials() -> Vec<Trial> {
+    languages().flat_map(Language::trials).collect()
+}
+
+/// The languages that can be prepared, each with the names of its judges.
+pub(crate) fn lists() -> Vec<(String, Vec<String>)> {
+    let prepared = languages().filter(|it| it.prepare().is_ok());
+    prepared.map(|it| (it.name.clone(), it.list())).collect()
 }
 
 impl Language {
@@ -52,10 +59,7 @@ impl Language {
             let failed = Failed::from(format!("{err:#}"));
             return vec![Trial::test(format!("{}_prepare", self.name), move || Err(failed))];
         }
-        let list = Command::new(&self.judge).arg("list").output();
-        let list = list.unwrap_or_else(|err| panic!("{}: {err}", self.judge.display()));
-        assert!(list.status.success(), "{} list: {}", self.judge.display(), list.status);
-        let list = String::from_utf8(list.stdout).expect("names are ASCII");
+        let list = self.list();
         let language = Arc::new(self);
         let trial = |name: &str| {
             let (language, name) = (Arc::clone(&language), name.to_owned());
@@ -63,7 +67,15 @@ impl Language {
             let run = move || language.run(&name).map_err(|err| Failed::from(format!("{err:#}")));
             Trial::test(title, run)
         };
-        list.split_whitespace().map(trial).collect()
+        list.iter().map(|it| trial(it)).collect()
+    }
+
+    fn list(&self) -> Vec<String> {
+        let list = Command::new(&self.judge).arg("list").output();
+        let list = list.unwrap_or_else(|err| panic!("{}: {err}", self.judge.display()));
+        assert!(list.status.success(), "{} list: {}", self.judge.display(), list.status);
+        let list = String::from_utf8(list.stdout).expect("names are ASCII");
+        list.split_whitespace().map(str::to_owned).collect()
     }
 
     fn run(&self, name: &str) -> anyhow::Result<()> {

@@ -15,6 +15,8 @@ mod durability;
 #[cfg(test)]
 mod ensemble;
 #[cfg(test)]
+mod ensemble_judges;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod looking;
@@ -45,7 +47,11 @@ mod zkcli;
 
 fn main() -> std::process::ExitCode {
     let args = libtest_mimic::Arguments::from_args();
+    if server::judges_ensembles() {
+        return libtest_mimic::run(&args, ensemble_judges::trials()).exit_code();
+    }
     let mut trials = judge::trials();
+    trials.extend(ensemble_judges::trials());
     trials.extend(zkcli::trials());
     trials.extend(bad_input::trials());
     trials.extend(program::trials());

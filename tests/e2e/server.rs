@@ -51,10 +51,17 @@ impl Kind {
     pub(crate) fn chosen() -> Self {
         match std::env::var("JUDGE_SERVER").as_deref() {
             Ok("reference") => Self::Reference,
-            Ok("ringkeeper") | Err(_) => Self::Ringkeeper,
-            Ok(other) => panic!("JUDGE_SERVER is `{other}`, not `reference` or `ringkeeper`"),
+            Ok("ringkeeper" | "ensemble") | Err(_) => Self::Ringkeeper,
+            Ok(other) => {
+                panic!("JUDGE_SERVER is `{other}`, not `reference`, `ringkeeper` or `ensemble`")
+            }
         }
     }
+}
+
+/// Whether every judge is to have an ensemble, and nothing else is to be judged.
+pub(crate) fn judges_ensembles() -> bool {
+    std::env::var("JUDGE_SERVER").is_ok_and(|it| it == "ensemble")
 }
 
 /// A server, running or not, and its folder.
