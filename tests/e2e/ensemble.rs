@@ -54,6 +54,8 @@ pub(crate) fn trial(
 /// Servers that know each other.
 pub(crate) struct Ensemble {
     pub(crate) servers: Vec<Server>,
+    /// What every zoo.cfg says.
+    pub(crate) lines: String,
 }
 
 impl Ensemble {
@@ -96,12 +98,21 @@ impl Ensemble {
         for (number, (sid, &kind)) in (1..).zip(kinds).enumerate() {
             let peer_type = if number < voters { "" } else { "peerType=observer\n" };
             let server = Server::prepare(kind, &format!("{lines}{peer_type}"))?;
-            let data = server.dir().join("data");
-            fs::create_dir_all(&data)?;
-            fs::write(data.join("myid"), format!("{sid}\n"))?;
+            write_id(&server, sid)?;
             servers.push(server);
         }
-        Ok(Self { servers })
+        Ok(Self { servers, lines })
+    }
+
+    /// Stops a voter, and starts one of this kind in its place, with an empty directory; waits until it serves.
+    pub(crate) fn replace(&mut self, number: usize, kind: Kind) -> anyhow::Result<()> {
+        self.servers[number].stop()?;
+        let port = self.address(number).port();
+        self.servers[number] = Server::prepare_at(kind, port, &self.lines)?;
+        write_id(&self.servers[number], number + 1)?;
+        self.servers[number].launch()?;
+        self.await_service(number)?;
+        Ok(())
     }
 
     pub(crate) fn mode(&self, number: usize) -> Option<String> {
@@ -149,6 +160,12 @@ impl Ensemble {
     pub(crate) fn logs(&self) -> String {
         self.servers.iter().map(Server::log).collect()
     }
+}
+
+fn write_id(server: &Server, sid: usize) -> anyhow::Result<()> {
+    let data = server.dir().join("data");
+    fs::create_dir_all(&data)?;
+    Ok(fs::write(data.join("myid"), format!("{sid}\n"))?)
 }
 
 /// A session at one server, which may be about to let clients in.

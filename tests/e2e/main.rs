@@ -23,6 +23,8 @@ mod looking;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod migration;
+#[cfg(test)]
 mod observers;
 #[cfg(test)]
 mod process;
@@ -66,5 +68,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());
     trials.extend(reconfig::trials());
+    trials.extend(migration::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -58,7 +58,7 @@ fn prepare(kinds: &[Kind], known: usize) -> anyhow::Result<(Ensemble, Vec<String
         fs::create_dir_all(&data)?;
         fs::write(data.join("myid"), format!("{}\n", number + 1))?;
     }
-    Ok((Ensemble { servers }, lines))
+    Ok((Ensemble { servers, lines: lines.join("\n") }, lines))
 }
 
 fn launch(ensemble: &mut Ensemble, numbers: &[usize]) -> anyhow::Result<()> {

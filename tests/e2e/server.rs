@@ -96,8 +96,12 @@ impl Server {
 
     /// As [`Self::of`], without the start.
     pub(crate) fn prepare(kind: Kind, lines: &str) -> anyhow::Result<Self> {
+        Self::prepare_at(kind, free_port()?, lines)
+    }
+
+    /// The same, at this port.
+    pub(crate) fn prepare_at(kind: Kind, port: u16, lines: &str) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringkeeper-e2e-").tempdir()?;
-        let port = free_port()?;
         let mut config = format!(
             "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n",
             dir.path().join("data").display()

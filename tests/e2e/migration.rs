@@ -1,0 +1,163 @@
+//! From Apache ZooKeeper to Ringkeeper, one server at a time under load, and back again.
+//!
+//! A new server begins with an empty directory and is sent the tree. Clients hold one session each the whole time, with an ephemeral; they
+//! move to another server when theirs goes away. No session ends, and everything acknowledged is on every server.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
+use crate::server::Kind;
+use crate::wire::{Body, Client, Reply, Session, op};
+
+/// Clients that write.
+const CLIENTS: usize = 3;
+
+/// Writes of each client that must come through before a server is replaced, and behind it.
+const FLOW: u64 = 20;
+
+const NODE_EXISTS: i32 = -110;
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial("ensemble_mixed_servers_are_replaced_one_by_one_and_back_again", there_and_back)]
+}
+
+/// A session that goes on wherever it can.
+struct Nomad {
+    addresses: Vec<SocketAddr>,
+    at: usize,
+    client: Client,
+    session: Session,
+    seen: i64,
+}
+
+impl Nomad {
+    fn new(addresses: Vec<SocketAddr>, at: usize, client: Client) -> Self {
+        let session = client.session.clone();
+        Self { addresses, at, client, session, seen: 0 }
+    }
+
+    /// Asks until there is an answer, here or at another server.
+    fn ask(&mut self, op: i32, body: &Body) -> anyhow::Result<Reply> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(reply) = self.client.ask(op, body) {
+                self.seen = self.seen.max(reply.zxid);
+                return Ok(reply);
+            }
+            self.travel(end)?;
+        }
+    }
+
+    fn travel(&mut self, end: Instant) -> anyhow::Result<()> {
+        loop {
+            self.at = (self.at + 1) % self.addresses.len();
+            match Client::resume(self.addresses[self.at], &self.session, self.seen) {
+                Ok(Some(client)) => {
+                    self.client = client;
+                    return Ok(());
+                }
+                Ok(None) => bail!("session {:#x} ended at server {}", self.session.id, self.at + 1),
+                Err(error) if end < Instant::now() => bail!("no server takes the session: {error}"),
+                Err(_) => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// Creates a znode; if an answer was lost, it may be there already.
+    fn create(&mut self, path: &str, flags: i32) -> anyhow::Result<()> {
+        let reply = self.ask(op::CREATE, &Body::default().create(path, b"acknowledged", flags))?;
+        ensure!([0, NODE_EXISTS].contains(&reply.err), "{path}: error {}", reply.err);
+        Ok(())
+    }
+}
+
+fn there_and_back() -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start(&[Kind::Reference; 3])?;
+    let addresses: Vec<_> = (0..3).map(|it| ensemble.address(it)).collect();
+    let clients = (0..CLIENTS).map(|number| {
+        let at = number % addresses.len();
+        Ok(Nomad::new(addresses.clone(), at, connect(&ensemble, at)?))
+    });
+    let clients = clients.collect::<anyhow::Result<Vec<_>>>()?;
+    let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let paths = thread::scope(|scope| {
+        let load = |(number, client)| {
+            let (over, done) = (&over, &done);
+            scope.spawn(move || write_until(number, client, over, done))
+        };
+        let running: Vec<_> = clients.into_iter().enumerate().map(load).collect();
+        let moved = replace_all(&mut ensemble, &done);
+        over.store(true, Ordering::Relaxed);
+        let mut paths = Vec::new();
+        let mut clients = Vec::new();
+        for one in running {
+            let (own, client) = one.join().expect("a client does not panic")?;
+            paths.extend(own);
+            clients.push(client);
+        }
+        moved?;
+        // The sessions still live, so their ephemerals are among what must be there.
+        for number in 0..ensemble.servers.len() {
+            check(&ensemble, number, &paths)?;
+        }
+        for (number, mut client) in clients.into_iter().enumerate() {
+            client.ask(op::CLOSE_SESSION, &Body::default())?;
+            let mut other = connect(&ensemble, 0)?;
+            asked(&mut other, op::SYNC, &Body::default().buffer(b"/"))?;
+            let ephemeral = format!("/session-{number}");
+            let left =
+                other.ask(op::EXISTS, &Body::default().buffer(ephemeral.as_bytes()).byte(0))?;
+            ensure!(left.err == -101, "{ephemeral} outlives its session: {}", left.err);
+        }
+        anyhow::Ok(paths)
+    });
+    let paths = paths.with_context(|| ensemble.logs())?;
+    println!("{} writes through six replaced servers", paths.len());
+    Ok(())
+}
+
+/// Each server by one of ours, and then each by one of Java's again.
+fn replace_all(ensemble: &mut Ensemble, done: &AtomicU64) -> anyhow::Result<()> {
+    for kind in [Kind::Ringkeeper, Kind::Reference] {
+        for number in 0..ensemble.servers.len() {
+            flow(done)?;
+            ensemble.replace(number, kind)?;
+        }
+    }
+    flow(done)
+}
+
+/// Waits until writes have come through.
+fn flow(done: &AtomicU64) -> anyhow::Result<()> {
+    let (from, end) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+    while done.load(Ordering::Relaxed) < from + FLOW * CLIENTS as u64 {
+        ensure!(Instant::now() < end, "the load does not flow");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Writes one znode after the other; what was acknowledged, and the session.
+fn write_until(
+    number: usize,
+    mut client: Nomad,
+    over: &AtomicBool,
+    done: &AtomicU64,
+) -> anyhow::Result<(Vec<String>, Nomad)> {
+    let mut paths = vec![format!("/session-{number}")];
+    client.create(&paths[0], 1)?;
+    while !over.load(Ordering::Relaxed) {
+        let path = format!("/from-{number}-{}", paths.len());
+        client.create(&path, 0)?;
+        paths.push(path);
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok((paths, client))
+}
