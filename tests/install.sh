@@ -25,13 +25,16 @@ need git --version -- git
 need g++ --version -- g++
 need make --version -- make
 need setpriv --version -- util-linux
-if [ ${#packages[@]} -gt 0 ]; then
-    echo "installing ${packages[*]}"
-    as_root=()
+install() {
+    echo "installing $*"
+    local as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
-fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+}
+[ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+# Without it servers are not cut off from each other, and the test says so.
+ip -V >/dev/null 2>&1 || install iproute2 || echo "no iproute2: the tests make no partitions"
 for component in rustfmt clippy; do
     cargo "${component/rust/}" --version >/dev/null 2>&1 || rustup component add "$component"
 done

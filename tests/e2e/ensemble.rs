@@ -107,8 +107,8 @@ impl Ensemble {
     /// Stops a voter, and starts one of this kind in its place, with an empty directory; waits until it serves.
     pub(crate) fn replace(&mut self, number: usize, kind: Kind) -> anyhow::Result<()> {
         self.servers[number].stop()?;
-        let port = self.address(number).port();
-        self.servers[number] = Server::prepare_at(kind, port, &self.lines)?;
+        let address = self.address(number);
+        self.servers[number] = Server::prepare_at(kind, address, &self.lines)?;
         write_id(&self.servers[number], number + 1)?;
         self.servers[number].launch()?;
         self.await_service(number)?;
@@ -162,7 +162,7 @@ impl Ensemble {
     }
 }
 
-fn write_id(server: &Server, sid: usize) -> anyhow::Result<()> {
+pub(crate) fn write_id(server: &Server, sid: usize) -> anyhow::Result<()> {
     let data = server.dir().join("data");
     fs::create_dir_all(&data)?;
     Ok(fs::write(data.join("myid"), format!("{sid}\n"))?)

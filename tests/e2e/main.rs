@@ -25,7 +25,13 @@ mod members;
 #[cfg(test)]
 mod migration;
 #[cfg(test)]
+mod namespaces;
+#[cfg(test)]
+mod nomad;
+#[cfg(test)]
 mod observers;
+#[cfg(test)]
+mod partitions;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
@@ -69,5 +75,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(snap_sync::trials());
     trials.extend(reconfig::trials());
     trials.extend(migration::trials());
+    trials.extend(partitions::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -3,17 +3,17 @@
 //! A new server begins with an empty directory and is sent the tree. Clients hold one session each the whole time, with an ephemeral; they
 //! move to another server when theirs goes away. No session ends, and everything acknowledged is on every server.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
+use crate::nomad::Nomad;
 use crate::server::Kind;
-use crate::wire::{Body, Client, Reply, Session, op};
+use crate::wire::{Body, op};
 
 /// Clients that write.
 const CLIENTS: usize = 3;
@@ -21,61 +21,9 @@ const CLIENTS: usize = 3;
 /// Writes of each client that must come through before a server is replaced, and behind it.
 const FLOW: u64 = 20;
 
-const NODE_EXISTS: i32 = -110;
-
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
     vec![trial("ensemble_mixed_servers_are_replaced_one_by_one_and_back_again", there_and_back)]
-}
-
-/// A session that goes on wherever it can.
-struct Nomad {
-    addresses: Vec<SocketAddr>,
-    at: usize,
-    client: Client,
-    session: Session,
-    seen: i64,
-}
-
-impl Nomad {
-    fn new(addresses: Vec<SocketAddr>, at: usize, client: Client) -> Self {
-        let session = client.session.clone();
-        Self { addresses, at, client, session, seen: 0 }
-    }
-
-    /// Asks until there is an answer, here or at another server.
-    fn ask(&mut self, op: i32, body: &Body) -> anyhow::Result<Reply> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Ok(reply) = self.client.ask(op, body) {
-                self.seen = self.seen.max(reply.zxid);
-                return Ok(reply);
-            }
-            self.travel(end)?;
-        }
-    }
-
-    fn travel(&mut self, end: Instant) -> anyhow::Result<()> {
-        loop {
-            self.at = (self.at + 1) % self.addresses.len();
-            match Client::resume(self.addresses[self.at], &self.session, self.seen) {
-                Ok(Some(client)) => {
-                    self.client = client;
-                    return Ok(());
-                }
-                Ok(None) => bail!("session {:#x} ended at server {}", self.session.id, self.at + 1),
-                Err(error) if end < Instant::now() => bail!("no server takes the session: {error}"),
-                Err(_) => thread::sleep(Duration::from_millis(10)),
-            }
-        }
-    }
-
-    /// Creates a znode; if an answer was lost, it may be there already.
-    fn create(&mut self, path: &str, flags: i32) -> anyhow::Result<()> {
-        let reply = self.ask(op::CREATE, &Body::default().create(path, b"acknowledged", flags))?;
-        ensure!([0, NODE_EXISTS].contains(&reply.err), "{path}: error {}", reply.err);
-        Ok(())
-    }
 }
 
 fn there_and_back() -> anyhow::Result<()> {

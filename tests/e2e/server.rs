@@ -67,7 +67,9 @@ pub(crate) fn judges_ensembles() -> bool {
 /// A server, running or not, and its folder.
 pub(crate) struct Server {
     kind: Kind,
-    port: u16,
+    address: SocketAddr,
+    /// The network namespace that it runs in, if not the harness's.
+    namespace: Option<String>,
     dir: tempfile::TempDir,
     properties: Vec<String>,
     process: Option<Process>,
@@ -96,15 +98,17 @@ impl Server {
 
     /// As [`Self::of`], without the start.
     pub(crate) fn prepare(kind: Kind, lines: &str) -> anyhow::Result<Self> {
-        Self::prepare_at(kind, free_port()?, lines)
+        Self::prepare_at(kind, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)), lines)
     }
 
-    /// The same, at this port.
-    pub(crate) fn prepare_at(kind: Kind, port: u16, lines: &str) -> anyhow::Result<Self> {
+    /// The same, at this address.
+    pub(crate) fn prepare_at(kind: Kind, address: SocketAddr, lines: &str) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ringkeeper-e2e-").tempdir()?;
         let mut config = format!(
-            "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n",
-            dir.path().join("data").display()
+            "dataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n",
+            dir.path().join("data").display(),
+            address.port(),
+            address.ip(),
         );
         let mut properties = Vec::new();
         for line in lines.lines() {
@@ -116,17 +120,23 @@ impl Server {
             }
         }
         fs::write(dir.path().join("zoo.cfg"), config)?;
-        Ok(Self { kind, port, dir, properties, process: None, last_exit: None })
+        let (namespace, process, last_exit) = (None, None, None);
+        Ok(Self { kind, address, namespace, dir, properties, process, last_exit })
+    }
+
+    /// From its next start on it runs in this network namespace.
+    pub(crate) fn live_in(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
     }
 
     /// Where clients go.
     pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.address
     }
 
     /// Clients go elsewhere from now on.
     pub(crate) fn move_to(&mut self, port: u16) {
-        self.port = port;
+        self.address.set_port(port);
     }
 
     /// The folder with `zoo.cfg`, `data` and `server.log`.
@@ -175,9 +185,17 @@ impl Server {
     /// Starts a process with this server's configuration and does not wait for anything.
     pub(crate) fn spawn(&self) -> anyhow::Result<Process> {
         let config = self.dir().join("zoo.cfg");
-        let mut command = match self.kind {
-            Kind::Ringkeeper => Command::new(binary()),
-            Kind::Reference => Command::new(tests_dir().join("reference/server")),
+        let program = match self.kind {
+            Kind::Ringkeeper => binary(),
+            Kind::Reference => tests_dir().join("reference/server"),
+        };
+        let mut command = match &self.namespace {
+            None => Command::new(program),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
+                command
+            }
         };
         match self.kind {
             Kind::Ringkeeper => command.args(["server", "--config"]).arg(config),

@@ -145,9 +145,19 @@ impl Client {
         session: &Session,
         last_zxid: i64,
     ) -> io::Result<Option<Self>> {
-        let stream = TcpStream::connect(address)?;
+        Self::resume_within(Duration::from_secs(20), address, session, last_zxid)
+    }
+
+    /// The same with less patience, for this answer and all that follow.
+    pub(crate) fn resume_within(
+        patience: Duration,
+        address: SocketAddr,
+        session: &Session,
+        last_zxid: i64,
+    ) -> io::Result<Option<Self>> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(patience))?;
         let request = Body::default().int(0).long(last_zxid).int(session.timeout).long(session.id);
         let password =
             if session.password.is_empty() { vec![0; 16] } else { session.password.clone() };
