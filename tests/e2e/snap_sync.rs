@@ -36,10 +36,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("snap_sync_an_emptied_follower_comes_back_by_an_image", emptied),
         trial("snap_sync_kills_while_an_image_is_taken_leave_the_old_or_the_new", killed),
         trial("snap_sync_a_server_whose_tree_differs_fences_itself_until_it_has_an_image", || {
-            spoiled(&[Kind::Ringkeeper; 3])
+            spoiled([Kind::Ringkeeper; 3])
         }),
         trial("snap_sync_a_server_whose_tree_differs_takes_the_image_of_a_java_leader", || {
-            spoiled(&[Kind::Ringkeeper, Kind::Reference, Kind::Reference])
+            spoiled([Kind::Ringkeeper, Kind::Reference, Kind::Reference])
         }),
         trial("snap_sync_ours_takes_the_image_of_a_java_leader_that_is_written_to", from_java),
         trial("snap_sync_a_java_server_takes_the_image_of_our_leader", to_java),
@@ -397,8 +397,8 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 /// The tree of one of ours is no more what its log says.
-fn spoiled(kinds: &[Kind; 3]) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::prepare(kinds, 0, SHORT_LOG)?;
+fn spoiled(kinds: [Kind; 3]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::prepare(&kinds, 0, SHORT_LOG)?;
     // The first with the least to lead with.
     for server in ensemble.servers.iter_mut().rev() {
         server.launch()?;

@@ -16,7 +16,7 @@ use crate::server::{Kind, binary};
 use crate::wire::{Body, Client, op};
 
 /// How long an ensemble may take to elect, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nothing of the reference server is judged by it.
 pub(crate) fn trials() -> Vec<Trial> {
