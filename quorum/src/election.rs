@@ -11,6 +11,10 @@
 //! - A searching server answers a stranger with what it proposes now, not with its vote of the last election.
 //! - What a voter says that searches already is kept until this server searches, too: two that lose their leader at once
 //!   would else wait for the pause before one of them votes again.
+//! - Who joins a leader that others follow needs a quorum of the agreed members only. One that is proposed may be known
+//!   to this server alone, and have no quorum for ever; the leader it joins says what became of it.
+//! - The round of a voter that votes for nobody counts: one that gets its vote by the change that is proposed would else wait in
+//!   a later round than all others, for ever if the new quorum needs it.
 //! - A newer configuration in a message ends no election where reconfiguration is off.
 //!
 //! *Absent:* connections ([`links`]), the oracle file, `leader.maxTimeToWaitForEpoch`.
@@ -357,7 +361,9 @@ impl Election {
             return;
         }
         let lags = they_search && it.election_epoch < self.clock;
-        if self.views.is_voter(it.leader) {
+        // Who may not lead before a change of members is agreed votes for nobody at first; its round counts all the same.
+        let for_nobody = they_search && it.leader == Sid::NEVER;
+        if self.views.is_voter(it.leader) || for_nobody {
             match it.state {
                 ServerState::Looking => self.searching_peer(now, from, it, out),
                 ServerState::Following | ServerState::Leading => self.settled_peer(from, it, out),
@@ -408,7 +414,8 @@ impl Election {
         if it.election_epoch < self.clock {
             return;
         }
-        let wins = self.views.committed().verifier().weight(it.leader) != 0;
+        let wins =
+            it.leader != Sid::NEVER && self.views.committed().verifier().weight(it.leader) != 0;
         if self.clock < it.election_epoch {
             self.clock = it.election_epoch;
             search.votes.clear();
@@ -461,7 +468,13 @@ impl Election {
         } else {
             votes.get(&leader).is_some_and(|it| it.state == ServerState::Leading)
         };
-        leads && self.views.contains_quorum(|sid| votes.get(&sid).is_some_and(|it| it.agrees(vote)))
+        let agrees = |sid| votes.get(&sid).is_some_and(|it| it.agrees(vote));
+        let enough = if leader == self.settings.myid {
+            self.views.contains_quorum(agrees)
+        } else {
+            self.views.committed().verifier().contains_quorum(agrees)
+        };
+        leads && enough
     }
 
     /// Ends the search if a quorum votes as we do and no better vote is to be waited for.

@@ -207,7 +207,7 @@ impl Peer {
             _ => None,
         };
         let itself = leader.map(|_| self.replica.sid);
-        leader.into_iter().flat_map(Leader::synced).chain(itself)
+        leader.into_iter().flat_map(|it| it.synced(&self.replica)).chain(itself)
     }
 
     /// Where a learner's driver sends its clients' requests, as [`Message::Request`]; `None` if it does not serve.

@@ -34,6 +34,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("reconfig_mixed_is_led_by_ours_and_by_java", || {
             led_by_each(&[Ringkeeper, Ringkeeper, Reference])
         }),
+        trial("reconfig_mixed_leaders_leave_and_come_again", || {
+            remove_leaders(&[Ringkeeper, Ringkeeper, Reference])
+        }),
     ]
 }
 
@@ -347,6 +350,34 @@ fn led_by_each(kinds: &[Kind]) -> anyhow::Result<()> {
         for number in 0..3 {
             check(&ensemble, number, &paths)?;
         }
+    }
+    Ok(())
+}
+
+/// Whoever leads leaves, and comes again without a lead, until one of each kind has.
+fn remove_leaders(kinds: &[Kind]) -> anyhow::Result<()> {
+    let (mut ensemble, lines) = prepare(kinds, 3)?;
+    launch(&mut ensemble, &[0, 1])?;
+    launch(&mut ensemble, &[2])?;
+    let mut removed = Vec::new();
+    let mut paths = Vec::new();
+    for turn in 0..6 {
+        let leader = ensemble.leader()?;
+        removed.push(kinds[leader]);
+        let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+        reconfigure(&ensemble, one, ("", &(leader + 1).to_string()), &[0, 1, 2])?;
+        let path = format!("/without-{turn}");
+        write_once(&ensemble, leader, &path)?;
+        paths.push(path);
+        ensure!(ensemble.leader()? != leader, "who was removed leads\n{}", ensemble.logs());
+        reconfigure(&ensemble, other, (&lines[leader], ""), &[0, 1, 2])?;
+        if removed.contains(&Kind::Reference) && removed.contains(&Kind::Ringkeeper) {
+            break;
+        }
+    }
+    ensure!(removed.contains(&Kind::Reference), "Java never led: {removed:?}");
+    for number in 0..3 {
+        check(&ensemble, number, &paths)?;
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ pub enum Stream {
     Faults = 5,
     /// Who is said to lead without having been elected.
     Election = 6,
+    /// Whether members change, when, and how.
+    Members = 7,
 }
 
 impl Chance {

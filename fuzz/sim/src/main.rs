@@ -143,6 +143,7 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.images += one.images;
     sum.streams += one.streams;
     sum.truncs += one.truncs;
+    sum.changes += one.changes;
     sum.millis += one.millis;
     sum.trace ^= one.trace;
 }

@@ -6,13 +6,16 @@ use jute::{SessionId, Zxid};
 use quorum::election::Timing;
 use quorum::server::Server;
 use quorum::zab::{Group, Link, Settings, SyncFrom};
-use quorum::{Epoch, Moment, Peer, PeerState, Sid, Views};
+use quorum::{Epoch, Moment, Peer, PeerState, Sid};
 
 use crate::disk::{Disk, Files, Image};
+use crate::world::MembersFiles;
 
 /// A request at the leader, on its way to become a transaction.
 #[derive(Clone, Copy, Debug)]
 pub enum Request {
+    /// Other members.
+    Change,
     /// A write.
     Write {
         /// Whose.
@@ -39,6 +42,8 @@ pub struct Node {
     pub disk: Disk,
     /// Its files as they will be when everything ordered is written.
     pub view: Files,
+    /// The members, as its files have them.
+    pub members: MembersFiles,
     /// Its state.
     pub applied: Image,
     /// Its epoch, while it serves.
@@ -65,7 +70,7 @@ pub struct Node {
 
 impl Node {
     /// One that was never started.
-    pub fn new(sid: Sid) -> Self {
+    pub fn new(sid: Sid, members: MembersFiles) -> Self {
         Self {
             sid,
             server: None,
@@ -73,6 +78,7 @@ impl Node {
             stint: 0,
             disk: Disk::default(),
             view: Files::default(),
+            members,
             applied: Image::default(),
             serving: None,
             paused_until: Moment::ZERO,
@@ -88,13 +94,14 @@ impl Node {
     }
 
     /// Starts with what the disk holds.
-    pub fn start(&mut self, settings: Settings, views: Views) {
+    pub fn start(&mut self, settings: Settings) {
         let restored = self.disk.files.restore();
         self.view = self.disk.files.clone();
         self.applied = self.view.image;
         self.life += 1;
         self.end_role();
         let timing = Timing::default();
+        let views = self.members.views();
         self.server = Some(Server::new(self.sid, settings, timing, views, &restored));
     }
 

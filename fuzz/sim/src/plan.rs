@@ -33,6 +33,8 @@ pub struct Plan {
     pub crash_per_mille: u64,
     /// In a thousand: that a server that begins to search is told that anybody at all leads.
     pub odd_leader_per_mille: u64,
+    /// Mean time between two wishes for other members; `None`: they do not change.
+    pub change_every: Option<Duration>,
 }
 
 impl Plan {
@@ -41,6 +43,9 @@ impl Plan {
         let mut chance = Chance::new(seed, Stream::World);
         let voters = [3, 3, 3, 3, 5, 5, 4, 7][chance.index(8)];
         let observers = [0, 0, 0, 1, 1, 2][chance.index(6)];
+        let mut members = Chance::new(seed, Stream::Members);
+        let change_ms = [0, 0, 0, 100, 400, 1_500][members.index(6)];
+        let change_every = Some(Duration::from_millis(change_ms)).filter(|it| !it.is_zero());
         let settings = Settings {
             tick: Duration::from_millis(chance.within(40..120)),
             init_limit: 10,
@@ -49,7 +54,7 @@ impl Plan {
                 count_max: [4, 16, 64, 4_096][chance.index(4)],
                 bytes_max: 1 << 20,
             },
-            reconfig: Reconfig::Disabled,
+            reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
             first_counter: 0,
         };
         Self {
@@ -64,6 +69,7 @@ impl Plan {
             disk_us: [50, 500, 5_000, 20_000][chance.index(4)],
             crash_per_mille: [0, 0, 1, 5, 20][chance.index(5)],
             odd_leader_per_mille: [0, 0, 100, 500][chance.index(4)],
+            change_every,
         }
     }
 
@@ -77,7 +83,7 @@ impl Plan {
         Sid(node as i64 + 1)
     }
 
-    /// The configuration that all know.
+    /// The configuration that all know at first.
     ///
     /// # Panics
     /// If the text made here is no configuration.

@@ -6,6 +6,7 @@
 mod conns;
 mod faults;
 mod load;
+mod members;
 mod perform;
 
 use std::cmp::Reverse;
@@ -26,6 +27,7 @@ use crate::node::Node;
 use crate::plan::Plan;
 use crate::violation::Violation;
 use load::Client;
+pub use members::MembersFiles;
 
 /// How long an ensemble without faults may take until all agree and a write is acknowledged.
 const LIVENESS: Duration = Duration::from_mins(1);
@@ -53,6 +55,8 @@ enum Event {
     Answer { node: usize, life: u64, link: u64, what: Answer },
     /// A client does something.
     Client { client: usize },
+    /// Somebody wants other members.
+    Change,
     /// Something goes wrong.
     Fault,
     /// A server starts.
@@ -93,6 +97,8 @@ pub struct Summary {
     pub streams: u64,
     /// Truncations.
     pub truncs: u64,
+    /// Times that a server took other members.
+    pub changes: u64,
     /// Simulated milliseconds.
     pub millis: u64,
     /// What the run amounts to: equal for equal runs.
@@ -127,6 +133,8 @@ pub struct World {
     load: Chance,
     faults: Chance,
     election: Chance,
+    members: Chance,
+    change_count: u64,
     /// Whether things go wrong.
     is_stormy: bool,
     healed_at: Option<Moment>,
@@ -148,7 +156,9 @@ impl World {
             now: Moment::ZERO,
             queue: BinaryHeap::new(),
             made: 0,
-            nodes: (0..plan.servers()).map(|it| Node::new(Plan::sid(it))).collect(),
+            nodes: (0..plan.servers())
+                .map(|it| Node::new(Plan::sid(it), MembersFiles::new(&plan)))
+                .collect(),
             conns: BTreeMap::new(),
             conn_count: 0,
             walls: BTreeMap::new(),
@@ -160,6 +170,8 @@ impl World {
             load: Chance::new(seed, Stream::Load),
             faults: Chance::new(seed, Stream::Faults),
             election: Chance::new(seed, Stream::Election),
+            members: Chance::new(seed, Stream::Members),
+            change_count: 0,
             is_stormy: true,
             healed_at: None,
             acked_at_heal: 0,
@@ -178,6 +190,9 @@ impl World {
             world.after(Duration::from_millis(20), Event::Client { client });
         }
         world.after(world.plan.fault_every, Event::Fault);
+        if let Some(every) = world.plan.change_every {
+            world.after(every, Event::Change);
+        }
         world.after(world.plan.faults_for, Event::Heal);
         world
     }
@@ -258,6 +273,7 @@ impl World {
             Event::Pump { node, life } => self.pump(node, life),
             Event::Answer { node, life, link, what } => self.answer(node, life, Link(link), what),
             Event::Client { client } => self.client(client),
+            Event::Change => self.change(),
             Event::Fault => self.fault(),
             Event::Start { node } => self.start(node),
             Event::Heal => self.heal(),
@@ -294,9 +310,8 @@ impl World {
         if self.nodes[node].server.is_some() {
             return;
         }
-        let views = self.plan.views();
         let settings = self.plan.settings;
-        self.nodes[node].start(settings, views);
+        self.nodes[node].start(settings);
         #[cfg(planted)]
         if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
             server.plant(bug);

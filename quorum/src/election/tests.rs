@@ -492,3 +492,36 @@ fn a_voter_that_has_its_leader_again_is_not_taken_for_one_that_searches() {
     server.step(Input::Look { history: OURS });
     assert_eq!(server.election.candidate().leader, Sid(1));
 }
+
+/// Server `myid` that knows of voters 1 and 2, and of a change to 2 and 3 that is proposed.
+fn changing(myid: i64) -> Server {
+    let mut server = Server::of(config(&[1, 2], 1), myid, OURS);
+    let mut views = server.election.views().clone();
+    views.propose(config(&[2, 3], 2));
+    server.step(Input::Reconfigured { views });
+    server
+}
+
+#[test]
+fn the_round_of_one_that_votes_for_nobody_counts() {
+    let mut server = changing(2);
+    let round = server.election.clock();
+    let nobody = Candidate { leader: Sid::NEVER, ..candidate(0) };
+    server.hear(3, Vote { candidate: nobody, ..looking(0, round + 4) });
+    assert_eq!(server.election.clock(), round + 4);
+    assert_eq!(server.election.candidate().leader, Sid(2), "nobody wins no vote");
+    server.hear(3, looking(2, round + 4));
+    assert_eq!(server.elected(), None, "that is a quorum of the proposed members only");
+    server.hear(1, looking(2, round + 4));
+    assert_eq!(server.elected(), Some((ServerState::Leading, 2)));
+}
+
+#[test]
+fn who_follows_others_needs_no_quorum_of_what_is_proposed() {
+    let mut server = changing(3);
+    let round = server.election.clock();
+    server.hear(1, settled(ServerState::Following, 2, round));
+    assert_eq!(server.elected(), None);
+    server.hear(2, settled(ServerState::Leading, 2, round));
+    assert_eq!(server.elected(), Some((ServerState::Following, 2)));
+}

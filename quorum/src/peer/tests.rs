@@ -164,7 +164,9 @@ impl World {
     /// These and no others hear nothing from now on.
     fn hush(&mut self, sids: &[i64]) {
         self.silent = sids.iter().map(|&it| Sid(it)).collect();
-        self.packets.extend(self.held.drain(..));
+        // Older than what is on its way.
+        let newer = core::mem::take(&mut self.packets);
+        self.packets.extend(self.held.drain(..).chain(newer));
         self.run();
     }
 
@@ -285,6 +287,16 @@ fn servers_that_follow_without_a_voice_can_be_counted_on() {
 }
 
 #[test]
+fn who_is_about_to_observe_cannot_be_counted_on() {
+    let mut world = World::new(&[1, 2, 3], &text(&[1, 2, 3], &[]));
+    world.hush(&[1]);
+    world.reconfigure(3, &text(&[2, 3], &[1]));
+    world.run();
+    let synced: Vec<_> = world.peers[&Sid(3)].synced().map(|it| it.0).collect();
+    assert_eq!(synced, [2, 3], "1 is still connected as a follower");
+}
+
+#[test]
 fn an_observer_that_gets_a_vote_comes_again_as_a_follower_and_the_other_way_round() {
     let mut world = World::new(&[4, 1, 2, 3], &text(&[1, 2, 3], &[4]));
     let leader = Sid(3);
@@ -374,6 +386,28 @@ fn who_is_elected_and_removed_by_a_change_that_was_proposed_ends_it_and_leaves()
     let after = world.write(5);
     world.run();
     assert!(world.committed_by(after).starts_with(&[1]), "{:?}", world.committed);
+}
+
+#[test]
+fn who_joins_while_a_change_is_proposed_knows_it_and_does_not_take_it_for_agreed() {
+    let mut world = three_of_five();
+    world.hush(&[1, 2, 5]);
+    let before = world.voters(3);
+    world.reconfigure(3, &text(&[1, 3, 4, 5], &[]));
+    world.run();
+    // 4 comes anew.
+    let end = *world.ends.keys().find(|it| it.0 == Sid(4)).expect("it follows");
+    world.step(end.0, Input::Closed { link: end.1 });
+    world.ends.remove(&end);
+    world.step(Sid(4), Input::Elected { leader: Sid(3) });
+    world.run();
+    let views = world.peers[&Sid(4)].views();
+    assert!(views.is_changing());
+    assert_eq!(world.voters(4), before);
+    let after = world.write(3);
+    world.hush(&[2]);
+    assert_eq!(world.committed_by(after), [1, 3, 4, 5]);
+    assert_eq!(world.voters(4), [1, 3, 4, 5]);
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub(crate) struct Learner {
     committed: Zxid,
     /// Appends to ack.
     acks: VecDeque<(WriteId, Zxid)>,
+    /// The version of the last change of members that this leader proposed; 0 if it proposed none.
+    changed: i64,
     /// What NEWLEADER carried.
     config: Option<Arc<QuorumConfig>>,
     /// Sessions that showed life since the last ping, and their timeouts.
@@ -105,6 +107,7 @@ impl Learner {
             pending: VecDeque::new(),
             committed: Zxid::ZERO,
             acks: VecDeque::new(),
+            changed: 0,
             config: None,
             touched: BTreeMap::new(),
             syncs: VecDeque::new(),
@@ -330,6 +333,7 @@ impl Learner {
             self.acks.push_back((write, zxid));
         }
         if let Some(config) = config {
+            self.changed = config.version();
             step.replica.propose_config(&config, step.out);
         }
         if self.stage == Stage::Serving || step.replica.has(Bug::CountEarlyAcks) {

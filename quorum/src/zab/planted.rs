@@ -37,6 +37,8 @@ pub enum Bug {
     CountObservers,
     /// Half of the voters are enough. A wrong `>=`.
     HalfIsAQuorum,
+    /// While members change, the majority of those before decides alone. The paper's second quorum, left out.
+    OldMajorityAlone,
     /// The acks of a learner count on when its connection has gone. Z-3240.
     KeepAcksOfTheGone,
     /// A learner acks what is proposed before it acks NEWLEADER, and the leader counts that. Z-4685.
@@ -75,6 +77,7 @@ impl Bug {
         Self::CommitOutOfOrder,
         Self::CountObservers,
         Self::HalfIsAQuorum,
+        Self::OldMajorityAlone,
         Self::KeepAcksOfTheGone,
         Self::CountEarlyAcks,
         Self::ServeBeforeQuorum,

@@ -161,6 +161,9 @@ impl Replica {
             let members = views.committed().members().map(|it| it.sid);
             return voters < 2 * members.filter(|&it| acked(it)).count();
         }
+        if self.has(Bug::OldMajorityAlone) {
+            return views.committed().verifier().contains_quorum(acked);
+        }
         views.contains_quorum(acked)
     }
 

@@ -115,7 +115,10 @@ impl World {
             Message::Ack { zxid } if zxid.counter() == 0 => {
                 end.has_acked = true;
                 let (epoch, promised) = (Epoch::of(zxid), it.view.accepted);
-                let is_old = node < self.plan.voters && epoch < promised;
+                // An observer's promise is nobody's quorum.
+                let own = it.members.views();
+                let own = own.committed().member(sid);
+                let is_old = own.is_none_or(Member::is_participant) && epoch < promised;
                 is_old.then_some(Violation::OldLeader { sid, epoch, promised })
             }
             Message::Ack { zxid } if !end.has_acked => Some(Violation::AckOrder { sid, zxid }),

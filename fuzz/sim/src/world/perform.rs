@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jute::Zxid;
-use quorum::Epoch;
 use quorum::election::links;
 use quorum::wire::Message;
 use quorum::zab::{Input, LeaveReason, Link, LinkError, Output, Packet, To, Write, WriteId};
+use quorum::{Epoch, Sid};
 
 use super::{Answer, Event, World};
 use crate::disk::{DiskWrite, Txn};
@@ -63,12 +63,10 @@ impl World {
                 self.pump_soon(node);
             }
             Output::Synced { id } => self.synced(node, id),
+            Output::Propose { config } => self.keep_proposed(node, config),
+            Output::Activate { config } => self.keep_agreed(node, config),
             // Nothing that this world has.
-            Output::Activate { .. }
-            | Output::Propose { .. }
-            | Output::Touched { .. }
-            | Output::Revalidate { .. }
-            | Output::SessionIs { .. } => {}
+            Output::Touched { .. } | Output::Revalidate { .. } | Output::SessionIs { .. } => {}
         }
     }
 
@@ -171,7 +169,7 @@ impl World {
             self.nodes[node].applied = after;
             match self.checker.apply(self.nodes[node].sid, &txn, after) {
                 Err(violation) => return self.fail(violation),
-                Ok(true) => self.check_quorum(txn.zxid),
+                Ok(true) => self.check_quorum(node, txn.zxid),
                 Ok(false) => {}
             }
             self.reply(node, &txn);
@@ -182,11 +180,13 @@ impl World {
         }
     }
 
-    /// What is committed is on the disks of a quorum.
-    fn check_quorum(&mut self, zxid: Zxid) {
-        let voters = &self.nodes[..self.plan.voters];
-        let count = voters.iter().filter(|it| it.has_durable(zxid)).count();
-        if 2 * count <= self.plan.voters {
+    /// What is committed is on the disks of a quorum, as the one that applied it first knows the members.
+    fn check_quorum(&mut self, node: usize, zxid: Zxid) {
+        let Some(peer) = self.nodes[node].peer() else { return };
+        let voters = peer.views().committed().verifier().voters();
+        let has = |sid: &Sid| self.node_of(*sid).is_some_and(|it| self.nodes[it].has_durable(zxid));
+        let count = voters.iter().filter(|it| has(it)).count();
+        if 2 * count <= voters.len() {
             self.fail(Violation::NoQuorumHasIt { zxid, count });
         }
     }
@@ -275,6 +275,7 @@ impl World {
         while let Some(request) = self.nodes[node].requests.pop_front() {
             match request {
                 Request::Sync(from) => self.step(node, Input::Sync { from }),
+                Request::Change => self.propose_change(node),
                 Request::Write { session, cxid } => {
                     let next = self.nodes[node].peer().and_then(quorum::Peer::next_zxid);
                     let Some(zxid) = next else { continue };

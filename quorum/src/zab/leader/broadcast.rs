@@ -12,7 +12,7 @@ use crate::{QuorumConfig, Sid, Views};
 
 use super::super::io::{Group, Output, Packet, Plain, SyncFrom, To};
 use super::super::planted::Bug;
-use super::super::{LeaveReason, LinkError, Phase, Step, replica::inspect};
+use super::super::{LeaveReason, LinkError, Phase, Replica, Step, replica::inspect};
 use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
 
 /// How long a leader that has named another stays, so that the answer to who asked for it leaves. Its learners leave at once.
@@ -286,8 +286,13 @@ impl Leader {
     }
 
     /// The servers that follow and are in step, whether they vote or not. Source: `Leader.isQuorumSynced`.
-    pub(crate) fn synced(&self) -> impl Iterator<Item = Sid> + '_ {
+    ///
+    /// **Differs:** who is an observer from now on and still connected as a follower does not count: if it came back before the
+    /// next change is agreed, it could not ack that.
+    pub(crate) fn synced<'a>(&'a self, replica: &'a Replica) -> impl Iterator<Item = Sid> + 'a {
+        let config = replica.views.committed();
+        let observes = |sid| config.member(sid).is_some_and(|it| !it.is_participant());
         let joined = self.handlers.iter().filter(|it| it.is_joined()).map(|it| it.sid);
-        joined.filter(|&it| self.is_in_step(it))
+        joined.filter(move |&it| self.is_in_step(it) && !observes(it))
     }
 }

@@ -145,7 +145,11 @@ impl Leader {
                 step.out.push(Output::Send { to, packet });
             }
         }
-        let config = step.replica.views.last_seen().to_string().into_bytes();
+        // What NEWLEADER carries is agreed when UPTODATE comes. A change that is proposed meanwhile is not: it comes as a proposal.
+        let views = &step.replica.views;
+        let serves = self.phase == Phase::Broadcast;
+        let config = if serves { views.committed() } else { views.last_seen() };
+        let config = config.to_string().into_bytes();
         let packet = Packet::NewLeader { epoch: self.epoch, config };
         step.out.push(Output::Send { to, packet });
         step.out.push(Output::Join { link: handler.link, group: handler.group });

@@ -200,7 +200,10 @@ impl Learner {
         // Learners before 3.5 sent nothing; an empty text says nothing either.
         if let Some(text) = config.filter(|it| 1 < it.len()) {
             let config = parse_config(text, epoch.zxid()).map_err(LeaveReason::Leader)?;
-            step.replica.propose_config(&config, step.out);
+            // A change that this leader has proposed is the later one.
+            if self.changed <= config.version() {
+                step.replica.propose_config(&config, step.out);
+            }
             self.config = Some(config);
         }
         // What the leader sent as committed is acked by the ack of NEWLEADER.
@@ -224,7 +227,9 @@ impl Learner {
     /// A quorum has the history: it is the ensemble's, and may be shown.
     fn serve(&mut self, step: &mut Step<'_>) -> Result<(), LeaveReason> {
         let Some(link) = self.link else { return Ok(()) };
-        if let Some(config) = self.config.take() {
+        // A reference leader sends along what is only proposed: that waits for its commit.
+        let is_pending = |it: &Arc<QuorumConfig>| self.pending.contains(&Zxid(it.version()));
+        if let Some(config) = self.config.take().filter(|it| !is_pending(it)) {
             self.adopt(step, &config)?;
         }
         // The second one is the reference's, which the leader passes over.
