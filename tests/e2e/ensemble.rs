@@ -27,9 +27,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("ensemble_three_servers_survive_kills_of_each", move || kill_each(&ours, 6)),
         trial("ensemble_a_session_moves_between_servers", move || move_session(&ours)),
     ];
-    let mixes: [(&str, [Kind; 3]); 2] = [
+    let mixes: [(&str, [Kind; 3]); 4] = [
         ("two_java", [Kind::Reference, Kind::Reference, Kind::Ringkeeper]),
         ("one_java", [Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper]),
+        ("two_java_3_8", [Kind::Older, Kind::Older, Kind::Ringkeeper]),
+        ("one_java_3_8", [Kind::Ringkeeper, Kind::Older, Kind::Ringkeeper]),
     ];
     trials.push(trial("ensemble_a_counter_that_ends_costs_an_election", move || {
         end_the_counter(&ours)
@@ -77,8 +79,9 @@ impl Ensemble {
     pub(crate) fn launch(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
         let mut ensemble = Self::prepare(kinds, observers, more)?;
         // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
-        for kind in [Kind::Ringkeeper, Kind::Reference] {
-            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| *it.1 == kind) {
+        for ours in [true, false] {
+            let whose = |kind: &Kind| ours == (*kind == Kind::Ringkeeper);
+            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| whose(it.1)) {
                 server.launch()?;
             }
         }

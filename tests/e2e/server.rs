@@ -42,11 +42,18 @@ const PROPERTIES: [&str; 5] = [
 pub(crate) enum Kind {
     /// The reference, 3.9.5.
     Reference,
+    /// The reference of before, 3.8.6.
+    Older,
     /// Ours.
     Ringkeeper,
 }
 
 impl Kind {
+    /// What `tests/reference/server` knows it by.
+    fn release(self) -> &'static str {
+        if self == Self::Older { "3.8" } else { "3.9" }
+    }
+
     /// As the environment says; ours if it says nothing.
     pub(crate) fn chosen() -> Self {
         match std::env::var("JUDGE_SERVER").as_deref() {
@@ -112,7 +119,7 @@ impl Server {
         );
         let mut properties = Vec::new();
         for line in lines.lines() {
-            if kind == Kind::Reference && PROPERTIES.iter().any(|it| line.starts_with(it)) {
+            if kind != Kind::Ringkeeper && PROPERTIES.iter().any(|it| line.starts_with(it)) {
                 properties.push(format!("-D{line}"));
             } else {
                 config.push_str(line);
@@ -187,7 +194,7 @@ impl Server {
         let config = self.dir().join("zoo.cfg");
         let program = match self.kind {
             Kind::Ringkeeper => binary(),
-            Kind::Reference => tests_dir().join("reference/server"),
+            Kind::Reference | Kind::Older => tests_dir().join("reference/server"),
         };
         let mut command = match &self.namespace {
             None => Command::new(program),
@@ -199,10 +206,10 @@ impl Server {
         };
         match self.kind {
             Kind::Ringkeeper => command.args(["server", "--config"]).arg(config),
-            Kind::Reference => {
+            Kind::Reference | Kind::Older => {
                 let fast = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
                 let flags = format!("{fast} {}", self.properties.join(" "));
-                command.env("JVMFLAGS", flags).arg(config)
+                command.env("JVMFLAGS", flags).env("RELEASE", self.kind.release()).arg(config)
             }
         };
         command.current_dir(self.dir());
