@@ -19,6 +19,7 @@ mod settings;
 pub mod start;
 pub mod store;
 pub mod surroundings;
+pub mod takeover;
 pub mod threads;
 pub mod trial;
 mod upkeep;

@@ -35,12 +35,17 @@ pub(crate) fn region_len(config: &Config) -> usize {
     (config.own.arena_reserve_mib as usize) << 20
 }
 
-/// What images between servers go by.
-pub(crate) fn place(config: &Config, dir: &Path, seed: [u64; 2], helpers: Unpinned) -> Place {
-    let types = match rules(config).extended_types {
+/// How owners of TTL znodes are read in what ZooKeeper writes.
+pub(crate) fn java_types(config: &Config) -> snapshot::java::ExtendedTypes {
+    match rules(config).extended_types {
         ExtendedTypes::On => snapshot::java::ExtendedTypes::On,
         ExtendedTypes::Off => snapshot::java::ExtendedTypes::Off,
-    };
+    }
+}
+
+/// What images between servers go by.
+pub(crate) fn place(config: &Config, dir: &Path, seed: [u64; 2], helpers: Unpinned) -> Place {
+    let types = java_types(config);
     Place { dir: dir.to_owned(), region_len: region_len(config), types, seed, helpers }
 }
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::ensemble::Backlog;
 use crate::settings;
 use crate::store::{Missing, Store, StoreError};
+use crate::takeover::{self, Making, TakeoverError};
 
 /// The data cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum DataError {
     /// The directories.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a ZooKeeper server has left.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// The images.
     #[error(transparent)]
     Image(#[from] LoadError),
@@ -91,6 +95,11 @@ pub(crate) fn open(
     let missing = if storage.autocreate_dirs { Missing::Create } else { Missing::Refuse };
     let store = Store::open(&storage.data_dir, &storage.data_log_dir, missing)?;
     let region_len = settings::region_len(config);
+    let types = settings::java_types(config);
+    let making = Making { region_len, seed, types, log: settings::log(config) };
+    if let Some(zxid) = takeover::take_over(&store, &making)? {
+        tracing::info!(%zxid, "the data of a ZooKeeper server is taken over; its files stay as they were");
+    }
     let begun_ms = clock::now_ms();
     let start = snapshot::load(&store.images, region_len)?;
     let image = start.loaded.as_ref().map(|it| it.zxid);

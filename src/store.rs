@@ -37,12 +37,6 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
     },
-    /// A ZooKeeper server has kept its data here.
-    #[error("{path}: this is the data of a ZooKeeper server, which cannot be taken over yet; choose an empty directory by dataDir or --data-dir", path = .path.display())]
-    Foreign {
-        /// A file of that server.
-        path: PathBuf,
-    },
 }
 
 /// The directories of one server, held until dropped.
@@ -52,6 +46,8 @@ pub(crate) struct Store {
     pub(crate) images: PathBuf,
     /// Where log segments are.
     pub(crate) log: PathBuf,
+    /// Where a ZooKeeper server would have kept its snapshots, and its log.
+    pub(crate) foreign: [PathBuf; 2],
     /// The locks live as long as the files are open.
     _locks: Vec<File>,
 }
@@ -76,7 +72,6 @@ impl Store {
             if missing == Missing::Refuse && !dir.is_dir() {
                 return Err(StoreError::Missing { path: dir.to_owned() });
             }
-            refuse_foreign(dir)?;
             let ours = dir.join(DIR);
             fs::create_dir_all(&ours).map_err(at("cannot make the directory", &ours))?;
         }
@@ -87,7 +82,8 @@ impl Store {
         for dir in locked {
             locks.push(lock(&dir.join(DIR).join("lock"))?);
         }
-        Ok(Self { images: data.join(DIR), log: log.join(DIR), _locks: locks })
+        let foreign = [data, log].map(|it| it.join("version-2"));
+        Ok(Self { images: data.join(DIR), log: log.join(DIR), foreign, _locks: locks })
     }
 }
 
@@ -103,19 +99,6 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: path.to_owned() }),
         Err(errno) => Err(at("cannot lock", path)(errno.into())),
     }
-}
-
-/// An empty `version-2` is what tools leave behind; one with files in it is somebody's data.
-fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
-    let Ok(entries) = fs::read_dir(dir.join("version-2")) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("log.") || name.starts_with("snapshot.") {
-            return Err(StoreError::Foreign { path: entry.path() });
-        }
-    }
-    Ok(())
 }
 
 fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {

@@ -22,7 +22,8 @@ use zerocopy::FromBytes as _;
 use crate::format::{ImageHeader, Label, PAGE_LEN};
 use crate::imager::ImageError;
 use crate::inspect::{self, InspectError};
-use crate::java::{Decoder, Encoder, StreamError};
+use crate::java::file::{self, FileError};
+use crate::java::{Decoder, Encoder, ExtendedTypes, StreamError};
 use crate::region::Region;
 use crate::{load, still};
 
@@ -45,6 +46,14 @@ pub enum BesideError {
     /// The image is damaged, or cannot be read.
     #[error(transparent)]
     Image(#[from] InspectError),
+    /// A file of ZooKeeper's is damaged.
+    #[error("{path}: {source}", path = .path.display())]
+    Java {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: FileError,
+    },
     /// What an image holds is not to be used.
     #[error("{path}: {source}", path = .path.display())]
     Open {
@@ -109,6 +118,22 @@ impl Beside {
         let tree = make(memory);
         let tree = tree.map_err(|source| BesideError::Open { path: path.to_owned(), source })?;
         Ok(Self { tree, _words: words, _page_states: page_states })
+    }
+
+    /// The tree of a file `snapshot.<zxid>`, in a region of `len` bytes; it may be ahead of its zxid.
+    ///
+    /// # Errors
+    /// [`BesideError`].
+    pub fn of_java(
+        path: &Path,
+        zxid: Zxid,
+        types: ExtendedTypes,
+        (len, seed): (usize, [u64; 2]),
+    ) -> Result<Self, BesideError> {
+        let mut beside = Self::fresh(len, seed)?;
+        let java = |source| BesideError::Java { path: path.to_owned(), source };
+        file::read(&mut beside.tree, zxid, types, &mut File::open(path)?).map_err(java)?;
+        Ok(beside)
     }
 
     /// The last transaction in it.

@@ -43,6 +43,8 @@ mod server;
 #[cfg(test)]
 mod snap_sync;
 #[cfg(test)]
+mod takeover;
+#[cfg(test)]
 mod throttle;
 #[cfg(test)]
 mod trial;
@@ -73,6 +75,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(trial::trials());
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());
+    trials.extend(takeover::trials());
     trials.extend(reconfig::trials());
     trials.extend(migration::trials());
     trials.extend(partitions::trials());

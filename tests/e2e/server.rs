@@ -136,6 +136,11 @@ impl Server {
         self.namespace = Some(namespace.to_owned());
     }
 
+    /// From its next start on it is of this kind, on the same data.
+    pub(crate) fn become_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
     /// Where clients go.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

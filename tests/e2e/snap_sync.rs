@@ -19,7 +19,7 @@ use crate::server::Kind;
 use crate::wire::{Body, Client, Fields, op};
 
 /// Images and short log segments, so that the log's begin is soon gone.
-const SHORT_LOG: &str = "snapCount=500\npreAllocSize=256\ncommitLogCount=500\n";
+pub(crate) const SHORT_LOG: &str = "snapCount=500\npreAllocSize=256\ncommitLogCount=500\n";
 
 /// What a server says when it is sent an image, when it sends one, and when it has one.
 const COMES: &str = "the leader sends an image";
@@ -47,7 +47,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Creates `/<top>/<n>` for each of `range`, a hundred in flight, with `len` bytes each.
-fn fill(
+pub(crate) fn fill(
     client: &mut Client,
     top: &str,
     range: std::ops::Range<usize>,
@@ -84,10 +84,17 @@ fn overwrite(client: &mut Client, count: usize, len: usize) -> anyhow::Result<()
 }
 
 /// What clients see of every znode outside /zookeeper, at this server behind a sync.
-fn seen(ensemble: &Ensemble, number: usize) -> anyhow::Result<BTreeMap<String, Vec<Vec<u8>>>> {
+fn seen(ensemble: &Ensemble, number: usize) -> anyhow::Result<Tree> {
     ensemble.await_service(number)?;
-    let mut client = connect(ensemble, number)?;
-    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+    read_tree(&mut connect(ensemble, number)?)
+}
+
+/// Data with its stat, ACL, and stat, by path.
+pub(crate) type Tree = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// What a client sees of every znode outside /zookeeper, behind a sync.
+pub(crate) fn read_tree(client: &mut Client) -> anyhow::Result<Tree> {
+    asked(client, op::SYNC, &Body::default().buffer(b"/"))?;
     let (mut seen, mut left) = (BTreeMap::new(), vec!["/".to_owned()]);
     while !left.is_empty() {
         let some: Vec<String> = left.split_off(left.len().saturating_sub(100));
@@ -116,7 +123,7 @@ fn seen(ensemble: &Ensemble, number: usize) -> anyhow::Result<BTreeMap<String, V
 }
 
 /// All servers show the same.
-fn compare(ensemble: &Ensemble, count_min: usize) -> anyhow::Result<()> {
+pub(crate) fn compare(ensemble: &Ensemble, count_min: usize) -> anyhow::Result<()> {
     let first = seen(ensemble, 0)?;
     ensure!(count_min <= first.len(), "{} znodes", first.len());
     for number in 1..ensemble.servers.len() {
@@ -137,7 +144,7 @@ fn data_dir(ensemble: &Ensemble, number: usize) -> PathBuf {
 }
 
 /// How often a server has said something.
-fn said(ensemble: &Ensemble, number: usize, what: &str) -> usize {
+pub(crate) fn said(ensemble: &Ensemble, number: usize, what: &str) -> usize {
     let path = ensemble.servers[number].dir().join("server.log");
     fs::read_to_string(path).unwrap_or_default().matches(what).count()
 }
@@ -260,8 +267,7 @@ fn killed() -> anyhow::Result<()> {
 }
 
 /// Everything that a znode can have: owners, ACLs, versions, no data; and who owns the ephemeral.
-fn plant(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
-    let mut owner = connect(ensemble, number)?;
+pub(crate) fn plant(mut owner: Client) -> anyhow::Result<Client> {
     for top in ["/many", "/kinds", "/busy"] {
         asked(&mut owner, op::CREATE, &Body::default().create(top, b"", 0))?;
     }
@@ -319,7 +325,7 @@ fn third_joins(kinds: [Kind; 3], line: &str) -> anyhow::Result<Ensemble> {
         server.launch()?;
     }
     let leader = ensemble.leader()?;
-    let mut owner = plant(&ensemble, leader)?;
+    let mut owner = plant(connect(&ensemble, leader)?)?;
     fill(&mut owner, "many", 0..6_000, 300)?;
     let stop = AtomicBool::new(false);
     // Taken out, so that the others may be looked at meanwhile.

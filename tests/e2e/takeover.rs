@@ -1,0 +1,93 @@
+//! From Apache ZooKeeper 3.9.5 to ours, on the same data directory: a server alone, and an ensemble one by one while it serves.
+//!
+//! The reference is killed with SIGKILL, so its last log file is as a crash leaves it. Absent here: the way back.
+
+use std::fs;
+use std::ops::Range;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+
+use crate::ensemble::{Ensemble, asked, connect, trial};
+use crate::server::{FOR_JUDGES, Kind, Server};
+use crate::snap_sync::{SHORT_LOG, compare, fill, plant, read_tree, said};
+use crate::wire::{Body, Client, op};
+
+const TAKEN: &str = "the data of a ZooKeeper server is taken over";
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("takeover_a_server_of_ours_goes_on_with_what_java_left", alone),
+        trial("takeover_an_ensemble_of_java_becomes_ours_one_by_one", one_by_one),
+    ]
+}
+
+/// How often it has taken data over.
+fn taken(server: &Server) -> usize {
+    let log = fs::read_to_string(server.dir().join("server.log")).unwrap_or_default();
+    log.matches(TAKEN).count()
+}
+
+fn alone() -> anyhow::Result<()> {
+    let mut server = Server::of(Kind::Reference, &format!("{FOR_JUDGES}snapCount=500\n"))?;
+    let mut owner = plant(Client::connect(server.address())?)?;
+    fill(&mut owner, "many", 0..1_500, 100)?;
+    let before = read_tree(&mut owner)?;
+    let session = owner.session.clone();
+    server.kill()?;
+    server.become_kind(Kind::Ringkeeper);
+    for round in 0..2 {
+        server.begin()?;
+        let owner = Client::resume(server.address(), &session, 0)?;
+        let mut owner = owner.with_context(|| format!("no session\n{}", server.log()))?;
+        let after = read_tree(&mut owner)?;
+        let differs = before.iter().find(|&(path, it)| after.get(path) != Some(it));
+        ensure!(differs.is_none(), "round {round}: {differs:?}");
+        ensure!(after.len() == before.len() && taken(&server) == 1, "{}", server.log());
+        server.kill()?;
+    }
+    server.begin()?;
+    fill(&mut Client::connect(server.address())?, "many", 1_500..1_600, 100)?;
+    server.stop()?;
+    // Whoever goes back writes where ours does not look.
+    server.become_kind(Kind::Reference);
+    server.begin()?;
+    fill(&mut Client::connect(server.address())?, "many", 1_500..1_510, 100)?;
+    server.kill()?;
+    server.become_kind(Kind::Ringkeeper);
+    server.launch()?;
+    ensure!(server.ended()? == Some(3), "it starts with old data\n{}", server.log());
+    ensure!(server.log().contains("has written here since"), "{}", server.log());
+    Ok(())
+}
+
+fn one_by_one() -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::prepare(&[Kind::Reference; 3], 0, SHORT_LOG)?;
+    for server in &mut ensemble.servers {
+        server.launch()?;
+    }
+    let leader = ensemble.leader()?;
+    let mut owner = plant(connect(&ensemble, leader)?)?;
+    fill(&mut owner, "many", 0..1_500, 100)?;
+    // The leader last: until then a ZooKeeper server leads ours.
+    for (round, number) in [leader + 1, leader + 2, leader].into_iter().enumerate() {
+        let number = number % 3;
+        ensemble.servers[number].kill()?;
+        ensemble.servers[number].become_kind(Kind::Ringkeeper);
+        let other = (number + 1) % 3;
+        ensemble.await_service(other)?;
+        let more: Range<usize> = 1_500 + 100 * round..1_600 + 100 * round;
+        fill(&mut connect(&ensemble, other)?, "many", more, 100)?;
+        ensemble.servers[number].launch()?;
+        ensemble.await_service(number)?;
+        compare(&ensemble, 1_600 + 100 * round).with_context(|| ensemble.logs())?;
+        ensure!(said(&ensemble, number, TAKEN) == 1, "{}", ensemble.logs());
+    }
+    let session = owner.session.clone();
+    let moved = Client::resume(ensemble.address(leader), &session, 0)?;
+    let mut moved = moved.with_context(|| format!("no session\n{}", ensemble.logs()))?;
+    fill(&mut moved, "many", 1_800..1_900, 100)?;
+    asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
+    compare(&ensemble, 1_908)
+}
