@@ -78,6 +78,8 @@ pub(crate) struct Manners {
     pub(crate) read_only_after_ms: Option<u64>,
     /// Whether it serves clients when it leads.
     pub(crate) leader_serves: bool,
+    /// Where followers tell observers.
+    pub(crate) observer_master_port: Option<u16>,
 }
 
 /// A frame for the election port, or a wish.

@@ -71,6 +71,7 @@ pub(crate) fn manners(config: &Config, ensemble: &EnsembleConfig) -> Manners {
     Manners {
         read_only_after_ms: config.readonly_mode.then_some(after_ms),
         leader_serves: ensemble.leader_serves,
+        observer_master_port: ensemble.observer_master_port,
     }
 }
 

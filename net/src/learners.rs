@@ -45,6 +45,8 @@ pub struct LearnerPortSettings {
     pub myid: Sid,
     /// Where it listens while it leads.
     pub own_addresses: Vec<Address>,
+    /// Where it listens for observers while it follows; nowhere if it is empty. Source: `observerMasterPort`.
+    pub observer_addresses: Vec<Address>,
     /// Whether it listens on every address of the machine, at the ports of its own. Source: `quorumListenOnAllIPs`.
     pub listen_on_all: bool,
     /// How long one call of [`LearnerPort::connect`] may take.
@@ -127,6 +129,8 @@ pub struct LearnerPort {
     settings: LearnerPortSettings,
     watch: Watch,
     ears: Ears,
+    /// While this server follows. At most one of the two is open.
+    observer_ears: Option<Ears>,
     dials: Dials,
     links: BTreeMap<Link, Channel>,
     /// Of the next link.
@@ -151,11 +155,17 @@ impl LearnerPort {
         let mut ears = Ears::new(settings.listening(settings.own_addresses.clone()))?;
         ears.open(&watch)?;
         ears.close();
+        let observer_ears = if settings.observer_addresses.is_empty() {
+            None
+        } else {
+            Some(Ears::new(settings.listening(settings.observer_addresses.clone()))?)
+        };
         Ok(Self {
             dials: Dials::new(&watch, settings.connect_timeout, settings.keep_alive)?,
             settings,
             watch,
             ears,
+            observer_ears,
             links: BTreeMap::new(),
             number: 0,
             streams: [Stream::default(), Stream::default()],
@@ -172,12 +182,25 @@ impl LearnerPort {
     /// # Errors
     /// [`PortError`] if an address of our own cannot be listened on.
     pub fn listen(&mut self) -> Result<(), PortError> {
+        self.stop_listening();
         self.ears.open(&self.watch)
+    }
+
+    /// Accepts observers from now on, if it may. To be called when this server follows and serves.
+    ///
+    /// # Errors
+    /// [`PortError`] if an address for them cannot be listened on.
+    pub fn listen_for_observers(&mut self) -> Result<(), PortError> {
+        self.stop_listening();
+        self.observer_ears.as_mut().map_or(Ok(()), |it| it.open(&self.watch))
     }
 
     /// Accepts no more. Connections stay.
     pub fn stop_listening(&mut self) {
         self.ears.close();
+        if let Some(ears) = &mut self.observer_ears {
+            ears.close();
+        }
     }
 
     /// Our own addresses are these from now on: there we listen the next time, or at once if we do. May wait for a name.
@@ -211,7 +234,8 @@ impl LearnerPort {
         if !self.pending.is_empty() {
             return Some(Moment::ZERO);
         }
-        let own = [self.dials.next_deadline(), self.ears.next_deadline()];
+        let observers = self.observer_ears.as_ref().and_then(Ears::next_deadline);
+        let own = [self.dials.next_deadline(), self.ears.next_deadline(), observers];
         let lingering = self.links.values().filter_map(Channel::lingers_until);
         own.into_iter().flatten().chain(lingering).min()
     }

@@ -176,6 +176,23 @@ impl Peer {
         }
     }
 
+    /// How many observers this server tells; `None` if it tells none.
+    pub fn observer_count(&self) -> Option<usize> {
+        match &self.state {
+            State::Leading(leader) => Some(leader.counts(|_| true).synced_observers),
+            State::Learning(learner) => learner.observer_count(&self.replica.settings),
+            State::Looking => None,
+        }
+    }
+
+    /// Who tells a learner; `None` if it is none.
+    pub fn told_by(&self) -> Option<Sid> {
+        match &self.state {
+            State::Learning(it) => Some(it.told_by()),
+            _ => None,
+        }
+    }
+
     /// Which server this is.
     pub fn sid(&self) -> Sid {
         self.replica.sid

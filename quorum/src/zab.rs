@@ -20,6 +20,7 @@ pub use io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, Validity, 
 pub(crate) use leader::Leader;
 pub use leader::LearnerCounts;
 pub(crate) use learner::Learner;
+pub use learner::ObserverMasters;
 #[cfg(planted)]
 pub use planted::Bug;
 pub(crate) use replica::Replica;

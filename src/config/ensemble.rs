@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use quorum::config::ReconfigRules;
 use quorum::zab::{Reconfig, WindowLimits};
-use quorum::{Member, QuorumConfig, Role, Sid};
+use quorum::{Address, Member, QuorumConfig, Role, Sid};
 
 /// Which file lists the members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct EnsembleConfig {
     pub leader_serves: bool,
     /// Whether the members may change. Default no. Source: `reconfigEnabled`.
     pub reconfig: Reconfig,
+    /// Port at which followers tell observers, the same at every server; `None`: only the leader does. Source: `observerMasterPort`.
+    pub observer_master_port: Option<u16>,
     /// Whether new sessions are known to one server alone. Default false. Source: `localSessionsEnabled`.
     pub local_sessions: bool,
     /// Whether the first ephemeral makes such a session a global one. Default false. Source: `localSessionsUpgradingEnabled`.
@@ -86,6 +88,12 @@ impl EnsembleConfig {
     pub fn own(&self) -> &Member {
         let own = self.members.member(self.myid);
         own.unwrap_or_else(|| unreachable!("server {} is among the members", self.myid))
+    }
+
+    /// Where this server listens for observers while it follows.
+    pub fn observer_addresses(&self) -> Vec<Address> {
+        let Some(port) = self.observer_master_port else { return Vec::new() };
+        self.own().quorum_addresses().map(|it| Address { port, ..it }).collect()
     }
 
     /// What this server is by its line.
@@ -115,6 +123,7 @@ impl Default for EnsembleConfig {
             notification_ms_max: 60_000,
             leader_serves: true,
             reconfig: Reconfig::Disabled,
+            observer_master_port: None,
             local_sessions: false,
             local_sessions_upgrade: false,
             first_counter: 0,

@@ -762,6 +762,17 @@ pub static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "observerMasterPort",
+        default: "none",
+        allowed: "a port from 0 to 65535, the same at every server; 0 is none",
+        effect: "port at which followers tell observers, which turn to them and not to the leader",
+        set: |d, v| {
+            let port = integer(v, 0..=65_535)? as u16;
+            d.ensemble.observer_master_port = (port != 0).then_some(port);
+            Ok(())
+        },
+    },
+    Key {
         name: "localSessionsEnabled",
         default: "false",
         allowed: "true or false, the same at every member",

@@ -16,8 +16,6 @@ const fn idle(name: &'static str, reason: &'static str) -> IdleKey {
 /// Keys of capabilities that do not exist yet. The first row that fits counts.
 pub static LATER_KEYS: &[LaterKey] = &[
     later("oraclePath", Capability::Ensemble),
-    later("observerMasterPort", Capability::Ensemble),
-    later("observerMaster.*", Capability::Ensemble),
     later("multiAddress.reachabilityCheckEnabled", Capability::Ensemble),
     later("multiAddress.reachabilityCheckTimeoutMs", Capability::Ensemble),
     later("observer.reconnectDelayMs", Capability::Ensemble),
@@ -99,6 +97,7 @@ pub static IDLE_KEYS: &[IdleKey] = &[
     idle("jvm.pause.*", "no virtual machine pauses"),
     idle("syncEnabled", "an observer keeps a log as everybody does, and starts from it"),
     idle("observer.syncEnabled", "an observer keeps a log as everybody does, and starts from it"),
+    idle("observerMaster.*", "what an observer lacks comes from the log"),
     idle("leader.nodelay", "no connection between servers waits to fill a packet"),
     idle("follower.nodelay", "no connection between servers waits to fill a packet"),
     idle("leader.ackLoggingFrequency", "acknowledgements are not logged one by one"),

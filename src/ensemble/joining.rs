@@ -12,7 +12,7 @@ use net::driver::KeepAlive;
 use net::election::{ElectionPort, ElectionPortSettings};
 use net::learners::{LearnerPort, LearnerPortSettings, PortError};
 use quorum::election::{self, Election, Timing};
-use quorum::zab::{Reconfig, Restored, Settings};
+use quorum::zab::{ObserverMasters, Reconfig, Restored, Settings};
 use quorum::{Address, Peer, Views};
 use wal::Log;
 
@@ -78,6 +78,10 @@ impl Joining {
             window: config.window,
             reconfig: config.reconfig,
             first_counter: config.first_counter,
+            observer_masters: match config.observer_master_port {
+                Some(_) => ObserverMasters::On,
+                None => ObserverMasters::Off,
+            },
         };
         let peer = Peer::new(config.myid, settings, views.clone(), &restored);
         let timing = Timing {
@@ -109,6 +113,7 @@ impl Joining {
         let learners = LearnerPort::open(LearnerPortSettings {
             myid: config.myid,
             own_addresses,
+            observer_addresses: config.observer_addresses(),
             listen_on_all: config.listen_on_all,
             connect_timeout: Duration::from_millis(u64::from(config.connect_limit * tick_ms)),
             keep_alive,

@@ -7,7 +7,7 @@ use jute::{Op, SessionId, Xid, Zxid};
 use net::learners::{LearnerPort, QUEUED_MARK};
 use quorum::wire::{Id, IdList, Message};
 use quorum::zab::{Input, LeaveReason, Link, Output, SyncFrom, To, Validity, Write};
-use quorum::{Address, QuorumConfig, Sid};
+use quorum::{Address, PeerState, QuorumConfig, Sid};
 use wal::{LogCursor, ReadError};
 
 use super::aside::{Aside, Wanted};
@@ -111,7 +111,10 @@ impl Core {
                 }
                 Output::Write { write, what } => self.order(write, what),
                 Output::Commit { upto } => self.committed = self.committed.max(upto),
-                Output::Serve { epoch } => self.serve(epoch),
+                Output::Serve { epoch } => {
+                    self.serve(epoch);
+                    self.hear_observers(port);
+                }
                 Output::Look { why } => {
                     tracing::warn!("looking for a leader: {why}");
                     standing::left(&why, self.role.applier().figures_mut());
@@ -137,7 +140,10 @@ impl Core {
         packet: Option<Message<'_>>,
     ) {
         match *output {
-            Output::Request { link } => self.request(link, packet),
+            Output::Request { link } => match (&self.role, packet) {
+                (Role::Learning(_), Some(message)) => self.pass_on(port, link, message),
+                _ => self.request(link, packet),
+            },
             Output::Touched { .. } => self.touched(packet),
             Output::Revalidate { link, touch } => {
                 let valid = match &mut self.role {
@@ -185,7 +191,31 @@ impl Core {
     fn quorum_addresses(&self, sid: Sid) -> Vec<Address> {
         let views = self.peer.views();
         let member = views.last_seen().member(sid).or_else(|| views.committed().member(sid));
-        member.map(|it| it.quorum_addresses().collect()).unwrap_or_default()
+        let addresses = member.into_iter().flat_map(quorum::Member::quorum_addresses);
+        // Only an observer connects to somebody who does not lead.
+        let port = match self.peer.state() {
+            PeerState::Observing { leader } if leader != sid => self.manners.observer_master_port,
+            _ => None,
+        };
+        addresses.map(|it| Address { port: port.unwrap_or(it.port), ..it }).collect()
+    }
+
+    /// A follower that serves has observers, if it may.
+    fn hear_observers(&self, port: &mut LearnerPort) {
+        if let PeerState::Following { .. } = self.peer.state()
+            && let Err(error) = port.listen_for_observers()
+        {
+            tracing::error!("observers cannot be heard: {error}");
+        }
+    }
+
+    /// An observer's client wants something of the leader.
+    fn pass_on(&mut self, port: &mut LearnerPort, link: Link, message: Message<'_>) {
+        let is_sync = matches!(message, Message::Request { op, .. } if op == Op::Sync.number());
+        self.forward(port, message);
+        if is_sync {
+            self.deferred.push_back(Deferred::LearnerSync(link));
+        }
     }
 
     fn order(&mut self, write: quorum::zab::WriteId, what: Write) {

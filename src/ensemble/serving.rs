@@ -69,6 +69,7 @@ impl Core {
         // A tree that is not the ensemble's, or not yet, or is about to be replaced, is shown to nobody.
         let is_fuzzy = self.role.applier().state().fuzzy() == Fuzzy::Yes;
         if is_fuzzy || self.is_fenced || !self.disk.is_idle() {
+            self.read_only_at = Some(moment.now_ms + READ_ONLY_AGAIN_MS);
             return;
         }
         let mut applier = self.role.take();
@@ -106,3 +107,6 @@ impl Core {
         self.incoming = None;
     }
 }
+
+/// After so many milliseconds it is tried again whether the tree may be shown.
+const READ_ONLY_AGAIN_MS: u64 = 500;

@@ -78,7 +78,7 @@ impl Standing {
             PeerState::Looking => ("looking", None),
             PeerState::Leading { .. } => ("leading - broadcast", None),
             PeerState::Following { .. } => ("following - broadcast", None),
-            PeerState::Observing { leader } => ("observing - broadcast", Some(leader)),
+            PeerState::Observing { .. } => ("observing - broadcast", peer.told_by()),
         };
         let uptime_ms = now_ms - self.serving_since;
         let members = peer.views().committed();
@@ -88,6 +88,7 @@ impl Standing {
             quorum_size: members.verifier().voters().len() as u64,
             uptime_ms,
             membership: members.to_string(),
+            synced_observers: peer.observer_count().map(|it| it as u64),
             leader: peer
                 .learner_counts()
                 .map(|it| leader_gauges(it, self.proposal_size, uptime_ms)),
@@ -138,7 +139,6 @@ fn leader_gauges(it: LearnerCounts, proposal_size: Sizes, uptime_ms: u64) -> Lea
         learners: it.connected as u64,
         synced_followers: it.synced_followers as u64,
         synced_non_voting_followers: it.synced_non_voting as u64,
-        synced_observers: it.synced_observers as u64,
         pending_syncs: it.pending_syncs as u64,
         uptime_ms,
         proposal_size,

@@ -78,24 +78,41 @@ impl Ensemble {
     /// The same, without waiting for anything.
     pub(crate) fn launch(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
         let mut ensemble = Self::prepare(kinds, observers, more)?;
+        ensemble.launch_all(kinds)?;
+        Ok(ensemble)
+    }
+
+    /// Starts servers of these kinds.
+    pub(crate) fn launch_all(&mut self, kinds: &[Kind]) -> anyhow::Result<()> {
         // Ours first: a reference server that leads sends a snapshot to whoever comes with nothing once it serves.
         for ours in [true, false] {
             let whose = |kind: &Kind| ours == (*kind == Kind::Ringkeeper);
-            for (server, _) in ensemble.servers.iter_mut().zip(kinds).filter(|it| whose(it.1)) {
+            for (server, _) in self.servers.iter_mut().zip(kinds).filter(|it| whose(it.1)) {
                 server.launch()?;
             }
         }
-        Ok(ensemble)
+        Ok(())
     }
 
     /// The same, and none is started.
     pub(crate) fn prepare(kinds: &[Kind], observers: usize, more: &str) -> anyhow::Result<Self> {
+        Self::prepare_at(kinds, observers, more, |_| "127.0.0.1".to_owned())
+    }
+
+    /// The same with hosts for the servers' ports among themselves, by number.
+    pub(crate) fn prepare_at(
+        kinds: &[Kind],
+        observers: usize,
+        more: &str,
+        host: impl Fn(usize) -> String,
+    ) -> anyhow::Result<Self> {
         let voters = kinds.len() - observers;
         let mut lines = format!("{FOR_JUDGES}{LINES}{more}");
         for (number, sid) in (1..=kinds.len()).enumerate() {
             let (quorum, election) = (free_port()?, free_port()?);
             let role = if number < voters { "participant" } else { "observer" };
-            lines.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}:{role}\n"));
+            let host = host(number);
+            lines.push_str(&format!("server.{sid}={host}:{quorum}:{election}:{role}\n"));
         }
         let mut servers = Vec::new();
         for (number, (sid, &kind)) in (1..).zip(kinds).enumerate() {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, check, connect, trial, write};
-use crate::server::Kind;
+use crate::server::{Kind, four_letters, free_port};
 use crate::wire::{Body, Client, op};
 
 /// The tests.
@@ -15,30 +15,73 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("ensemble_mixed_observer_of_java", [theirs, theirs, theirs, ours]),
         ("ensemble_mixed_observer_java_of_ours", [ours, ours, ours, theirs]),
     ]
-    .map(|(name, kinds)| trial(name, move || observe(kinds)))
-    .into()
+    .into_iter()
+    .flat_map(|(name, kinds)| {
+        let masters = format!("{name}_told_by_followers");
+        [
+            trial(name, move || observe(&mut Ensemble::start_with(&kinds, 1, "")?)),
+            trial(&masters, move || told_by_followers(kinds)),
+        ]
+    })
+    .collect()
+}
+
+/// The same where followers tell the observer.
+fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
+    // One port for all, so that each has an address of its own.
+    let lines = format!("observerMasterPort={}\n", free_port()?);
+    let host = |number| format!("127.0.0.{}", number + 1);
+    let mut ensemble = Ensemble::prepare_at(&kinds, 1, &lines, host)?;
+    ensemble.launch_all(&kinds)?;
+    for number in 0..4 {
+        ensemble.await_service(number)?;
+    }
+    let master = master(&ensemble)?;
+    let leader = ensemble.leader()?;
+    ensure!(row(&ensemble, leader, "learners")? == "2", "the leader has the observer");
+    let count = row(&ensemble, master, "synced_observers")?;
+    ensure!(count == "1", "server {} has {count}", master + 1);
+    observe(&mut ensemble)?;
+    // Without its master it finds another.
+    let before = row(&ensemble, OBSERVER, "observer_master_id")?.parse::<usize>()? - 1;
+    ensemble.servers[before].kill()?;
+    write(&ensemble, Some(before), "/without-its-master")?;
+    check(&ensemble, OBSERVER, &["/without-its-master".to_owned()])
+}
+
+/// The number of the server that tells the observer: it is not the leader.
+fn master(ensemble: &Ensemble) -> anyhow::Result<usize> {
+    let master = row(ensemble, OBSERVER, "observer_master_id")?.parse::<usize>()? - 1;
+    ensure!(master != ensemble.leader()?, "the leader tells it");
+    Ok(master)
+}
+
+fn row(ensemble: &Ensemble, number: usize, name: &str) -> anyhow::Result<String> {
+    let mntr = four_letters(ensemble.address(number), "mntr")?;
+    let mut lines = mntr.lines();
+    let row = lines.find_map(|it| it.strip_prefix("zk_")?.strip_prefix(name)?.strip_prefix('\t'));
+    Ok(row.with_context(|| format!("no {name} in\n{mntr}"))?.to_owned())
 }
 
 /// The number of the observer.
 const OBSERVER: usize = 3;
 
-fn observe(kinds: [Kind; 4]) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::start_with(&kinds, 1, "")?;
+fn observe(ensemble: &mut Ensemble) -> anyhow::Result<()> {
     let mode = ensemble.await_service(OBSERVER)?;
     ensure!(mode == "observer", "it is {mode}");
     let mut paths = vec!["/through-it".to_owned()];
-    let mut client = connect(&ensemble, OBSERVER)?;
+    let mut client = connect(ensemble, OBSERVER)?;
     asked(&mut client, op::CREATE, &Body::default().create(&paths[0], b"acknowledged", 0))?;
     asked(&mut client, op::CREATE, &Body::default().create("/its", b"", 1))?;
     asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
     for number in 0..3 {
-        check(&ensemble, number, &paths)?;
+        check(ensemble, number, &paths)?;
     }
     // A session moves from it to a voter, with its ephemeral.
     let moved = Client::resume(ensemble.address(0), &client.session, 0)?;
     let mut moved = moved.with_context(|| format!("the session ended\n{}", ensemble.logs()))?;
     asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
-    let mut client = connect(&ensemble, OBSERVER)?;
+    let mut client = connect(ensemble, OBSERVER)?;
     asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
     let reply = client.ask(op::EXISTS, &Body::default().buffer(b"/its").byte(0))?;
     ensure!(reply.err == -101, "the ephemeral outlives its session: {}", reply.err);
@@ -48,19 +91,19 @@ fn observe(kinds: [Kind; 4]) -> anyhow::Result<()> {
     for number in 0..4 {
         if number != leader {
             let path = format!("/without-the-leader-{number}");
-            write(&ensemble, Some(leader), &path)?;
+            write(ensemble, Some(leader), &path)?;
             paths.push(path);
         }
     }
-    check(&ensemble, OBSERVER, &paths)?;
+    check(ensemble, OBSERVER, &paths)?;
     ensemble.servers[leader].launch()?;
-    check(&ensemble, leader, &paths)?;
+    check(ensemble, leader, &paths)?;
 
     ensemble.servers[OBSERVER].kill()?;
-    write(&ensemble, Some(OBSERVER), "/without-it")?;
+    write(ensemble, Some(OBSERVER), "/without-it")?;
     paths.push("/without-it".to_owned());
     ensemble.servers[OBSERVER].launch()?;
-    check(&ensemble, OBSERVER, &paths)?;
+    check(ensemble, OBSERVER, &paths)?;
 
     // It is no part of a majority.
     let leader = ensemble.leader()?;
@@ -76,7 +119,7 @@ fn observe(kinds: [Kind; 4]) -> anyhow::Result<()> {
         ensemble.servers[number].launch()?;
     }
     for number in 0..4 {
-        check(&ensemble, number, &paths)?;
+        check(ensemble, number, &paths)?;
     }
     Ok(())
 }

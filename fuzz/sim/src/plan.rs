@@ -56,6 +56,7 @@ impl Plan {
             },
             reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
             first_counter: 0,
+            observer_masters: quorum::zab::ObserverMasters::Off,
         };
         Self {
             seed,

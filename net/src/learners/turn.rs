@@ -34,6 +34,9 @@ impl LearnerPort {
             }
         }
         self.ears.deadline(&self.watch, now);
+        if let Some(ears) = &mut self.observer_ears {
+            ears.deadline(&self.watch, now);
+        }
         self.dials.go_on(&self.watch, now);
         self.take_calls(arrived);
         self.links.retain(|link, it| {
@@ -61,7 +64,8 @@ impl LearnerPort {
 
     fn accept(&mut self, ear: u64, arrived: &mut Taker<'_>) {
         let mut accepted = Vec::new();
-        let Self { ears, watch, now, .. } = self;
+        let Self { ears, observer_ears, watch, now, .. } = self;
+        let ears = observer_ears.as_mut().filter(|it| it.is_open()).unwrap_or(ears);
         ears.accept(watch, *now, ear, |socket, peer| accepted.push((socket, peer)));
         for (socket, peer) in accepted {
             if LINKS_MAX <= self.links.len() {

@@ -57,6 +57,8 @@ pub struct MemberGauges {
     pub quorum_size: u64,
     /// Milliseconds since the role serves.
     pub uptime_ms: u64,
+    /// Observers that it tells, if it may.
+    pub synced_observers: Option<u64>,
     /// The members, as the word `conf` shows them.
     pub membership: String,
     /// Of a leader.
@@ -72,8 +74,6 @@ pub struct LeaderGauges {
     pub synced_followers: u64,
     /// Of these, those without a vote.
     pub synced_non_voting_followers: u64,
-    /// Observers that get what is committed.
-    pub synced_observers: u64,
     /// `sync`s that wait.
     pub pending_syncs: u64,
     /// Milliseconds since it leads.
@@ -108,7 +108,7 @@ pub enum Absence {
     SyncQueues,
     /// Closing a connection waits for nobody.
     Closing,
-    /// A server tells no observers but its own.
+    /// What observers are told is not kept for them.
     ObserverMaster,
     /// It counts what TLS does.
     Tls,
@@ -140,7 +140,7 @@ impl Absence {
                 "what a learner lacks waits in its connection's queue, and nothing is throttled"
             }
             Self::Closing => "closing a connection waits for nobody",
-            Self::ObserverMaster => "only the leader has observers",
+            Self::ObserverMaster => "what observers are told leaves in the turn in which it came",
             Self::Tls => "no port speaks TLS yet",
             Self::Admin => "there is no admin port yet",
             Self::ResponseCache => {

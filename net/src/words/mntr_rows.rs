@@ -33,7 +33,9 @@ pub(super) static GAUGE_ROWS: &[MntrRow] = &[
     MntrRow::Optional("synced_non_voting_followers", |it| {
         leader(it).map(|it| it.synced_non_voting_followers as i64)
     }),
-    MntrRow::Optional("synced_observers", |it| leader(it).map(|it| it.synced_observers as i64)),
+    MntrRow::Optional("synced_observers", |it| {
+        it.gauges.member.and_then(|it| it.synced_observers).map(|it| it as i64)
+    }),
     MntrRow::Integer("auth_failed_count", |it| it.shards.auth_failed_count as i64),
     MntrRow::Integer("min_latency", |it| it.shards.latency.min() as i64),
     MntrRow::Integer("max_file_descriptor_count", |it| it.gauges.max_file_descriptor_count as i64),

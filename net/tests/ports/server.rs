@@ -117,6 +117,7 @@ pub(crate) fn learner_settings(myid: i64, port: u16) -> LearnerPortSettings {
     LearnerPortSettings {
         myid: Sid(myid),
         own_addresses: vec![quorum::Address::new("127.0.0.1", port)],
+        observer_addresses: Vec::new(),
         listen_on_all: false,
         connect_timeout: Duration::from_secs(2),
         keep_alive: KeepAlive::Off,
@@ -147,6 +148,7 @@ impl Server {
             window: WindowLimits { count_max: 16, bytes_max: 1 << 20 },
             reconfig: Reconfig::Disabled,
             first_counter: 0,
+            observer_masters: quorum::zab::ObserverMasters::Off,
         };
         let peer = Peer::new(Sid(myid), settings, views.clone(), &disk.restored());
         let vote = peer.vote();

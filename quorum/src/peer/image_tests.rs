@@ -24,6 +24,7 @@ fn peer() -> Peer {
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,
+        observer_masters: crate::zab::ObserverMasters::Off,
     };
     let epoch = Epoch(1);
     let restored = Restored { accepted: epoch, current: epoch, last: LAST, committed: LAST };

@@ -11,8 +11,8 @@ use jute::{Record, SessionId, SetDataTxn, TxnHeader};
 
 use super::*;
 use crate::QuorumConfig;
-use crate::wire::QuorumPacket;
-use crate::zab::{Group, Reconfig, To, WindowLimits};
+use crate::wire::{QuorumPacket, Touch};
+use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To, WindowLimits};
 
 /// A server's end of a connection.
 #[derive(Clone, Copy)]
@@ -31,6 +31,8 @@ struct World {
     committed: BTreeMap<Sid, Zxid>,
     activated: BTreeMap<Sid, i64>,
     left: Vec<(Sid, LeaveReason)>,
+    /// What servers are told of sessions and syncs.
+    told: Vec<(Sid, Output)>,
     /// Who hears nothing and is not heard, and what waits for that to end.
     silent: BTreeSet<Sid>,
     held: Vec<((Sid, Link), Vec<u8>)>,
@@ -43,7 +45,7 @@ fn text(voters: &[i64], observers: &[i64]) -> String {
     voters.chain(observers).collect()
 }
 
-fn peer(sid: i64, members: &str) -> Peer {
+fn peer(sid: i64, members: &str, observer_masters: ObserverMasters) -> Peer {
     let settings = Settings {
         tick: Duration::from_millis(100),
         init_limit: 10,
@@ -51,6 +53,7 @@ fn peer(sid: i64, members: &str) -> Peer {
         window: WindowLimits::default(),
         reconfig: Reconfig::Enabled,
         first_counter: 0,
+        observer_masters,
     };
     let [accepted, current] = [Epoch::ZERO; 2];
     let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
@@ -61,15 +64,20 @@ fn peer(sid: i64, members: &str) -> Peer {
 impl World {
     /// Servers that know these members; the last of `sids` leads, and all serve.
     fn new(sids: &[i64], members: &str) -> Self {
+        Self::with(sids, members, ObserverMasters::Off)
+    }
+
+    fn with(sids: &[i64], members: &str, masters: ObserverMasters) -> Self {
         let mut world = Self {
             now: Moment::ZERO,
-            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members))).collect(),
+            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members, masters))).collect(),
             ends: BTreeMap::new(),
             links: 0,
             packets: VecDeque::new(),
             committed: BTreeMap::new(),
             activated: BTreeMap::new(),
             left: Vec::new(),
+            told: Vec::new(),
             silent: BTreeSet::new(),
             held: Vec::new(),
         };
@@ -126,13 +134,39 @@ impl World {
                     self.step(sid, Input::Elected { leader: designated });
                 }
             }
+            Output::Revalidate { link, touch } => {
+                let (session, valid) = (touch.session, Validity::Alive);
+                self.told.push((sid, Output::Touched { link }));
+                self.step(sid, Input::Revalidated { link, session, valid });
+            }
+            Output::Request { link } => self.pass_sync_on(sid, link),
+            Output::Synced { .. } | Output::SessionIs { .. } | Output::Touched { .. } => {
+                self.told.push((sid, output));
+            }
             _ => {}
         }
     }
 
+    /// A learner's sync, the only request here, goes on to the leader.
+    fn pass_sync_on(&mut self, sid: Sid, link: Link) {
+        self.forward_sync(sid);
+        self.step(sid, Input::Sync { from: SyncFrom::Learner(link) });
+    }
+
+    fn forward_sync(&mut self, sid: Sid) {
+        let Some(link) = self.peers[&sid].request_link() else { return };
+        let (session, cxid, op, body) = (SessionId(1), 1, jute::Op::Sync.number(), &b""[..]);
+        let authinfo = crate::wire::IdList::NULL;
+        let mut bytes = Vec::new();
+        Message::Request { session, cxid, op, body, authinfo }.encode(&mut bytes);
+        self.packets.push_back((self.ends[&(sid, link)].other, bytes));
+    }
+
     fn connect(&mut self, sid: Sid, to: Sid) {
-        let leads = matches!(self.peers[&to].state(), PeerState::Leading { .. });
-        if !leads || self.silent.contains(&to) {
+        let master = &self.peers[&to];
+        let leads = matches!(master.state(), PeerState::Leading { .. });
+        let hosts = master.observer_count().is_some() && master.request_link().is_some();
+        if !leads && !hosts || self.silent.contains(&to) {
             return self.step(sid, Input::ConnectFailed { to });
         }
         let [here, there] = [Link(self.links + 1), Link(self.links + 2)];
@@ -426,4 +460,74 @@ fn a_change_that_nobody_else_has_seen_is_forgotten() {
     assert!(world.committed_by(after).starts_with(&[1, 2, 3]));
     assert_eq!(world.voters(3), [1, 2, 3]);
     assert!(!world.peers[&Sid(3)].views().is_changing());
+}
+
+#[test]
+fn a_follower_tells_observers_what_it_is_told() {
+    let members = text(&[1, 2, 3], &[4]);
+    let mut world = World::with(&[4, 1, 2, 3], &members, ObserverMasters::On);
+    world.wait(300);
+    let observer = Sid(4);
+    let master = world.peers[&observer].told_by().expect("a learner");
+    assert!([Sid(1), Sid(2)].contains(&master), "{master} tells it");
+    assert_eq!(world.peers[&master].observer_count(), Some(1));
+    let counts = world.peers[&Sid(3)].learner_counts().expect("a leader");
+    assert_eq!((counts.connected, counts.synced_observers), (2, 0));
+    let zxid = world.write(3);
+    world.run();
+    assert_eq!(world.committed_by(zxid), [1, 2, 3, 4]);
+
+    // What its clients ask goes to the leader and comes back, in order with those of the follower.
+    let touch = |session| Touch { session: SessionId(session), timeout_ms: 4_000 };
+    world.step(master, Input::Revalidate(touch(6)));
+    world.step(observer, Input::Revalidate(touch(7)));
+    world.step(master, Input::Sync { from: SyncFrom::Local(1) });
+    world.forward_sync(master);
+    world.step(observer, Input::Sync { from: SyncFrom::Local(2) });
+    world.forward_sync(observer);
+    world.run();
+    let valid = Validity::Alive;
+    let is = |session| Output::SessionIs { session: SessionId(session), valid };
+    for told in [(master, is(6)), (observer, is(7))] {
+        assert_eq!(world.told.iter().filter(|it| **it == told).count(), 1, "{:?}", world.told);
+    }
+    for told in [(master, Output::Synced { id: 1 }), (observer, Output::Synced { id: 2 })] {
+        assert_eq!(world.told.iter().filter(|it| **it == told).count(), 1, "{:?}", world.told);
+    }
+    world.told.clear();
+    world.step(observer, Input::Touch(touch(7)));
+    world.wait(300);
+    assert!(world.told.iter().any(|it| matches!(it, (Sid(3), Output::Touched { .. }))));
+
+    // The follower's role ends, and with it what it tells.
+    let others: Vec<_> = [1, 2, 3].into_iter().filter(|&it| Sid(it) != master).collect();
+    world.hush(&others);
+    world.wait(2_000);
+    assert!(world.left.contains(&(observer, LeaveReason::LinkLost)), "{:?}", world.left);
+}
+
+#[test]
+fn an_observer_that_is_ahead_of_a_follower_is_sent_away() {
+    let members = text(&[1, 2, 3], &[4]);
+    let mut world = World::with(&[1, 2, 3], &members, ObserverMasters::On);
+    // Committed, and this follower has not heard of it.
+    world.silent.insert(Sid(1));
+    let zxid = world.write(3);
+    world.run();
+    assert_eq!(world.committed_by(zxid), [2, 3]);
+    let follower = world.peers.get_mut(&Sid(1)).expect("a server");
+    let mut out = Vec::new();
+    let link = Link(1_000);
+    follower.step(world.now, Input::Accepted { link }, &mut out);
+    let info = crate::wire::LearnerInfo::new(Sid(4), 0);
+    let hello = Message::ObserverInfo { accepted: Epoch(1), info };
+    follower.step(world.now, Input::Packet { link, message: hello }, &mut out);
+    out.clear();
+    let promise = Message::AckEpoch { zxid, current: Some(Epoch(1)) };
+    follower.step(world.now, Input::Packet { link, message: promise }, &mut out);
+    let [Output::Close { why: Some(LinkError::LearnerAhead { zxid: theirs, .. }), .. }] = out[..]
+    else {
+        panic!("{out:?}")
+    };
+    assert_eq!(theirs, zxid);
 }

@@ -7,7 +7,7 @@ use jute::Zxid;
 
 use super::*;
 use crate::wire::Initial;
-use crate::zab::WindowLimits;
+use crate::zab::{ObserverMasters, WindowLimits};
 use crate::{Epoch, PeerState, QuorumConfig};
 
 /// Server 1 of so many, with an empty disk.
@@ -25,6 +25,7 @@ fn server(voters: i64) -> Server {
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,
+        observer_masters: ObserverMasters::Off,
     };
     let restored = Restored {
         accepted: Epoch::ZERO,

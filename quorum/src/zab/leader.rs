@@ -10,6 +10,7 @@ mod counts;
 mod discovery;
 mod handler;
 mod rounds;
+mod standing_in;
 mod synchronization;
 
 use alloc::collections::{BTreeSet, VecDeque};
@@ -95,24 +96,31 @@ pub(crate) struct Leader {
 impl Leader {
     /// Begins with discovery.
     pub(crate) fn elected(step: &mut Step<'_>) -> Self {
+        let last = step.replica.history.last();
+        let epoch = step.replica.accepted.max(Epoch::of(last)).next();
+        let mut leader = Self::new(step, epoch, last);
+        leader.decide_epoch(step);
+        leader
+    }
+
+    fn new(step: &Step<'_>, epoch: Epoch, settled: Zxid) -> Self {
         let replica = &*step.replica;
-        let last = replica.history.last();
-        let mut leader = Self {
+        Self {
             phase: Phase::Discovery,
             phase_until: step.now + replica.settings.init_time(),
-            epoch: replica.accepted.max(Epoch::of(last)).next(),
+            epoch,
             offered: None,
             sealed: None,
-            summary: (replica.current, last),
+            summary: (replica.current, settled),
             named: BTreeSet::from([replica.sid]),
             promised: BTreeSet::new(),
             acked: BTreeSet::new(),
             handlers: Vec::new(),
             anonymous: -1,
-            settled: last,
+            settled,
             outstanding: VecDeque::new(),
             own: VecDeque::new(),
-            own_acked: last,
+            own_acked: settled,
             rounds: Rounds::default(),
             tick: 0,
             halves: 0,
@@ -120,9 +128,7 @@ impl Leader {
             outpaced: None,
             designated: None,
             ghosts: Vec::new(),
-        };
-        leader.decide_epoch(step);
-        leader
+        }
     }
 
     /// What learners may forget from memory.

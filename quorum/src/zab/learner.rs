@@ -8,8 +8,10 @@
 //!
 //! **Differs:** the reference keeps what is proposed while it syncs in memory; here it goes to the log as it comes.
 
+mod hosting;
 mod sync;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +24,8 @@ use crate::{Epoch, Moment, QuorumConfig, Sid};
 
 use super::io::{Input, Link, Output, Packet, Plain, SyncFrom, To, Validity, WriteId};
 use super::planted::Bug;
-use super::{LeaveReason, LinkError, Step};
+use super::{Leader, LeaveReason, LinkError, Step};
+pub use hosting::ObserverMasters;
 
 /// Connection attempts. Source: `Learner.connectToLeader`.
 const TRIES_MAX: u32 = 5;
@@ -68,6 +71,8 @@ enum Stage {
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Learner {
     leader: Sid,
+    /// Who is connected to, or is being: the leader, or of an observer maybe a follower.
+    master: Sid,
     is_observer: bool,
     stage: Stage,
     link: Option<Link>,
@@ -88,17 +93,24 @@ pub(crate) struct Learner {
     config: Option<Arc<QuorumConfig>>,
     /// Sessions that showed life since the last ping, and their timeouts.
     touched: BTreeMap<SessionId, i32>,
-    /// Clients that wait for `sync`, in the order of their requests.
-    syncs: VecDeque<u64>,
+    /// Who waits for `sync`, in the order of their requests.
+    syncs: VecDeque<SyncFrom>,
+    /// Which observer each question about a session is of, in order; `None`: a client of this server.
+    asked: VecDeque<Option<Link>>,
+    /// Observers of this follower.
+    hosted: Option<Box<Leader>>,
 }
 
 impl Learner {
     /// Begins to connect.
     pub(crate) fn elected(step: &mut Step<'_>, leader: Sid) -> Self {
-        step.out.push(Output::Connect { to: leader });
+        let is_observer = step.replica.is_observer();
+        let master = Self::master(step, leader, 0);
+        step.out.push(Output::Connect { to: master });
         Self {
             leader,
-            is_observer: step.replica.is_observer(),
+            master,
+            is_observer,
             stage: Stage::Connecting,
             link: None,
             tries: 1,
@@ -111,12 +123,19 @@ impl Learner {
             config: None,
             touched: BTreeMap::new(),
             syncs: VecDeque::new(),
+            asked: VecDeque::new(),
+            hosted: None,
         }
     }
 
     /// Whom it follows.
     pub(crate) fn leader(&self) -> Sid {
         self.leader
+    }
+
+    /// Who tells it.
+    pub(crate) fn told_by(&self) -> Sid {
+        self.master
     }
 
     /// Whether it is told, and has no voice.
@@ -136,10 +155,11 @@ impl Learner {
 
     /// When to be called if nothing else happens.
     pub(crate) fn next_deadline(&self) -> Moment {
-        match self.stage {
+        let own = match self.stage {
             Stage::Pausing { until } => until.min(self.heard_until),
             _ => self.heard_until,
-        }
+        };
+        self.hosted.as_ref().map_or(own, |it| it.next_deadline().min(own))
     }
 
     /// Takes one input.
@@ -152,17 +172,16 @@ impl Learner {
         input: Input<'_>,
     ) -> Result<(), LeaveReason> {
         match input {
-            Input::Deadline => self.deadline(step),
+            Input::Deadline => {
+                self.host_deadline(step);
+                self.deadline(step)
+            }
             Input::Connected { link, to } => {
                 self.connected(step, link, to);
                 Ok(())
             }
-            Input::ConnectFailed { to } if to == self.leader => self.connect_failed(step),
+            Input::ConnectFailed { to } if to == self.master => self.connect_failed(step),
             Input::Closed { link } if self.link == Some(link) => Err(LeaveReason::LinkLost),
-            Input::Accepted { link } => {
-                step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });
-                Ok(())
-            }
             Input::Packet { link, message } if self.link == Some(link) => {
                 self.packet(step, &message)
             }
@@ -185,13 +204,21 @@ impl Learner {
                 Ok(())
             }
             Input::Revalidate(touch) => {
-                if let Some(link) = self.request_link() {
-                    step.send(To::Link(link), Plain::Revalidate(touch));
-                }
+                self.revalidate(step, touch, None);
                 Ok(())
             }
-            Input::Sync { from: SyncFrom::Local(id) } => {
-                self.syncs.push_back(id);
+            Input::Sync { from } => {
+                self.syncs.push_back(from);
+                Ok(())
+            }
+            Input::Accepted { .. }
+            | Input::Packet { .. }
+            | Input::Closed { .. }
+            | Input::LogFloor { .. }
+            | Input::LogStreamed { .. }
+            | Input::SnapshotChosen { .. }
+            | Input::SnapshotSent { .. } => {
+                self.host(step, input);
                 Ok(())
             }
             // A leader's, or of a connection that is no more.
@@ -201,13 +228,16 @@ impl Learner {
 
     /// Gives the role up.
     pub(crate) fn leave(self, step: &mut Step<'_>) {
+        if let Some(hosted) = self.hosted {
+            hosted.leave(step);
+        }
         if let Some(link) = self.link {
             step.out.push(Output::Close { link, why: None });
         }
     }
 
     fn connected(&mut self, step: &mut Step<'_>, link: Link, to: Sid) {
-        if self.stage != Stage::Connecting || to != self.leader {
+        if self.stage != Stage::Connecting || to != self.master {
             step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });
             return;
         }
@@ -248,8 +278,9 @@ impl Learner {
             && until <= step.now
         {
             self.stage = Stage::Connecting;
+            self.master = Self::master(step, self.leader, self.tries);
             self.tries += 1;
-            step.out.push(Output::Connect { to: self.leader });
+            step.out.push(Output::Connect { to: self.master });
         }
         Ok(())
     }
@@ -276,6 +307,7 @@ impl Learner {
             Message::Commit { zxid } => {
                 self.commit(zxid, step.replica.has(Bug::CommitOutOfOrder))?;
                 step.replica.commit(self.committed, step.out);
+                self.inform(step, zxid, Packet::Inform { zxid });
             }
             Message::Inform { zxid, txn } => {
                 self.proposed(step, zxid, txn)?;
@@ -285,6 +317,7 @@ impl Learner {
             Message::CommitAndActivate { zxid, designated } => {
                 self.commit(zxid, false)?;
                 step.replica.commit(self.committed, step.out);
+                self.inform(step, zxid, Packet::InformAndActivate { zxid, designated });
                 self.activate(step, zxid, designated)?;
             }
             Message::InformAndActivate { zxid, designated, txn } => {
@@ -294,14 +327,15 @@ impl Learner {
                 self.activate(step, zxid, designated)?;
             }
             Message::Ping { zxid, .. } => self.answer_ping(step, zxid),
-            Message::Sync => {
-                if let Some(id) = self.syncs.pop_front() {
-                    step.out.push(Output::Synced { id });
-                }
-            }
+            Message::Sync => self.synced(step),
             Message::Revalidated { session, valid } => {
                 let valid = if valid { Validity::Alive } else { Validity::Expired };
-                step.out.push(Output::SessionIs { session, valid });
+                match self.asked.pop_front().flatten() {
+                    Some(link) => {
+                        self.tell_observer(step, link, Plain::Revalidated { session, valid });
+                    }
+                    None => step.out.push(Output::SessionIs { session, valid }),
+                }
             }
             Message::Diff { .. } => return Err(out_of_turn(PacketKind::Diff)),
             Message::Trunc { .. } => return Err(out_of_turn(PacketKind::Trunc)),

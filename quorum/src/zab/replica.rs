@@ -45,6 +45,8 @@ pub struct Settings {
     ///
     /// Source: `zookeeper.testingonly.initialZxid`.
     pub first_counter: u32,
+    /// Whether followers have observers.
+    pub observer_masters: super::ObserverMasters,
 }
 
 impl Settings {

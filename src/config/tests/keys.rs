@@ -115,6 +115,7 @@ static ROWS: &[Row] = rows![
     "fastleader.minNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "fastleader.maxNotificationInterval", ensemble: "None", "1" => "None", ["0", "x"];
     "leaderServes", ensemble: "None", "no" => "None", ["true", ""];
+    "observerMasterPort", ensemble: "None", "2191" => "None", ["65536", "-1", "x"];
     "localSessionsEnabled", ensemble: "None", "true" => "None", ["x"];
     "localSessionsUpgradingEnabled", ensemble: "None", "true" => "None", ["x"];
     "testingonly.initialZxid", ensemble: "None", "4294967280" => "None", ["4294967281", "-1", "x"];

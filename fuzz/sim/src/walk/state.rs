@@ -210,6 +210,7 @@ pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,
+        observer_masters: quorum::zab::ObserverMasters::Off,
     };
     Peer::new(sid(number), settings, views(), restored)
 }
