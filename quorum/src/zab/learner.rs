@@ -27,11 +27,17 @@ use super::planted::Bug;
 use super::{Leader, LeaveReason, LinkError, Step};
 pub use hosting::ObserverMasters;
 
-/// Connection attempts. Source: `Learner.connectToLeader`.
-const TRIES_MAX: u32 = 5;
+/// Connection attempts, in about as much time as the reference's five. Source: `Learner.connectToLeader`.
+const TRIES_MAX: u32 = 12;
 
-/// From one attempt to the next. Source: `zookeeper.leaderConnectDelayDuringRetryMs`.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// From the first attempt to the second; the pause doubles then.
+///
+/// Differs: the reference always waits for the longest pause. A leader listens some tenths of a millisecond after the first of its followers
+/// knows of its election, and that pause was most of a fail-over.
+const RETRY_MIN: Duration = Duration::from_millis(1);
+
+/// The longest pause. Source: `zookeeper.leaderConnectDelayDuringRetryMs`.
+const RETRY_MAX: Duration = Duration::from_millis(100);
 
 /// How far it is. In order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -260,7 +266,8 @@ impl Learner {
             if self.tries == TRIES_MAX {
                 return Err(LeaveReason::Unreachable { leader: self.leader });
             }
-            self.stage = Stage::Pausing { until: step.now + RETRY_AFTER };
+            let pause = RETRY_MIN * (1 << self.tries.saturating_sub(1).min(TRIES_MAX));
+            self.stage = Stage::Pausing { until: step.now + pause.min(RETRY_MAX) };
         }
         Ok(())
     }
