@@ -43,8 +43,10 @@ pub struct ElectionPortSettings {
     pub own_addresses: Vec<Address>,
     /// Whether it listens on every address of the machine, at the ports of its own. Source: `quorumListenOnAllIPs`.
     pub listen_on_all: bool,
-    /// How long a connection, or saying who connects, may take. Source: `zookeeper.cnxTimeout`.
+    /// How long a connection may take. Source: `zookeeper.cnxTimeout`.
     pub connect_timeout: Duration,
+    /// How long who has connected may take to say who it is. Source: `quorumCnxnTimeoutMs`.
+    pub handshake_timeout: Duration,
     /// Whether the kernel probes silent connections. Source: `zookeeper.tcpKeepAlive`.
     pub keep_alive: KeepAlive,
 }
@@ -232,7 +234,7 @@ impl ElectionPort {
                 return warn!(%peer, strangers, "too many election connections do not say who they are");
             }
             *number += 1;
-            let conn = Conn::accepted(socket, peer, now + settings.connect_timeout);
+            let conn = Conn::accepted(socket, peer, now + settings.handshake_timeout);
             if let Err(errno) = conn.watch(watch, *number) {
                 return warn!(%peer, "an election connection is not watched: {errno}");
             }

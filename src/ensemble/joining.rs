@@ -75,6 +75,7 @@ impl Joining {
             tick: Duration::from_millis(u64::from(tick_ms)),
             init_limit: config.init_limit,
             sync_limit: config.sync_limit,
+            connect_pause: Duration::from_millis(u64::from(config.connect_pause_ms)),
             window: config.window,
             reconfig: config.reconfig,
             first_counter: config.first_counter,
@@ -106,9 +107,10 @@ impl Joining {
             own_addresses: config.own().election_addresses().collect(),
             listen_on_all: config.listen_on_all,
             connect_timeout,
+            handshake_timeout: Duration::from_millis(u64::from(config.handshake_timeout_ms)),
             keep_alive,
         };
-        let votes = ElectionPort::open(settings, views, clock::moment())?;
+        let votes = open_votes(&settings, &views, config.bind_tries)?;
         let own_addresses: Vec<Address> = config.own().quorum_addresses().collect();
         let learners = LearnerPort::open(LearnerPortSettings {
             myid: config.myid,
@@ -156,4 +158,31 @@ fn views(config: &EnsembleConfig) -> Views {
         views.propose(Arc::new(last_seen.clone()));
     }
     views
+}
+
+/// From one try to open the election port to the next. Source: `QuorumCnxManager.Listener`.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+#[expect(clippy::disallowed_methods, reason = "no shard runs yet")]
+fn pause() {
+    std::thread::sleep(BIND_PAUSE);
+}
+
+/// Opens the election port, with so many tries where its address is taken, or cannot be had yet; 0 is without end.
+fn open_votes(
+    settings: &ElectionPortSettings,
+    views: &Views,
+    tries: u32,
+) -> Result<ElectionPort, PortError> {
+    let mut number = 0;
+    loop {
+        number += 1;
+        match ElectionPort::open(settings.clone(), views.clone(), clock::moment()) {
+            Err(error @ PortError::Listen { .. }) if number != tries => {
+                tracing::warn!("{error}; try {number} of {tries}, the next in {BIND_PAUSE:?}");
+                pause();
+            }
+            opened => return opened,
+        }
+    }
 }

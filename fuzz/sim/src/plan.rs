@@ -50,6 +50,7 @@ impl Plan {
             tick: Duration::from_millis(chance.within(40..120)),
             init_limit: 10,
             sync_limit: 5,
+            connect_pause: Duration::from_millis(100),
             window: WindowLimits {
                 count_max: [4, 16, 64, 4_096][chance.index(4)],
                 bytes_max: 1 << 20,

@@ -113,7 +113,7 @@ fn whoever_sends_nonsense_is_closed_and_harms_nobody() {
 fn those_who_do_not_say_who_they_are_are_few_and_not_for_long() {
     let views = views(2);
     let mut settings = port_settings(1, &views);
-    settings.connect_timeout = Duration::from_millis(300);
+    settings.handshake_timeout = Duration::from_millis(300);
     let mut port = ElectionPort::open(settings.clone(), views, now()).unwrap();
     let connect = |_| {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, settings.own_addresses[0].port));

@@ -145,6 +145,7 @@ impl Server {
             // A machine that compiles meanwhile stops these servers for a second now and then.
             init_limit: 100,
             sync_limit: 60,
+            connect_pause: Duration::from_millis(100),
             window: WindowLimits { count_max: 16, bytes_max: 1 << 20 },
             reconfig: Reconfig::Disabled,
             first_counter: 0,

@@ -28,6 +28,7 @@ pub(crate) fn port_settings(myid: i64, views: &Views) -> ElectionPortSettings {
         own_addresses: own.election_addresses().collect(),
         listen_on_all: false,
         connect_timeout: std::time::Duration::from_secs(5),
+        handshake_timeout: std::time::Duration::from_secs(5),
         keep_alive: KeepAlive::Off,
     }
 }

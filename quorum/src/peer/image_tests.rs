@@ -21,6 +21,7 @@ fn peer() -> Peer {
         tick: Duration::from_secs(2),
         init_limit: 10,
         sync_limit: 5,
+        connect_pause: Duration::from_millis(100),
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,

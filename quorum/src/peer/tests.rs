@@ -50,6 +50,7 @@ fn peer(sid: i64, members: &str, observer_masters: ObserverMasters) -> Peer {
         tick: Duration::from_millis(100),
         init_limit: 10,
         sync_limit: 5,
+        connect_pause: Duration::from_millis(100),
         window: WindowLimits::default(),
         reconfig: Reconfig::Enabled,
         first_counter: 0,

@@ -22,6 +22,7 @@ fn server(voters: i64) -> Server {
         tick: Duration::from_secs(2),
         init_limit: 10,
         sync_limit: 5,
+        connect_pause: Duration::from_millis(100),
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,

@@ -30,14 +30,11 @@ pub use hosting::ObserverMasters;
 /// Connection attempts, in about as much time as the reference's five. Source: `Learner.connectToLeader`.
 const TRIES_MAX: u32 = 12;
 
-/// From the first attempt to the second; the pause doubles then.
+/// From the first attempt to the second; the pause doubles then, up to [`Settings::connect_pause`](super::Settings::connect_pause).
 ///
 /// Differs: the reference always waits for the longest pause. A leader listens some tenths of a millisecond after the first of its followers
 /// knows of its election, and that pause was most of a fail-over.
 const RETRY_MIN: Duration = Duration::from_millis(1);
-
-/// The longest pause. Source: `zookeeper.leaderConnectDelayDuringRetryMs`.
-const RETRY_MAX: Duration = Duration::from_millis(100);
 
 /// How far it is. In order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -267,7 +264,8 @@ impl Learner {
                 return Err(LeaveReason::Unreachable { leader: self.leader });
             }
             let pause = RETRY_MIN * (1 << self.tries.saturating_sub(1).min(TRIES_MAX));
-            self.stage = Stage::Pausing { until: step.now + pause.min(RETRY_MAX) };
+            let pause = pause.min(step.replica.settings.connect_pause);
+            self.stage = Stage::Pausing { until: step.now + pause };
         }
         Ok(())
     }

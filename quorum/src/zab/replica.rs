@@ -37,6 +37,8 @@ pub struct Settings {
     pub init_limit: u32,
     /// Ticks that a server may be silent; at least 1.
     pub sync_limit: u32,
+    /// The longest pause between tries to connect to the leader. Source: `zookeeper.leaderConnectDelayDuringRetryMs`, 100 ms.
+    pub connect_pause: Duration,
     /// What of the log stays in memory.
     pub window: WindowLimits,
     /// Whether the members may change.

@@ -207,6 +207,7 @@ pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
         tick: Duration::from_secs(1),
         init_limit: 1,
         sync_limit: 1,
+        connect_pause: Duration::from_millis(100),
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,
