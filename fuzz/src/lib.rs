@@ -10,6 +10,7 @@ mod disk;
 mod memory;
 mod records;
 mod seeds;
+mod snap;
 mod text;
 mod txn;
 
@@ -18,5 +19,6 @@ pub use disk::{image, segment};
 pub use memory::bounded;
 pub use records::{acl, connect, multi, reply, request};
 pub use seeds::{Seed, seeds};
+pub use snap::snap;
 pub use text::{word, zoo_cfg};
 pub use txn::{entry, txn};

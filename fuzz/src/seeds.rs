@@ -62,6 +62,7 @@ pub fn seeds(golden: &Path) -> io::Result<Vec<Seed>> {
     seeds.extend(Word::ALL.iter().map(|word| seed("client", &[&[0, 4], word.name().as_bytes()])));
     seeds.push(segment());
     seeds.push(image());
+    seeds.push(snap(golden)?);
     for key in KEYS {
         seeds.push(seed("zoo_cfg", &[key.name.as_bytes(), b"=", key.default.as_bytes()]));
     }
@@ -133,6 +134,14 @@ fn segment() -> Seed {
     let one = record(10, b"x");
     let two = [record(11, b"x"), record(12, b"")].concat();
     seed("segment", &[&[0, 9, 0, 1], &[9, 1, 1, 0], &one, &[18, 2, 1, 1], &two])
+}
+
+/// The stream in a file of ZooKeeper's, with the signature that a leader sends.
+fn snap(golden: &Path) -> io::Result<Seed> {
+    let file = fs::read(golden.join("../../../snapshot/tests/golden/snapshot.44"))?;
+    // Header, stream, and checksums with the digest and the last zxid.
+    let stream = &file[16..file.len() - (13 + 20 + 13 + 8 + 13)];
+    Ok(seed("snap", &[&[129], stream, b"\0\0\0\x0aBenWasHere"]))
 }
 
 /// Header, table and trailer of an image of the smallest region.
