@@ -188,7 +188,7 @@ impl Server {
         let views = self.peer.views().clone();
         self.connect(now, links::Input::Reconfigured { views: views.clone() }, out);
         // The election has heard of it first, if it came with a vote.
-        if *self.election.views() != views {
+        if self.election.views().versions() != views.versions() {
             self.elect(now, election::Input::Reconfigured { views });
         }
     }

@@ -124,6 +124,11 @@ impl Views {
         &self.last_seen
     }
 
+    /// The versions of both. Views are equal with other versions too, if the members are the same.
+    pub fn versions(&self) -> [i64; 2] {
+        [self.committed.version(), self.last_seen.version()]
+    }
+
     /// Takes a proposed configuration; one with the version of the last is ignored, an older one is taken.
     ///
     /// Source: `QuorumPeer.setLastSeenQuorumVerifier`. The driver does not call this where reconfigEnabled is off.

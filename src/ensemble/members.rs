@@ -111,7 +111,7 @@ impl Core {
     fn tell_of_members(&mut self) {
         let views = self.peer.views().clone();
         self.votes_out.push(VoteOut::Reconfigured);
-        if *self.election.views() != views {
+        if self.election.views().versions() != views.versions() {
             self.vote(election::Input::Reconfigured { views });
         }
     }

@@ -29,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     use Kind::{Reference, Ringkeeper};
     vec![
         trial("reconfig_three_grow_to_five_and_shrink_to_three_under_writes", grow_and_shrink),
+        trial("reconfig_one_alone_grows_to_three_and_shrinks_to_one", grow_from_one),
         trial("reconfig_ports_of_a_server_move", move_ports),
         trial("reconfig_is_asked_by_a_shell", ask_by_shell),
         trial("reconfig_mixed_is_led_by_ours_and_by_java", || {
@@ -42,10 +43,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Servers whose lines say where clients connect. The first `known` know each other; every other one knows those and itself.
 fn prepare(kinds: &[Kind], known: usize) -> anyhow::Result<(Ensemble, Vec<String>)> {
+    prepare_with(kinds, known, "")
+}
+
+/// The same, with more lines.
+fn prepare_with(
+    kinds: &[Kind],
+    known: usize,
+    more: &str,
+) -> anyhow::Result<(Ensemble, Vec<String>)> {
     let mut servers = Vec::new();
     let mut lines = Vec::new();
     for (sid, &kind) in (1..).zip(kinds) {
-        let server = Server::prepare(kind, &format!("{FOR_JUDGES}{LINES}"))?;
+        let server = Server::prepare(kind, &format!("{FOR_JUDGES}{LINES}{more}"))?;
         let (quorum, election) = (free_port()?, free_port()?);
         let client = server.address();
         lines.push(format!("server.{sid}=127.0.0.1:{quorum}:{election}:participant;{client}"));
@@ -232,6 +242,33 @@ fn grow_and_shrink() -> anyhow::Result<()> {
         await_config(&ensemble, number, &last)?;
     }
     Ok(())
+}
+
+/// An ensemble of one is joined by Java's and by another of ours, and that one stays alone.
+fn grow_from_one() -> anyhow::Result<()> {
+    let kinds = [Kind::Ringkeeper, Kind::Reference, Kind::Ringkeeper];
+    let (mut ensemble, lines) = prepare_with(&kinds, 1, "standaloneEnabled=false\n")?;
+    launch(&mut ensemble, &[0])?;
+    let mut paths = vec!["/alone".to_owned()];
+    write_once(&ensemble, 0, "/alone")?;
+    launch(&mut ensemble, &[1])?;
+    reconfigure(&ensemble, 0, (&lines[1], ""), &[0, 1])?;
+    launch(&mut ensemble, &[2])?;
+    let all = reconfigure(&ensemble, 1, (&lines[2], ""), &[0, 1, 2])?;
+    ensure!(lines.iter().all(|it| all.contains(it)), "{all}");
+    write_once(&ensemble, 2, "/three")?;
+    paths.push("/three".to_owned());
+    for number in 0..3 {
+        check(&ensemble, number, &paths)?;
+    }
+    let last = reconfigure(&ensemble, 1, ("", "1,2"), &[2])?;
+    ensure!(last.starts_with(&lines[2]), "{last}");
+    ensemble.servers[0].kill()?;
+    ensemble.servers[1].kill()?;
+    ensemble.servers[2].kill()?;
+    launch(&mut ensemble, &[2])?;
+    await_config(&ensemble, 2, &last)?;
+    check(&ensemble, 2, &paths)
 }
 
 /// Every port of the leader, and then of a follower, becomes another.

@@ -78,3 +78,10 @@ fn an_agreed_configuration_never_goes_back_and_a_proposed_one_may() {
     assert!(views.commit(members(1..=4, 6)));
     assert_eq!(views.last_seen().version(), 6);
 }
+
+#[test]
+fn views_of_the_same_members_are_equal_and_still_of_other_versions() {
+    let (one, other) = (Views::new(members(1..=3, 0)), Views::new(members(1..=3, 7)));
+    assert_eq!(one, other);
+    assert_eq!((one.versions(), other.versions()), ([0, 0], [7, 7]));
+}

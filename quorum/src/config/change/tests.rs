@@ -58,6 +58,18 @@ fn all_members_may_come_at_once_with_commas_or_lines() {
 }
 
 #[test]
+fn groups_and_weights_come_with_all_members_and_say_what_a_quorum_is() {
+    let grouped =
+        "server.1=a:1:2;5,server.2=b:1:2;5,server.3=c:1:2;5,group.1=1:2,group.2=3,weight.1=3";
+    let text = made(&whole(grouped)).unwrap_err();
+    assert_eq!(text, ReconfigError::NoQuorum, "1 has the weight of one group, and 3 of the other");
+    let one = grouped.replace("group.1=1:2,group.2=3", "group.1=1:2:3");
+    assert!(made(&whole(&one)).unwrap().contains("weight.1=3\nweight.2=1\nweight.3=1\n"));
+    let missing = grouped.replace(",group.2=3", "");
+    assert_eq!(code(&whole(&missing)), Code::BadArguments);
+}
+
+#[test]
 fn a_version_that_is_not_the_last_is_refused_before_the_members_are_looked_at() {
     let mut request = steps("nonsense", "");
     request.config = 7;
