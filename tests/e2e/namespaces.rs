@@ -4,8 +4,12 @@
 
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
+
+/// How many this process has built.
+static BUILT: AtomicU32 = AtomicU32::new(0);
 
 /// Some machines. Gone with this.
 pub(crate) struct Namespaces {
@@ -18,9 +22,10 @@ pub(crate) struct Namespaces {
 impl Namespaces {
     /// Makes so many machines.
     pub(crate) fn build(count: usize) -> anyhow::Result<Self> {
-        let own = std::process::id();
-        // Several harnesses on one machine have networks of their own.
-        let subnet = [100 + (own / 250 % 100) as u8, 1 + (own % 250) as u8];
+        // Several harnesses on one machine have networks of their own, and so have several trials of one.
+        let (process, trial) = (std::process::id(), BUILT.fetch_add(1, Ordering::Relaxed));
+        let own = format!("{process}{}", char::from(b'a' + (trial % 26) as u8));
+        let subnet = [100 + (trial % 100) as u8, 1 + (process % 250) as u8];
         let names = (1..=count).map(|it| format!("rk{own}-{it}")).collect();
         let made = Self { names, bridge: format!("rkb{own}"), subnet };
         ip(&format!("link add {} type bridge", made.bridge))?;
