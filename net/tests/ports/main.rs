@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use quorum::{Moment, QuorumConfig, Views};
@@ -39,11 +40,17 @@ fn sleep(fds: &[BorrowedFd<'_>], deadline: Option<Moment>) {
     poll(&mut fds, Some(&left)).unwrap();
 }
 
-/// Ports of this machine that nobody listens on.
+/// Ports of this machine that nobody listens on, each given once. They are below those that connections go out from, which would take them
+/// until a server listens there.
 fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listeners: Vec<_> = (0..count).map(bind).collect();
-    listeners.iter().map(|it| it.local_addr().unwrap().port()).collect()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let from = std::process::id().wrapping_mul(37);
+    let next = || FIRST + from.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let all = std::iter::repeat_with(|| next() as u16);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    all.take(COUNT as usize).filter(is_free).take(count).collect()
 }
 
 /// Servers 1 to `count` at these quorum and election ports.
