@@ -5,21 +5,20 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
-use crate::nomad::Nomad;
+use crate::ensemble::{Ensemble, asked, check, connect, trial};
+use crate::nomad::{Nomad, flow};
 use crate::server::Kind;
 use crate::wire::{Body, op};
 
 /// Clients that write.
 const CLIENTS: usize = 3;
 
-/// Writes of each client that must come through before a server is replaced, and behind it.
-const FLOW: u64 = 20;
+/// Writes that must come through before a server is replaced, and behind it.
+const FLOW: u64 = 60;
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -75,21 +74,11 @@ fn there_and_back() -> anyhow::Result<()> {
 fn replace_all(ensemble: &mut Ensemble, done: &AtomicU64) -> anyhow::Result<()> {
     for kind in [Kind::Ringkeeper, Kind::Reference] {
         for number in 0..ensemble.servers.len() {
-            flow(done)?;
+            flow(done, FLOW)?;
             ensemble.replace(number, kind)?;
         }
     }
-    flow(done)
-}
-
-/// Waits until writes have come through.
-fn flow(done: &AtomicU64) -> anyhow::Result<()> {
-    let (from, end) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
-    while done.load(Ordering::Relaxed) < from + FLOW * CLIENTS as u64 {
-        ensure!(Instant::now() < end, "the load does not flow");
-        thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
+    flow(done, FLOW)
 }
 
 /// Writes one znode after the other; what was acknowledged, and the session.

@@ -1,6 +1,7 @@
 //! A client that holds one session, and moves to another server when its own does not answer.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,4 +76,14 @@ impl Nomad {
         ensure!([0, NODE_EXISTS].contains(&reply.err), "{path}: error {}", reply.err);
         Ok(())
     }
+}
+
+/// Waits until `count` more operations of a load have come through.
+pub(crate) fn flow(done: &AtomicU64, count: u64) -> anyhow::Result<()> {
+    let (from, end) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+    while done.load(Ordering::Relaxed) < from + count {
+        ensure!(Instant::now() < end, "the load does not flow");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }

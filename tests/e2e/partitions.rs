@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial, write_id};
+use crate::ensemble::{Ensemble, asked, check, connect, trial, write_id};
 use crate::namespaces::Namespaces;
-use crate::nomad::Nomad;
+use crate::nomad::{Nomad, flow};
 use crate::server::{FOR_JUDGES, Kind, Server};
 use crate::wire::{Body, Chance, Fields, op};
 
@@ -193,7 +193,7 @@ fn suffer(kinds: &[Kind], rounds: u64) -> anyhow::Result<()> {
 fn play(world: &mut World, rounds: u64, done: &AtomicU64) -> anyhow::Result<()> {
     let mut chance = Chance::new(rounds);
     for round in 0..rounds {
-        flow(done).with_context(|| format!("before round {round}"))?;
+        flow(done, FLOW).with_context(|| format!("before round {round}"))?;
         let fault = match round % 5 {
             0 => Fault::CutOff,
             1 => Fault::Killed,
@@ -217,17 +217,8 @@ fn play(world: &mut World, rounds: u64, done: &AtomicU64) -> anyhow::Result<()> 
         for number in 0..world.ensemble.servers.len() {
             world.ensemble.await_service(number)?;
         }
-        flow(done).with_context(|| format!("behind round {round}: {fault:?} of {}", victim + 1))?;
-    }
-    Ok(())
-}
-
-/// Waits until the load has come through.
-fn flow(done: &AtomicU64) -> anyhow::Result<()> {
-    let (from, end) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
-    while done.load(Ordering::Relaxed) < from + FLOW {
-        ensure!(Instant::now() < end, "the load does not flow");
-        thread::sleep(Duration::from_millis(10));
+        flow(done, FLOW)
+            .with_context(|| format!("behind round {round}: {fault:?} of {}", victim + 1))?;
     }
     Ok(())
 }
