@@ -25,11 +25,16 @@ fn replay(bytes: &[u8]) {
         for image_zxid in [Zxid::ZERO, Zxid(named.0.wrapping_sub(1))] {
             let mut last = image_zxid;
             let mut replayer = Replayer::new(image_zxid, 0);
-            let outcome = replayer.segment(named, place, bytes, &mut wal::each(|zxid, record| {
-                assert!(last < zxid && record.len() <= bytes.len(), "{zxid} after {last}");
-                last = zxid;
-                if record.first() == Some(&0xee) { Err(()) } else { Ok(()) }
-            }));
+            let outcome = replayer.segment(
+                named,
+                place,
+                bytes,
+                &mut wal::each(|zxid, record| {
+                    assert!(last < zxid && record.len() <= bytes.len(), "{zxid} after {last}");
+                    last = zxid;
+                    if record.first() == Some(&0xee) { Err(()) } else { Ok(()) }
+                }),
+            );
             if let Ok(outcome) = outcome {
                 assert!(outcome.offset <= bytes.len() as u64);
             }
