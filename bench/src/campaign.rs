@@ -101,7 +101,10 @@ impl Campaign {
         let field = Field::start(&kinds, programs, members)?;
         for party in field.parties() {
             let (version, command) = (party.version(), party.command_line());
-            describe(report, Described { server: party.kind(), version, command });
+            // Members differ from who stands alone by their heap, which the rows' names tell.
+            if members == 1 || report.servers.iter().all(|it| it.server != party.kind()) {
+                describe(report, Described { server: party.kind(), version, command });
+            }
         }
         let count = rows.len();
         for (number, row) in rows.iter().enumerate() {
