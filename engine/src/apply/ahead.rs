@@ -28,15 +28,7 @@ pub(crate) fn look<'a>(state: &State, entries: impl Iterator<Item = &'a [u8]>) {
 fn path_of(entry: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::new(entry);
     let header = TxnHeader::read(&mut reader).ok()?;
-    match Op::from_number(header.op)? {
-        Op::Create
-        | Op::Create2
-        | Op::CreateContainer
-        | Op::CreateTtl
-        | Op::Delete
-        | Op::DeleteContainer
-        | Op::SetData
-        | Op::SetAcl => <&[u8]>::read(&mut reader).ok(),
-        _ => None,
-    }
+    let op = Op::from_number(header.op)?;
+    let is_one = op.is_write() && op != Op::Multi || op == Op::DeleteContainer;
+    if is_one { <&[u8]>::read(&mut reader).ok() } else { None }
 }

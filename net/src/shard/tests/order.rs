@@ -3,7 +3,7 @@
 use jute::{Code, EventType, Op, Zxid};
 
 use super::rig::{Rig, Sent, Watch, changed, event, failed, ok, read_of};
-use crate::message::{DeliverItem, ForwardItem};
+use crate::message::{ConnId, DeliverItem, ForwardItem};
 
 #[test]
 fn a_read_without_a_request_before_it_is_answered_at_once() {
@@ -68,8 +68,8 @@ fn a_ping_behind_a_write_shows_no_zxid_beyond_the_writes() {
     assert_eq!(rig.sent(conn), [ok(1, 4, &[]), ok(-2, 4, &[])]);
 }
 
-#[test]
-fn an_event_that_waits_in_the_inbox_stands_before_the_read_that_shows_it() {
+/// A client that watches "/a", which has changed with zxid 4; the event waits in the inbox.
+fn told_late() -> (Rig, ConnId) {
     let mut rig = Rig::new();
     rig.znode("/a", 3);
     let conn = rig.connect();
@@ -78,6 +78,12 @@ fn an_event_that_waits_in_the_inbox_stands_before_the_read_that_shows_it() {
     rig.znode("/a", 4);
     let (item, bytes) = changed(4, EventType::NodeDataChanged, "/a");
     rig.post(vec![item], &bytes);
+    (rig, conn)
+}
+
+#[test]
+fn an_event_that_waits_in_the_inbox_stands_before_the_read_that_shows_it() {
+    let (mut rig, conn) = told_late();
     rig.ask(conn, 2, Op::GetData, &read_of("/a", Watch::No));
     let event = event(4, EventType::NodeDataChanged, "/a");
     assert_eq!(rig.sent(conn), [event, ok(2, 4, b"data")]);
@@ -85,15 +91,8 @@ fn an_event_that_waits_in_the_inbox_stands_before_the_read_that_shows_it() {
 
 #[test]
 fn a_ping_is_no_older_than_the_tree_and_comes_behind_the_events_up_to_there() {
-    let mut rig = Rig::new();
-    rig.znode("/a", 3);
-    let conn = rig.connect();
-    rig.ask(conn, 1, Op::GetData, &read_of("/a", Watch::Yes));
-    rig.sent(conn);
-    rig.znode("/a", 4);
+    let (mut rig, conn) = told_late();
     rig.tree.0.borrow_mut().torn = 3;
-    let (item, bytes) = changed(4, EventType::NodeDataChanged, "/a");
-    rig.post(vec![item], &bytes);
     rig.ask(conn, -2, Op::Ping, &[]);
     let event = event(4, EventType::NodeDataChanged, "/a");
     assert_eq!(rig.sent(conn), [event, ok(-2, 4, &[])]);
