@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::QuorumConfig;
-use crate::zab::{Reconfig, To, WindowLimits, Write};
+use crate::zab::{To, Write};
 
 const LINK: Link = Link(4);
 const LEADER: Sid = Sid(3);
@@ -17,16 +17,7 @@ fn peer() -> Peer {
     let members: Vec<_> =
         (1..4).map(|it| alloc::format!("server.{it}=10.0.0.{it}:2888:3888:participant")).collect();
     let config = QuorumConfig::parse(&(members.join("\n") + "\nversion=0")).expect("a config");
-    let settings = Settings {
-        tick: Duration::from_secs(2),
-        init_limit: 10,
-        sync_limit: 5,
-        connect_pause: Duration::from_millis(100),
-        window: WindowLimits::default(),
-        reconfig: Reconfig::Disabled,
-        first_counter: 0,
-        observer_masters: crate::zab::ObserverMasters::Off,
-    };
+    let settings = Settings::default();
     let epoch = Epoch(1);
     let restored = Restored { accepted: epoch, current: epoch, last: LAST, committed: LAST };
     Peer::new(Sid(1), settings, Views::new(Arc::new(config)), &restored)

@@ -12,7 +12,7 @@ use jute::{Record, SessionId, SetDataTxn, TxnHeader};
 use super::*;
 use crate::QuorumConfig;
 use crate::wire::{QuorumPacket, Touch};
-use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To, WindowLimits};
+use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To};
 
 /// A server's end of a connection.
 #[derive(Clone, Copy)]
@@ -48,13 +48,9 @@ fn text(voters: &[i64], observers: &[i64]) -> String {
 fn peer(sid: i64, members: &str, observer_masters: ObserverMasters) -> Peer {
     let settings = Settings {
         tick: Duration::from_millis(100),
-        init_limit: 10,
-        sync_limit: 5,
-        connect_pause: Duration::from_millis(100),
-        window: WindowLimits::default(),
         reconfig: Reconfig::Enabled,
-        first_counter: 0,
         observer_masters,
+        ..Settings::default()
     };
     let [accepted, current] = [Epoch::ZERO; 2];
     let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };

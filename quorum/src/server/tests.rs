@@ -7,7 +7,6 @@ use jute::Zxid;
 
 use super::*;
 use crate::wire::Initial;
-use crate::zab::{ObserverMasters, WindowLimits};
 use crate::{Epoch, PeerState, QuorumConfig};
 
 /// Server 1 of so many, with an empty disk.
@@ -18,16 +17,7 @@ fn server(voters: i64) -> Server {
     }
     text += "version=0";
     let config = QuorumConfig::parse(&text).expect("a configuration");
-    let settings = Settings {
-        tick: Duration::from_secs(2),
-        init_limit: 10,
-        sync_limit: 5,
-        connect_pause: Duration::from_millis(100),
-        window: WindowLimits::default(),
-        reconfig: Reconfig::Disabled,
-        first_counter: 0,
-        observer_masters: ObserverMasters::Off,
-    };
+    let settings = Settings::default();
     let restored = Restored {
         accepted: Epoch::ZERO,
         current: Epoch::ZERO,

@@ -51,6 +51,22 @@ pub struct Settings {
     pub observer_masters: super::ObserverMasters,
 }
 
+impl Default for Settings {
+    /// Those of ZooKeeper's sample configuration: ticks of two seconds, 10 for `initLimit`, 5 for `syncLimit`.
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_secs(2),
+            init_limit: 10,
+            sync_limit: 5,
+            connect_pause: Duration::from_millis(100),
+            window: WindowLimits::default(),
+            reconfig: Reconfig::default(),
+            first_counter: 0,
+            observer_masters: super::ObserverMasters::Off,
+        }
+    }
+}
+
 impl Settings {
     /// What an epoch's first transaction comes behind.
     pub fn before_first(&self, epoch: Epoch) -> Zxid {
