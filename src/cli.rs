@@ -37,6 +37,7 @@ Examples:
   ringkeeper zoo.cfg                       as the file says
   ringkeeper server --client-port 0        a free port; the start line says which
   ringkeeper inspect ringkeeper-data       what is on the disk
+  ringkeeper export -c zoo.cfg --to DIR    the data as ZooKeeper keeps it
   ringkeeper ensemble                      three servers on this machine, for a trial
 
 Exit status: 0 stopped as asked, 1 unexpected error, 2 bad command line or configuration,
@@ -49,6 +50,11 @@ pub enum Command {
     Server(ServerArgs),
     /// Show what a data directory holds, also while a server runs on it
     Inspect(InspectArgs),
+    /// Write the data of a stopped server as a ZooKeeper server keeps its own, to go back to one
+    ///
+    /// A ZooKeeper server 3.9 or 3.8 whose dataDir is DIR starts with everything that this one had: znodes, ACLs, quotas, sessions and
+    /// their ephemerals, and the epochs and the id of a member. What is exported stays as it is.
+    Export(ExportArgs),
     /// Try an ensemble: some servers on this machine, until SIGTERM or Ctrl-C
     ///
     /// Each server is a process of its own, with its zoo.cfg, its data and its log below DIR. A line says where each serves
@@ -159,6 +165,33 @@ pub struct InspectArgs {
     /// Only znodes, and transactions on znodes, at this path or below it
     #[arg(long, value_name = "PATH", value_parser = znode_path)]
     pub path: Option<String>,
+}
+
+/// Arguments of `ringkeeper export`.
+#[derive(Clone, Debug, Args, PartialEq, Eq)]
+pub struct ExportArgs {
+    /// The server's configuration file, which names its directories
+    #[arg(long, short, value_name = "ZOO_CFG")]
+    pub config: Option<PathBuf>,
+
+    /// Read the data here, whatever the file says [default: ./ringkeeper-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Write DIR/version-2, which must be empty or absent, and DIR/myid
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+
+    /// Write the log to DIR/version-2 here, for a ZooKeeper server with a dataLogDir
+    #[arg(long, value_name = "DIR")]
+    pub to_log: Option<PathBuf>,
+}
+
+impl ExportArgs {
+    /// What counts more than the file.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { data_dir: self.data_dir.clone(), ..Overrides::default() }
+    }
 }
 
 /// Arguments of `ringkeeper ensemble`.

@@ -7,6 +7,7 @@ mod control;
 pub mod ensemble;
 pub mod epochs;
 pub mod exit_code;
+pub mod export;
 mod images;
 pub mod inspect;
 mod lanes;

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Server(args) => ringkeeper::server::run(&args),
         Command::Inspect(args) => ringkeeper::inspect::run(&args),
+        Command::Export(args) => ringkeeper::export::run(&args),
         Command::Ensemble(args) => ringkeeper::trial::run(&args),
     };
     done.into()

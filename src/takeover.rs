@@ -4,7 +4,7 @@
 //! what the logs hold behind it becomes our log, so that of a member the ensemble says how much is decided. A mark stands in our directory while that
 //! is under way, and another one when it is done, with the last transaction: a ZooKeeper server that goes on writing there is then noticed.
 //!
-//! Absent: the way back; compressed snapshots.
+//! Absent: the way back, which is `export`.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -68,12 +68,6 @@ pub enum TakeoverError {
         /// How many there are.
         count: usize,
     },
-    /// A snapshot is compressed.
-    #[error("{path}: compressed snapshots cannot be read; start ZooKeeper with snapshot.compression.method empty, let it write one, and stop it", path = .path.display())]
-    Compressed {
-        /// The newest.
-        path: PathBuf,
-    },
     /// Our data is there, too.
     #[error("{ours} and {theirs}: there is data of ours and of a ZooKeeper server, and it is not known which is to be served; move one of them away",
         ours = .ours.display(), theirs = .theirs.display())]
@@ -122,7 +116,6 @@ pub(crate) struct Making {
 struct Found {
     dir: PathBuf,
     snapshots: Vec<(Zxid, PathBuf)>,
-    compressed: Option<PathBuf>,
     logs: Vec<(Zxid, PathBuf)>,
 }
 
@@ -192,7 +185,7 @@ fn mark(path: &Path, text: &str) -> Result<(), TakeoverError> {
 impl Found {
     /// Looks into the directories of snapshots and of logs.
     fn look(dirs: &[PathBuf; 2]) -> Result<Self, TakeoverError> {
-        let (mut snapshots, mut logs, mut compressed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut snapshots, mut logs) = (Vec::new(), Vec::new());
         for dir in dirs {
             let entries = match fs::read_dir(dir) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -205,8 +198,6 @@ impl Found {
                     snapshots.push((zxid, path));
                 } else if let Some(zxid) = log::zxid_of(name) {
                     logs.push((zxid, path));
-                } else if name.starts_with("snapshot.") {
-                    compressed.push(path);
                 }
             }
         }
@@ -214,14 +205,12 @@ impl Found {
             files.sort();
             files.dedup();
         }
-        let compressed = compressed.pop();
-        Ok(Self { dir: dirs[0].clone(), snapshots, compressed, logs })
+        Ok(Self { dir: dirs[0].clone(), snapshots, logs })
     }
 
     /// A file of theirs, if there is one.
     fn newest(&self) -> Option<PathBuf> {
-        let plain = self.logs.last().or_else(|| self.snapshots.last()).map(|it| it.1.clone());
-        plain.or_else(|| self.compressed.clone())
+        self.logs.last().or_else(|| self.snapshots.last()).map(|it| it.1.clone())
     }
 
     /// The last transaction.
@@ -238,9 +227,6 @@ impl Found {
 
     /// Makes an image of the newest snapshot that is whole. Its zxid; 0 if there is no snapshot.
     fn make_image(&self, store: &Store, making: &Making) -> Result<Zxid, TakeoverError> {
-        if let Some(path) = &self.compressed {
-            return Err(TakeoverError::Compressed { path: path.clone() });
-        }
         for (zxid, path) in self.snapshots.iter().rev() {
             if *zxid == Zxid::ZERO {
                 return Ok(Zxid::ZERO);

@@ -23,7 +23,7 @@ use crate::format::{ImageHeader, Label, PAGE_LEN};
 use crate::imager::ImageError;
 use crate::inspect::{self, InspectError};
 use crate::java::file::{self, FileError};
-use crate::java::{Decoder, Encoder, ExtendedTypes, StreamError};
+use crate::java::{Decoder, Encoder, ExtendedTypes, StreamError, packed};
 use crate::region::Region;
 use crate::{load, still};
 
@@ -120,7 +120,7 @@ impl Beside {
         Ok(Self { tree, _words: words, _page_states: page_states })
     }
 
-    /// The tree of a file `snapshot.<zxid>`, in a region of `len` bytes; it may be ahead of its zxid.
+    /// The tree of a file `snapshot.<zxid>`, compressed or not, in a region of `len` bytes; it may be ahead of its zxid.
     ///
     /// # Errors
     /// [`BesideError`].
@@ -132,7 +132,7 @@ impl Beside {
     ) -> Result<Self, BesideError> {
         let mut beside = Self::fresh(len, seed)?;
         let java = |source| BesideError::Java { path: path.to_owned(), source };
-        file::read(&mut beside.tree, zxid, types, &mut File::open(path)?).map_err(java)?;
+        file::read(&mut beside.tree, zxid, types, &mut packed::open(path)?).map_err(java)?;
         Ok(beside)
     }
 

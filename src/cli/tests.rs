@@ -125,11 +125,20 @@ fn every_help_explains_every_argument() {
     root.build();
     let mut commands = vec![&root];
     commands.extend(root.get_subcommands().filter(|it| it.get_name() != "help"));
-    assert_eq!(commands.len(), 4);
+    assert_eq!(commands.len(), 5);
     for command in commands {
         assert!(command.get_about().is_some(), "{}", command.get_name());
         for arg in command.get_arguments() {
             assert!(arg.get_help().is_some(), "{} of {}", arg.get_id(), command.get_name());
         }
     }
+}
+
+#[test]
+fn an_export_needs_a_place_to_go_to() {
+    let Command::Export(args) = command(&["export", "-c", "zoo.cfg", "--to", "/d"]) else {
+        panic!("no export")
+    };
+    assert_eq!((args.config, args.to, args.to_log), (Some("zoo.cfg".into()), "/d".into(), None));
+    assert!(read(&["export", "-c", "zoo.cfg"]).is_err());
 }

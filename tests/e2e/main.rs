@@ -17,6 +17,8 @@ mod ensemble;
 #[cfg(test)]
 mod ensemble_judges;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod looking;
@@ -76,6 +78,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());
     trials.extend(takeover::trials());
+    trials.extend(export::trials());
     trials.extend(reconfig::trials());
     trials.extend(migration::trials());
     trials.extend(partitions::trials());

@@ -1,6 +1,6 @@
 //! From Apache ZooKeeper 3.9.5 to ours, on the same data directory: a server alone, and an ensemble one by one while it serves.
 //!
-//! The reference is killed with SIGKILL, so its last log file is as a crash leaves it. Absent here: the way back.
+//! The reference is killed with SIGKILL, so its last log file is as a crash leaves it. Absent here: the way back, in `export`.
 
 use std::fs;
 use std::ops::Range;
@@ -20,6 +20,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("takeover_a_server_of_ours_goes_on_with_what_java_left", alone),
         trial("takeover_an_ensemble_of_java_becomes_ours_one_by_one", one_by_one),
+        trial("takeover_reads_snapshots_that_java_has_compressed_with_gzip", || compressed("gz")),
+        trial("takeover_reads_snapshots_that_java_has_compressed_with_snappy", || {
+            compressed("snappy")
+        }),
     ]
 }
 
@@ -59,6 +63,29 @@ fn alone() -> anyhow::Result<()> {
     server.launch()?;
     ensure!(server.ended()? == Some(3), "it starts with old data\n{}", server.log());
     ensure!(server.log().contains("has written here since"), "{}", server.log());
+    Ok(())
+}
+
+fn compressed(method: &str) -> anyhow::Result<()> {
+    let lines = format!("{FOR_JUDGES}snapCount=200\nsnapshot.compression.method={method}\n");
+    let mut server = Server::of(Kind::Reference, &lines)?;
+    let mut owner = plant(Client::connect(server.address())?)?;
+    fill(&mut owner, "many", 0..1_000, 100)?;
+    let before = read_tree(&mut owner)?;
+    server.kill()?;
+    let is_packed = |it: &fs::DirEntry| {
+        let name = it.file_name().to_string_lossy().into_owned();
+        name.starts_with("snapshot.")
+            && name.ends_with(method)
+            && name != format!("snapshot.0.{method}")
+    };
+    let files = fs::read_dir(server.dir().join("data/version-2"))?;
+    let packed = files.flatten().filter(is_packed).count();
+    ensure!(0 < packed, "the reference has compressed no snapshot\n{}", server.log());
+    server.become_kind(Kind::Ringkeeper);
+    server.begin()?;
+    let after = read_tree(&mut Client::connect(server.address())?)?;
+    ensure!(after == before && taken(&server) == 1, "the trees differ\n{}", server.log());
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use adler2::Adler32;
 use engine::tree::{DIGEST_VERSION, Tree, TreeView};
 use jute::Zxid;
 
-use super::{Decoder, Encoder, ExtendedTypes, StreamError};
+use super::{Decoder, Encoder, ExtendedTypes, StreamError, packed};
 
 /// `ZKSN`
 const MAGIC: &[u8; 4] = b"ZKSN";
@@ -61,9 +61,11 @@ pub fn name(zxid: Zxid) -> String {
     format!("snapshot.{:x}", zxid.0)
 }
 
-/// The zxid in a name; `None` if it is not that of a plain snapshot.
+/// The zxid in a name, also of a compressed file; `None` if it is no snapshot's.
 pub fn zxid_of(name: &str) -> Option<Zxid> {
-    u64::from_str_radix(name.strip_prefix("snapshot.")?, 16).ok().map(|it| Zxid(it as i64))
+    u64::from_str_radix(packed::bare(name).strip_prefix("snapshot.")?, 16)
+        .ok()
+        .map(|it| Zxid(it as i64))
 }
 
 /// Writes `tree` as a file, with its digest and its last transaction.

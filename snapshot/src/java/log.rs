@@ -1,10 +1,10 @@
-//! The files `log.<zxid>`: ZooKeeper's transaction log, to be read.
+//! The files `log.<zxid>`: ZooKeeper's transaction log, read and written.
 //!
 //! Source: `FileTxnLog.append` and `FileTxnIterator`, `FileHeader`, `Util.readTxnBytes`. A header, then entries: the Adler-32 of the transaction, its
 //! length, the transaction as servers send it to each other, and `B`. Behind the last entry stand zeros, where the file was made longer ahead
 //! of time, or the beginning of one that was never whole.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use adler2::Adler32;
 use jute::Zxid;
@@ -54,6 +54,39 @@ pub enum LogError {
 /// The zxid in a name; `None` if it is not a log's.
 pub fn zxid_of(name: &str) -> Option<Zxid> {
     u64::from_str_radix(name.strip_prefix("log.")?, 16).ok().map(|it| Zxid(it as i64))
+}
+
+/// The name of a file that begins with this transaction. Source: `Util.makeLogName`.
+pub fn name(first: Zxid) -> String {
+    format!("log.{:x}", first.0)
+}
+
+/// Writes what a file begins with.
+///
+/// # Errors
+/// The system's.
+pub fn begin(to: &mut impl Write) -> io::Result<()> {
+    to.write_all(MAGIC)?;
+    to.write_all(&VERSION.to_be_bytes())?;
+    // The number of the database, which is always 0.
+    to.write_all(&[0; 8])
+}
+
+/// Writes a transaction, header and all.
+///
+/// # Errors
+/// The system's.
+pub fn append(to: &mut impl Write, txn: &[u8]) -> io::Result<()> {
+    to.write_all(&u64::from(sum_of(txn)).to_be_bytes())?;
+    to.write_all(&(txn.len() as u32).to_be_bytes())?;
+    to.write_all(txn)?;
+    to.write_all(b"B")
+}
+
+fn sum_of(txn: &[u8]) -> u32 {
+    let mut adler = Adler32::new();
+    adler.write_slice(txn);
+    adler.checksum()
 }
 
 /// A log file being read.
@@ -110,9 +143,7 @@ impl<R: Read> LogFile<R> {
             return Ok(None);
         }
         self.offset += head.len() as u64 + u64::from(len) + 1;
-        let mut adler = Adler32::new();
-        adler.write_slice(&self.txn);
-        let found = u64::from(adler.checksum());
+        let found = u64::from(sum_of(&self.txn));
         if found != expected {
             return Err(LogError::Checksum { offset, expected, found });
         }
@@ -132,19 +163,13 @@ fn fill(from: &mut impl Read, out: &mut [u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    fn entry(txn: &[u8]) -> Vec<u8> {
-        let mut adler = Adler32::new();
-        adler.write_slice(txn);
-        let mut out = u64::from(adler.checksum()).to_be_bytes().to_vec();
-        out.extend_from_slice(&(txn.len() as u32).to_be_bytes());
-        out.extend_from_slice(txn);
-        out.push(b'B');
-        out
-    }
-
     fn file(txns: &[&[u8]]) -> Vec<u8> {
-        let head = [&b"ZKLG"[..], &VERSION.to_be_bytes(), &[0; 8]].concat();
-        txns.iter().fold(head, |file, txn| [file, entry(txn)].concat())
+        let mut out = Vec::new();
+        begin(&mut out).unwrap();
+        for txn in txns {
+            append(&mut out, txn).unwrap();
+        }
+        out
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, LogError> {
