@@ -1,4 +1,4 @@
-//! A member of an ensemble on the pipeline's thread: the machines of election and ZAB, and what they need around them.
+//! A member of an ensemble on the pipeline's thread: its [`Server`], which is the machines of election and ZAB, and what that needs around it.
 //!
 //! ZooKeeper: `QuorumPeer`, and the servers that its roles make. One turn: hear votes and packets, take what clients want, tell the
 //! machines what is durable, offer what the pipeline has ordered, apply what is decided, and send. So a proposal leaves when
@@ -23,16 +23,15 @@ mod transfers;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use jute::Zxid;
-use net::election::{ElectionPort, Heard};
+use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort};
 use net::ring::Mailbox;
-use quorum::election::{self, Election};
-use quorum::zab::{Input, Output, WriteId};
-use quorum::{Peer, Sid};
+use quorum::server::{self, Outputs};
+use quorum::zab::{Input, WriteId};
+use quorum::{Address, Server};
 use snapshot::Beside;
 use wal::DiskSpace;
 
@@ -58,8 +57,7 @@ use crate::upkeep::{Quiet, Upkeep};
 
 /// What a member starts with.
 pub(crate) struct Member {
-    pub(crate) peer: Peer,
-    pub(crate) election: Election,
+    pub(crate) server: Server,
     pub(crate) votes: ElectionPort,
     pub(crate) learners: LearnerPort,
     pub(crate) disk: Disk,
@@ -82,14 +80,6 @@ pub(crate) struct Manners {
     pub(crate) observer_master_port: Option<u16>,
 }
 
-/// A frame for the election port, or a wish.
-#[derive(Debug)]
-enum VoteOut {
-    Send { to: Sid, frame: Arc<[u8]> },
-    Reconnect,
-    Reconfigured,
-}
-
 /// The shard.
 pub(crate) struct EnsembleShard {
     votes: ElectionPort,
@@ -99,8 +89,7 @@ pub(crate) struct EnsembleShard {
 
 /// Everything but the ports, which are lent to it.
 struct Core {
-    peer: Peer,
-    election: Election,
+    server: Server,
     role: Role,
     disk: Disk,
     backlog: Backlog,
@@ -119,9 +108,10 @@ struct Core {
     synced: u64,
     /// Set while the pipeline's batch is offered: the last of its writes.
     proposing: Option<WriteId>,
-    /// The machines' outputs.
-    out: Vec<Output>,
-    votes_out: Vec<VoteOut>,
+    /// What the server orders. That of the election's connections waits here for the turn's end.
+    out: Outputs,
+    /// Where the election port is to be from now on.
+    elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
     /// Learners that are being sent a part of the log.
     streams: Vec<outputs::Stream>,
@@ -150,14 +140,13 @@ impl EnsembleShard {
         images: Images,
         slow_append_ms: u64,
     ) -> Self {
-        let Member { peer, election, votes, learners, disk, backlog, .. } = member;
+        let Member { server, votes, learners, disk, backlog, .. } = member;
         let Member { mut applier, reaping, members, manners, .. } = member;
         applier.set_mode(Mode::Looking);
         let space: DiskSpace = disk.log().space();
-        let committed = peer.committed();
-        let mut core = Core {
-            peer,
-            election,
+        let committed = server.peer().committed();
+        let core = Core {
+            server,
             role: Role::Idle(Box::new(applier)),
             disk,
             backlog,
@@ -171,8 +160,8 @@ impl EnsembleShard {
             committed,
             synced: 0,
             proposing: None,
-            out: Vec::new(),
-            votes_out: Vec::new(),
+            out: Outputs::default(),
+            elects_at: None,
             deferred: VecDeque::new(),
             streams: Vec::new(),
             standing: Standing::default(),
@@ -184,16 +173,17 @@ impl EnsembleShard {
             waker: Waker::noop().clone(),
             stopping: false,
         };
-        core.look();
-        Self { votes, learners, core }
+        let mut shard = Self { votes, learners, core };
+        shard.core.start(&mut shard.learners);
+        shard
     }
 
     fn hear_votes(&mut self) -> bool {
-        let Self { votes, core, .. } = self;
+        let Self { votes, learners, core } = self;
         let mut any = false;
-        votes.turn(clock::moment(), &mut |heard| {
+        votes.turn(clock::moment(), &mut |input| {
             any = true;
-            core.heard(heard);
+            core.step_server(learners, input);
         });
         any
     }
@@ -208,15 +198,17 @@ impl EnsembleShard {
         any
     }
 
-    /// Tells the election port what the election wants.
+    /// Does what the connections of the election order, until they order nothing more.
     fn send_votes(&mut self) {
+        let Self { votes, learners, core } = self;
+        if let Some(addresses) = core.elects_at.take() {
+            votes.set_own_addresses(addresses);
+        }
         let now = clock::moment();
-        for out in self.core.votes_out.drain(..) {
-            match out {
-                VoteOut::Send { to, frame } => self.votes.send(now, to, frame),
-                VoteOut::Reconnect => self.votes.reconnect(now),
-                VoteOut::Reconfigured => {
-                    self.votes.reconfigured(now, self.core.peer.views().clone());
+        while !core.out.links.is_empty() {
+            for output in std::mem::take(&mut core.out.links) {
+                if let Some(input) = votes.perform(now, output) {
+                    core.step_server(learners, server::Input::Links(input));
                 }
             }
         }
@@ -256,8 +248,7 @@ impl Turns for EnsembleShard {
     fn next_deadline(&self) -> u64 {
         let core = &self.core;
         let moments = [
-            core.peer.next_deadline(),
-            core.election.next_deadline(),
+            core.server.next_deadline(),
             self.votes.next_deadline(),
             self.learners.next_deadline(),
         ];
@@ -278,48 +269,6 @@ impl Turns for EnsembleShard {
 }
 
 impl Core {
-    /// Searches for a leader.
-    fn look(&mut self) {
-        let now_ms = clock::now_ms();
-        self.read_only_at = self.manners.read_only_after_ms.map(|after_ms| now_ms + after_ms);
-        self.standing.look(clock::now_ms(), self.role.applier().figures_mut());
-        let vote = self.peer.vote();
-        let history = election::History { last_logged: vote.zxid, current_epoch: vote.epoch };
-        self.vote(election::Input::Look { history });
-    }
-
-    /// Gives the election an input. What it elects is the machine's next input.
-    fn vote(&mut self, input: election::Input<'_>) {
-        let mut out = Vec::new();
-        if let Err(error) = self.election.step(clock::moment(), input, &mut out) {
-            tracing::warn!("a notification is dropped: {error}");
-        }
-        for output in out {
-            match output {
-                election::Output::Send { to, frame } => {
-                    self.votes_out.push(VoteOut::Send { to, frame });
-                }
-                election::Output::Reconnect => self.votes_out.push(VoteOut::Reconnect),
-                election::Output::Elected { state, vote } => {
-                    let leader = vote.candidate.leader;
-                    tracing::info!(?state, %leader, epoch = %vote.candidate.peer_epoch, "elected");
-                    self.standing.elected(clock::now_ms(), self.role.applier().figures_mut());
-                    self.end_read_only();
-                    self.deferred.push_back(Deferred::Elected { leader });
-                }
-                election::Output::Activate { config } => self.members_heard(config),
-            }
-        }
-    }
-
-    fn heard(&mut self, heard: Heard<'_>) {
-        self.vote(match heard {
-            Heard::Message { from, body } => election::Input::Message { from, body },
-            Heard::Reached { sid } => election::Input::Reached { sid },
-            Heard::Lost { sid } => election::Input::Lost { sid },
-        });
-    }
-
     fn arrived(&mut self, port: &mut LearnerPort, arrived: Arrived<'_>) {
         match arrived {
             Arrived::Accepted { link } => self.step(port, Input::Accepted { link }),
@@ -351,7 +300,7 @@ impl Core {
             any = true;
             match order {
                 Order::Look(look) => {
-                    let member = self.standing.gauges(&self.peer, clock::now_ms());
+                    let member = self.standing.gauges(self.server.peer(), clock::now_ms());
                     let applier = self.role.applier();
                     applier.set_member(member);
                     look(applier);
@@ -421,7 +370,7 @@ impl Core {
     }
 
     fn forward(&self, port: &mut LearnerPort, message: quorum::wire::Message<'_>) {
-        if let Some(link) = self.peer.request_link() {
+        if let Some(link) = self.server.peer().request_link() {
             port.send(quorum::zab::To::Link(link), &message);
         }
     }
@@ -429,13 +378,9 @@ impl Core {
     fn take_deadlines(&mut self, port: &mut LearnerPort) -> bool {
         let mut any = false;
         let now = clock::moment();
-        if self.peer.next_deadline().is_some_and(|at| at <= now) {
+        if self.server.next_deadline().is_some_and(|at| at <= now) {
             any = true;
-            self.step(port, Input::Deadline);
-        }
-        if self.election.next_deadline().is_some_and(|at| at <= now) {
-            any = true;
-            self.vote(election::Input::Deadline);
+            self.step_server(port, server::Input::Deadline);
         }
         let moment = clock::now();
         let quiet = if self.backlog.is_empty() { Quiet::Yes } else { Quiet::No };
@@ -495,7 +440,7 @@ impl Core {
 
     /// Offers the pipeline's batch to all, and begins to write it; answers alone wait until everything before them is applied.
     fn propose(&mut self, cx: &Context<'_>, port: &mut LearnerPort) -> Result<bool, ShardError> {
-        let can_propose = self.disk.is_idle() && self.peer.next_zxid().is_some();
+        let can_propose = self.disk.is_idle() && self.server.peer().next_zxid().is_some();
         let Role::Leading(pipeline) = &mut self.role else { return Ok(false) };
         if !can_propose || !pipeline.has_room_out() {
             return Ok(false);

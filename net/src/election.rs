@@ -1,7 +1,7 @@
 //! The election port: connections of votes, on real sockets.
 //!
-//! ZooKeeper: `QuorumCnxManager`. The rules are in [`quorum::election::links`]; this moves its bytes, on the caller's thread: no
-//! call waits. An ensemble says a few small things when its leader is lost and hardly anything otherwise.
+//! ZooKeeper: `QuorumCnxManager`. The rules are in [`quorum::election::links`], which the caller has as a part of its [`quorum::Server`]; this
+//! moves the bytes, on the caller's thread: no call waits. An ensemble says a few small things when its leader is lost and hardly anything otherwise.
 //!
 //! **Differs:** what was sent and is not acknowledged by the other machine within [`SILENCE_MAX`] ends the connection, which is
 //! then made anew; the reference keeps it for the quarter of an hour in which the kernel tries.
@@ -13,12 +13,12 @@ mod conn;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
-use quorum::election::links::{self, Conn as ConnId, Links};
+use quorum::election::links::{self, Conn as ConnId};
+use quorum::server::Input;
 use quorum::wire::Initial;
-use quorum::{Address, Member, Moment, Sid, Views};
+use quorum::{Address, Moment, Sid};
 use rustix::event::epoll::EventFlags;
 use tracing::{debug, warn};
 
@@ -51,28 +51,6 @@ pub struct ElectionPortSettings {
     pub keep_alive: KeepAlive,
 }
 
-/// What the port has to say to the election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard<'a> {
-    /// A message came.
-    Message {
-        /// Whose.
-        from: Sid,
-        /// The frame without its length.
-        body: &'a [u8],
-    },
-    /// The server can be talked to.
-    Reached {
-        /// Which.
-        sid: Sid,
-    },
-    /// The server could not be connected to, or its connection broke.
-    Lost {
-        /// Which.
-        sid: Sid,
-    },
-}
-
 /// The port. Dropping it closes everything.
 #[derive(Debug)]
 pub struct ElectionPort {
@@ -80,48 +58,34 @@ pub struct ElectionPort {
     watch: Watch,
     ears: Ears,
     dials: Dials,
-    links: Links,
     conns: BTreeMap<ConnId, Conn>,
     /// Of the next connection.
     number: u64,
-    /// What the links have to be told.
-    inputs: VecDeque<links::Input>,
-    /// Reused.
-    outputs: Vec<links::Output>,
-    /// What the election has to be told: reached, or lost.
-    told: VecDeque<links::Output>,
+    /// What the links have not been told yet.
+    told: VecDeque<links::Input>,
     scratch: Box<[u8]>,
 }
 
 impl ElectionPort {
-    /// Listens, and begins to connect. This may wait for the name of an address of our own.
+    /// Listens. This may wait for the name of an address of our own.
     ///
     /// # Errors
     /// [`PortError`] if an address of our own cannot be listened on.
-    pub fn open(
-        settings: ElectionPortSettings,
-        views: Views,
-        now: Moment,
-    ) -> Result<Self, PortError> {
+    pub fn open(settings: ElectionPortSettings) -> Result<Self, PortError> {
         let watch = Watch::new()?;
         let mut ears = Ears::new(settings.listening())?;
         ears.open(&watch)?;
         let dials = Dials::new(&watch, settings.connect_timeout, settings.keep_alive)?;
-        let mut port = Self {
-            links: Links::new(settings.myid, views),
+        Ok(Self {
             settings,
             watch,
             ears,
             dials,
             conns: BTreeMap::new(),
             number: 0,
-            inputs: VecDeque::new(),
-            outputs: Vec::new(),
             told: VecDeque::new(),
             scratch: vec![0; SCRATCH_LEN].into(),
-        };
-        port.step(now, links::Input::Deadline);
-        Ok(port)
+        })
     }
 
     /// Readable when there is something for [`ElectionPort::turn`]. Never changes.
@@ -134,52 +98,58 @@ impl ElectionPort {
         if !self.told.is_empty() {
             return Some(Moment::ZERO);
         }
-        let own =
-            [self.links.next_deadline(), self.dials.next_deadline(), self.ears.next_deadline()];
+        let own = [self.dials.next_deadline(), self.ears.next_deadline()];
         let greetings = self.conns.values().filter_map(Conn::greeted_by);
         own.into_iter().flatten().chain(greetings).min()
     }
 
-    /// Sends a frame, its length before it, instead of any that still waits to be sent to `to`.
-    pub fn send(&mut self, now: Moment, to: Sid, frame: Arc<[u8]>) {
-        self.step(now, links::Input::Send { to, frame });
+    /// Does what the links order. The answer, if it is known at once, is their next input.
+    ///
+    /// # Panics
+    /// If it is for the election: who was reached, or lost.
+    pub fn perform(&mut self, now: Moment, output: links::Output) -> Option<links::Input> {
+        match output {
+            links::Output::Connect { to, addresses } => {
+                // A failure at once is told later: it is an input like others.
+                self.dials.call(&self.watch, now, to, &addresses);
+                None
+            }
+            links::Output::Write { conn: id, frame } => {
+                let conn = self.conns.get_mut(&id)?;
+                let sent = conn.begin(frame, &self.watch, id.0);
+                (sent == Sent::Everything).then_some(links::Input::Written { conn: id })
+            }
+            links::Output::Close { conn } => {
+                // The kernel still delivers what was written.
+                self.conns.remove(&conn);
+                None
+            }
+            links::Output::Reached { .. } | links::Output::Lost { .. } => {
+                unreachable!("the election was told")
+            }
+        }
     }
 
-    /// Tries at once every connection that is missing.
-    pub fn reconnect(&mut self, now: Moment) {
-        self.step(now, links::Input::Reconnect);
-    }
-
-    /// The members changed, or a change was proposed. If our own address did, we listen there, which may wait for its name.
-    pub fn reconfigured(&mut self, now: Moment, views: Views) {
-        self.move_ears(&views);
-        self.step(now, links::Input::Reconfigured { views });
-    }
-
-    /// Moves the bytes that can be moved, and says what came.
-    pub fn turn(&mut self, now: Moment, heard: &mut dyn FnMut(Heard<'_>)) {
+    /// Moves the bytes that can be moved, and says what came, as inputs of the server.
+    pub fn turn(&mut self, now: Moment, heard: &mut dyn FnMut(Input<'_>)) {
         for idx in 0..self.watch.look() {
             let Some((source, events)) = self.watch.event(idx) else { break };
             match source {
                 Source::Ear(ear) => self.accept(now, ear),
                 Source::Names => self.dials.resolved(&self.watch, now),
                 Source::Dial(number) => self.dials.ready(&self.watch, now, number),
-                Source::Conn(number) => self.serve(now, ConnId(number), events, heard),
+                Source::Conn(number) => self.serve(ConnId(number), events, heard),
             }
-            self.take_calls(now);
+            self.take_calls();
         }
         self.deadlines(now);
         self.tell(heard);
     }
 
-    /// Says who was reached, and who was lost.
-    fn tell(&mut self, heard: &mut dyn FnMut(Heard<'_>)) {
+    /// Says what became of connections.
+    fn tell(&mut self, heard: &mut dyn FnMut(Input<'_>)) {
         for told in self.told.drain(..) {
-            match told {
-                links::Output::Reached { sid } => heard(Heard::Reached { sid }),
-                links::Output::Lost { sid } => heard(Heard::Lost { sid }),
-                _ => {}
-            }
+            heard(Input::Links(told));
         }
     }
 
@@ -187,7 +157,7 @@ impl ElectionPort {
     fn deadlines(&mut self, now: Moment) {
         self.ears.deadline(&self.watch, now);
         self.dials.go_on(&self.watch, now);
-        self.take_calls(now);
+        self.take_calls();
         self.conns.retain(|conn, it| {
             let late = it.greeted_by().is_some_and(|by| by <= now);
             if late {
@@ -195,15 +165,10 @@ impl ElectionPort {
             }
             !late
         });
-        if self.links.next_deadline().is_some_and(|it| it <= now) {
-            self.step(now, links::Input::Deadline);
-        }
     }
 
-    /// Listens where the configuration says that we are, if that has changed.
-    fn move_ears(&mut self, views: &Views) {
-        let Some(own) = views.committed().member(self.settings.myid) else { return };
-        let addresses: Vec<_> = Member::election_addresses(own).collect();
+    /// Our own addresses are these from now on: there we listen at once. May wait for a name. If that fails, they stay what they were.
+    pub fn set_own_addresses(&mut self, addresses: Vec<Address>) {
         if addresses == self.settings.own_addresses {
             return;
         }
@@ -243,20 +208,21 @@ impl ElectionPort {
     }
 
     /// Takes up calls that ended.
-    fn take_calls(&mut self, now: Moment) {
+    fn take_calls(&mut self) {
         while let Some(ended) = self.dials.ended.pop_front() {
-            match ended {
+            let told = match ended {
                 Dialled::Failed { to, why } => {
                     debug!(%to, "no election connection: {why}");
-                    self.step(now, links::Input::Refused { to });
+                    links::Input::Refused { to }
                 }
-                Dialled::Connected { to, socket, peer } => self.greet(now, to, socket, peer),
-            }
+                Dialled::Connected { to, socket, peer } => self.greet(to, socket, peer),
+            };
+            self.told.push_back(told);
         }
     }
 
     /// Says who we are, in one write, on a connection that we made.
-    fn greet(&mut self, now: Moment, to: Sid, socket: OwnedFd, peer: std::net::SocketAddr) {
+    fn greet(&mut self, to: Sid, socket: OwnedFd, peer: std::net::SocketAddr) -> links::Input {
         let ElectionPortSettings { myid: sid, own_addresses, .. } = &self.settings;
         let mut bytes = Vec::new();
         Initial { sid: *sid, addresses: own_addresses.clone() }.encode(&mut bytes);
@@ -265,105 +231,51 @@ impl ElectionPort {
         let greeted = conn.greet(&bytes).and_then(|()| conn.watch(&self.watch, self.number));
         if let Err(errno) = greeted {
             debug!(%to, %peer, "an election connection broke at once: {errno}");
-            return self.step(now, links::Input::Refused { to });
+            return links::Input::Refused { to };
         }
         let id = ConnId(self.number);
         self.conns.insert(id, conn);
-        self.step(now, links::Input::Connected { to, conn: id });
+        links::Input::Connected { to, conn: id }
     }
 
     /// Reads and writes one connection.
-    fn serve(
-        &mut self,
-        now: Moment,
-        id: ConnId,
-        events: EventFlags,
-        heard: &mut dyn FnMut(Heard<'_>),
-    ) {
-        if events.contains(EventFlags::OUT) {
-            self.write_on(now, id);
+    fn serve(&mut self, id: ConnId, events: EventFlags, heard: &mut dyn FnMut(Input<'_>)) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if events.contains(EventFlags::OUT) && conn.write(&self.watch, id.0) == Sent::Everything {
+            self.told.push_back(links::Input::Written { conn: id });
         }
         if !events.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return;
         }
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let initial = match conn.read(&mut self.scratch) {
-            Ok(initial) => initial,
-            Err(end) => return self.ended(now, id, &end),
-        };
-        if let Some(initial) = initial {
-            debug!(sid = %initial.sid, conn = ?id, "an election connection was accepted");
-            self.step(now, links::Input::Accepted { conn: id, initial });
+        match conn.read(&mut self.scratch) {
+            Ok(None) => {}
+            Ok(Some(initial)) => {
+                debug!(sid = %initial.sid, conn = ?id, "an election connection was accepted");
+                self.told.push_back(links::Input::Accepted { conn: id, initial });
+            }
+            Err(end) => return self.ended(id, &end),
         }
-        // Who was reached, before what it says.
+        // Whose it is, before what it says.
         self.tell(heard);
         let Some(conn) = self.conns.get_mut(&id) else { return };
         loop {
             match conn.next_frame() {
                 Ok(None) => return,
-                // Of a connection that is not in use, nothing is heard.
-                Ok(Some(body)) => {
-                    if let Some(from) = self.links.owner(id) {
-                        heard(Heard::Message { from, body });
-                    }
-                }
-                Err(error) => return self.ended(now, id, &End::Nonsense(error)),
+                Ok(Some(body)) => heard(Input::Frame { conn: id, body }),
+                Err(error) => return self.ended(id, &End::Nonsense(error)),
             }
         }
     }
 
     /// A connection is over.
-    fn ended(&mut self, now: Moment, id: ConnId, end: &End) {
+    fn ended(&mut self, id: ConnId, end: &End) {
         let Some(conn) = self.conns.remove(&id) else { return };
-        let (peer, sid) = (conn.peer(), self.links.owner(id));
+        let peer = conn.peer();
         match end {
-            End::Closed => debug!(%peer, ?sid, "an election connection was closed"),
-            End::Nonsense(error) => warn!(%peer, ?sid, "an election connection is closed: {error}"),
+            End::Closed => debug!(%peer, "an election connection was closed"),
+            End::Nonsense(error) => warn!(%peer, "an election connection is closed: {error}"),
         }
-        self.step(now, links::Input::Closed { conn: id });
-    }
-
-    /// Writes what is left of a frame.
-    fn write_on(&mut self, now: Moment, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        match conn.write(&self.watch, id.0) {
-            Sent::Everything => self.step(now, links::Input::Written { conn: id }),
-            Sent::Part | Sent::Nothing => {}
-        }
-    }
-
-    /// Steps the links, and performs what they put out, until nothing is left to do.
-    fn step(&mut self, now: Moment, input: links::Input) {
-        self.inputs.push_back(input);
-        let mut outputs = std::mem::take(&mut self.outputs);
-        while let Some(input) = self.inputs.pop_front() {
-            self.links.step(now, input, &mut outputs);
-            for output in outputs.drain(..) {
-                self.perform(now, output);
-            }
-        }
-        self.outputs = outputs;
-    }
-
-    fn perform(&mut self, now: Moment, output: links::Output) {
-        match output {
-            links::Output::Connect { to, addresses } => {
-                self.dials.call(&self.watch, now, to, &addresses);
-                // A failure at once is told later: it is an input like others.
-            }
-            links::Output::Write { conn: id, frame } => {
-                if let Some(conn) = self.conns.get_mut(&id)
-                    && conn.begin(frame, &self.watch, id.0) == Sent::Everything
-                {
-                    self.inputs.push_back(links::Input::Written { conn: id });
-                }
-            }
-            // The kernel still delivers what was written.
-            links::Output::Close { conn } => drop(self.conns.remove(&conn)),
-            told @ (links::Output::Reached { .. } | links::Output::Lost { .. }) => {
-                self.told.push_back(told);
-            }
-        }
+        self.told.push_back(links::Input::Closed { conn: id });
     }
 }
 

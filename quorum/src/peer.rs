@@ -119,11 +119,13 @@ impl Peer {
     /// Takes an input while looking.
     fn look(step: &mut Step<'_>, input: Input<'_>) -> State {
         match input {
-            Input::Elected { leader } if leader == step.replica.sid => {
-                return State::Leading(Leader::elected(step));
-            }
             Input::Elected { leader } => {
-                return State::Learning(Learner::elected(step, leader));
+                step.out.push(Output::Elected { leader });
+                return if leader == step.replica.sid {
+                    State::Leading(Leader::elected(step))
+                } else {
+                    State::Learning(Learner::elected(step, leader))
+                };
             }
             Input::Accepted { link } | Input::Connected { link, .. } => {
                 step.out.push(Output::Close { link, why: Some(LinkError::NotLeading) });

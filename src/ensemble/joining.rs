@@ -11,13 +11,12 @@ use jute::Zxid;
 use net::driver::KeepAlive;
 use net::election::{ElectionPort, ElectionPortSettings};
 use net::learners::{LearnerPort, LearnerPortSettings, PortError};
-use quorum::election::{self, Election, Timing};
-use quorum::zab::{ObserverMasters, Reconfig, Restored, Settings};
-use quorum::{Address, Peer, Views};
+use quorum::election::Timing;
+use quorum::zab::{ObserverMasters, Restored, Settings};
+use quorum::{Address, Server, Views};
 use wal::Log;
 
 use super::{Backlog, Disk, Manners, Member, Members, Place};
-use crate::clock;
 use crate::config::{EnsembleConfig, MembersFileError};
 use crate::control::Event;
 use crate::epochs::{EpochError, Epochs, Which};
@@ -46,8 +45,7 @@ pub enum JoinError {
 /// A member that has its ports and has not started.
 #[derive(Debug)]
 pub(crate) struct Joining {
-    peer: Peer,
-    election: Election,
+    server: Server,
     votes: ElectionPort,
     learners: LearnerPort,
     epochs: Epochs,
@@ -69,7 +67,6 @@ impl Joining {
         let (committed, last) = zxids;
         let epochs = Epochs::open(dir, last)?;
         let [accepted, current] = [Which::Accepted, Which::Current].map(|it| epochs.epoch(it));
-        let views = views(config);
         let restored = Restored { accepted, current, last, committed };
         let settings = Settings {
             tick: Duration::from_millis(u64::from(tick_ms)),
@@ -84,22 +81,12 @@ impl Joining {
                 None => ObserverMasters::Off,
             },
         };
-        let peer = Peer::new(config.myid, settings, views.clone(), &restored);
         let timing = Timing {
             resend_min: Duration::from_millis(u64::from(config.notification_ms_min)),
             resend_max: Duration::from_millis(u64::from(config.notification_ms_max)),
             ..Timing::default()
         };
-        let settings = election::Settings {
-            myid: config.myid,
-            timing,
-            reconfig: match config.reconfig {
-                Reconfig::Disabled => election::Reconfig::Off,
-                Reconfig::Enabled => election::Reconfig::On,
-            },
-        };
-        let history = election::History { last_logged: last, current_epoch: current };
-        let election = Election::new(settings, views.clone(), history);
+        let server = Server::new(config.myid, settings, timing, views(config), &restored);
         let keep_alive = if config.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
         let connect_timeout = Duration::from_millis(u64::from(config.connect_timeout_ms));
         let settings = ElectionPortSettings {
@@ -110,7 +97,7 @@ impl Joining {
             handshake_timeout: Duration::from_millis(u64::from(config.handshake_timeout_ms)),
             keep_alive,
         };
-        let votes = open_votes(&settings, &views, config.bind_tries)?;
+        let votes = open_votes(&settings, config.bind_tries)?;
         let own_addresses: Vec<Address> = config.own().quorum_addresses().collect();
         let learners = LearnerPort::open(LearnerPortSettings {
             myid: config.myid,
@@ -123,7 +110,7 @@ impl Joining {
             queued_max: QUEUED_MAX,
         })?;
         let members = Members::new(config, events)?;
-        Ok(Self { peer, election, votes, learners, epochs, members })
+        Ok(Self { server, votes, learners, epochs, members })
     }
 
     /// The member, on the thread where it runs.
@@ -135,20 +122,9 @@ impl Joining {
         reaping: Reaping,
         manners: Manners,
     ) -> Member {
-        let Self { peer, election, votes, learners, epochs, members } = self;
+        let Self { server, votes, learners, epochs, members } = self;
         let disk = Disk::new(log, epochs, place);
-        Member {
-            peer,
-            election,
-            votes,
-            learners,
-            disk,
-            backlog,
-            applier,
-            reaping,
-            members,
-            manners,
-        }
+        Member { server, votes, learners, disk, backlog, applier, reaping, members, manners }
     }
 }
 
@@ -169,15 +145,11 @@ fn pause() {
 }
 
 /// Opens the election port, with so many tries where its address is taken, or cannot be had yet; 0 is without end.
-fn open_votes(
-    settings: &ElectionPortSettings,
-    views: &Views,
-    tries: u32,
-) -> Result<ElectionPort, PortError> {
+fn open_votes(settings: &ElectionPortSettings, tries: u32) -> Result<ElectionPort, PortError> {
     let mut number = 0;
     loop {
         number += 1;
-        match ElectionPort::open(settings.clone(), views.clone(), clock::moment()) {
+        match ElectionPort::open(settings.clone()) {
             Err(error @ PortError::Listen { .. }) if number != tries => {
                 tracing::warn!("{error}; try {number} of {tries}, the next in {BIND_PAUSE:?}");
                 pause();

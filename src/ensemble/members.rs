@@ -4,18 +4,14 @@
 //! next output, so before anything is acked that rests on them. **Differs:** a file that cannot be written is an error in the log, as
 //! there, and is written with the next change.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use net::learners::LearnerPort;
 use quorum::config::ReconfigRules;
-use quorum::election::{self, Candidate};
-use quorum::wire::ServerState;
 use quorum::zab::Reconfig;
-use quorum::{Address, Member, QuorumConfig, Sid};
+use quorum::{Address, QuorumConfig, Sid};
 
-use super::outputs::Deferred;
-use super::{Core, Role, VoteOut};
+use super::{Core, Role};
 use crate::config::{
     ClientPortAt, Config, EnsembleConfig, ListedIn, MembersFileError, MembersFiles,
 };
@@ -84,7 +80,6 @@ impl Core {
         {
             tracing::error!("the proposed members are not kept: {error}");
         }
-        self.tell_of_members();
     }
 
     /// Members are agreed.
@@ -93,46 +88,16 @@ impl Core {
             version = format_args!("{:x}", config.version()),
             "members are agreed:\n{config}"
         );
-        let myid = self.peer.sid();
-        let last_seen = self.peer.views().last_seen().version();
+        let myid = self.server.peer().sid();
+        let last_seen = self.server.peer().views().last_seen().version();
         if let Some(members) = &mut self.members {
             members.activate(config, myid, last_seen);
         }
-        let own = config.member(myid).map(Member::quorum_addresses);
-        if let Some(own) = own
-            && let Err(error) = port.set_own_addresses(own.collect())
-        {
+        let Some(own) = config.member(myid) else { return };
+        self.elects_at = Some(own.election_addresses().collect());
+        if let Err(error) = port.set_own_addresses(own.quorum_addresses().collect()) {
             tracing::error!("our new quorum address is of no use: {error}");
         }
-        self.tell_of_members();
-    }
-
-    /// Election and its port hear of the configurations as they are now; an election may have heard first.
-    fn tell_of_members(&mut self) {
-        let views = self.peer.views().clone();
-        self.votes_out.push(VoteOut::Reconfigured);
-        if self.election.views().versions() != views.versions() {
-            self.vote(election::Input::Reconfigured { views });
-        }
-    }
-
-    /// A reconfiguration has named the leader: there is no election.
-    pub(super) fn appoint(&mut self, leader: Sid) {
-        let vote = self.peer.vote();
-        let own = self.peer.views().committed().member(self.peer.sid());
-        let state = match own {
-            _ if leader == self.peer.sid() => ServerState::Leading,
-            Some(it) if !it.is_participant() => ServerState::Observing,
-            _ => ServerState::Following,
-        };
-        let candidate = Candidate { peer_epoch: vote.epoch, zxid: vote.zxid, leader };
-        self.vote(election::Input::Appointed { state, candidate });
-        self.deferred.push_back(Deferred::Elected { leader });
-    }
-
-    /// An election has heard of newer members.
-    pub(super) fn members_heard(&mut self, config: Arc<QuorumConfig>) {
-        self.deferred.push_back(Deferred::Learned(config));
     }
 
     /// Tells the pipeline of a leader how the ensemble is, before it takes a request.
@@ -140,7 +105,7 @@ impl Core {
         if let (Role::Leading(pipeline), Some(_)) = (&mut self.role, &self.members)
             && let Some(membership) = pipeline.membership_mut()
         {
-            membership.set(self.peer.views(), self.peer.synced());
+            membership.set(self.server.peer().views(), self.server.peer().synced());
         }
     }
 
@@ -156,7 +121,7 @@ impl Core {
     /// What the pipeline of a new leader knows of the ensemble.
     pub(super) fn membership(&self) -> Option<Membership> {
         let members = self.members.as_ref()?;
-        Some(Membership::new(members.rules, self.peer.views().clone()))
+        Some(Membership::new(members.rules, self.server.peer().views().clone()))
     }
 }
 

@@ -1,13 +1,11 @@
-//! Doing what the machine of ZAB orders.
-
-use std::sync::Arc;
+//! Doing what the server orders of its role.
 
 use engine::auth::{AuthId, AuthIds};
 use jute::{Op, SessionId, Xid, Zxid};
 use net::learners::{LearnerPort, QUEUED_MARK};
 use quorum::wire::{Id, IdList, Message};
-use quorum::zab::{Input, LeaveReason, Link, Output, SyncFrom, To, Validity, Write};
-use quorum::{Address, PeerState, QuorumConfig, Sid};
+use quorum::zab::{Input, Link, Output, SyncFrom, To, Validity, Write};
+use quorum::{Address, PeerState, Sid, server};
 use wal::{LogCursor, ReadError};
 
 use super::aside::{Aside, Wanted};
@@ -22,11 +20,9 @@ enum Streamed {
     Whole,
 }
 
-/// An input that follows from an output, or from the election.
+/// An input that follows from an output.
 #[derive(Debug)]
 pub(super) enum Deferred {
-    Elected { leader: Sid },
-    Learned(Arc<QuorumConfig>),
     LogFloor { link: Link, floor: Option<Zxid> },
     SnapshotChosen { link: Link, zxid: Zxid },
     SnapshotSent { link: Link },
@@ -47,14 +43,14 @@ pub(super) struct Stream {
 }
 
 impl Core {
-    /// Gives the machine an input, and does what it orders.
+    /// Gives the role an input, and does what it orders.
     pub(super) fn step(&mut self, port: &mut LearnerPort, input: Input<'_>) {
-        self.peer.step(clock::moment(), input, &mut self.out);
-        let packet = match input {
-            Input::Packet { message, .. } => Some(message),
-            _ => None,
-        };
-        self.perform(port, packet);
+        self.step_server(port, server::Input::Zab(input));
+    }
+
+    /// Gives the server an input, and does what it orders, but for the connections of its election.
+    pub(super) fn step_server(&mut self, port: &mut LearnerPort, input: server::Input<'_>) {
+        self.step_once(port, input);
         self.step_deferred(port);
     }
 
@@ -62,8 +58,6 @@ impl Core {
     pub(super) fn step_deferred(&mut self, port: &mut LearnerPort) {
         while let Some(deferred) = self.deferred.pop_front() {
             let input = match deferred {
-                Deferred::Elected { leader } => self.elected(port, leader),
-                Deferred::Learned(ref config) => Input::Learned { config },
                 Deferred::LogFloor { link, floor } => Input::LogFloor { link, floor },
                 Deferred::SnapshotChosen { link, zxid } => Input::SnapshotChosen { link, zxid },
                 Deferred::SnapshotSent { link } => Input::SnapshotSent { link },
@@ -74,27 +68,35 @@ impl Core {
                     Input::Revalidated { link, session, valid }
                 }
             };
-            self.peer.step(clock::moment(), input, &mut self.out);
-            self.perform(port, None);
+            self.step_once(port, server::Input::Zab(input));
         }
     }
 
-    fn elected(&self, port: &mut LearnerPort, leader: Sid) -> Input<'static> {
-        if leader == self.peer.sid()
-            && let Err(error) = port.listen()
-        {
-            panic!("elected, and cannot hear learners: {error}");
+    fn step_once(&mut self, port: &mut LearnerPort, input: server::Input<'_>) {
+        let packet = match input {
+            server::Input::Zab(Input::Packet { message, .. }) => Some(message),
+            _ => None,
+        };
+        if let Err(error) = self.server.step(clock::moment(), input, &mut self.out) {
+            tracing::warn!("a notification is dropped: {error}");
         }
-        Input::Elected { leader }
+        self.perform(port, packet);
+    }
+
+    /// Begins the first search.
+    pub(super) fn start(&mut self, port: &mut LearnerPort) {
+        self.look();
+        self.server.start(clock::moment(), &mut self.out);
+        self.perform(port, None);
     }
 
     /// Does what the last step orders, in order. `packet` is what it was about.
     fn perform(&mut self, port: &mut LearnerPort, packet: Option<Message<'_>>) {
-        let mut out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out.zab);
         for output in out.drain(..) {
             match output {
                 Output::Send { to, packet } => {
-                    port.send(to, &self.peer.message(&packet));
+                    port.send(to, &self.server.peer().message(&packet));
                     standing::sent(&packet, || self.role.applier().figures_mut());
                 }
                 Output::Join { link, group } => port.join(link, group),
@@ -120,17 +122,15 @@ impl Core {
                     standing::left(&why, self.role.applier().figures_mut());
                     port.stop_listening();
                     self.end_role();
-                    match why {
-                        LeaveReason::Reconfigured { designated } => self.appoint(designated),
-                        _ => self.look(),
-                    }
+                    self.look();
                 }
+                Output::Elected { leader } => self.elected(port, leader),
                 Output::Propose { config } => self.members_proposed(&config),
                 Output::Activate { config } => self.members_agreed(port, &config),
                 ref other => self.perform_rarer(port, other, packet),
             }
         }
-        self.out = out;
+        self.out.zab = out;
     }
 
     fn perform_rarer(
@@ -189,11 +189,11 @@ impl Core {
     }
 
     fn quorum_addresses(&self, sid: Sid) -> Vec<Address> {
-        let views = self.peer.views();
+        let views = self.server.peer().views();
         let member = views.last_seen().member(sid).or_else(|| views.committed().member(sid));
         let addresses = member.into_iter().flat_map(quorum::Member::quorum_addresses);
         // Only an observer connects to somebody who does not lead.
-        let port = match self.peer.state() {
+        let port = match self.server.peer().state() {
             PeerState::Observing { leader } if leader != sid => self.manners.observer_master_port,
             _ => None,
         };
@@ -202,7 +202,7 @@ impl Core {
 
     /// A follower that serves has observers, if it may.
     fn hear_observers(&self, port: &mut LearnerPort) {
-        if let PeerState::Following { .. } = self.peer.state()
+        if let PeerState::Following { .. } = self.server.peer().state()
             && let Err(error) = port.listen_for_observers()
         {
             tracing::error!("observers cannot be heard: {error}");
@@ -224,7 +224,7 @@ impl Core {
                 if let Some(last) = &mut self.proposing {
                     *last = write;
                 } else {
-                    let txn = self.peer.txn(zxid);
+                    let txn = self.server.peer().txn(zxid);
                     let txn = txn.unwrap_or_else(|| unreachable!("{zxid} was just named"));
                     self.disk.append(write, zxid, txn);
                 }

@@ -5,14 +5,36 @@
 //! Invariant: a change of role ends every connection, and clients are let in by the role that they are for.
 
 use engine::state::Fuzzy;
+use net::learners::LearnerPort;
 use net::words::Serving;
-use quorum::election;
+use quorum::Sid;
 
 use super::{Core, Role, role};
 use crate::clock;
 use crate::pipeline::{Learning, Mode, Moment, Pipeline, ReadOnly};
 
 impl Core {
+    /// A search for a leader begins.
+    pub(super) fn look(&mut self) {
+        let now_ms = clock::now_ms();
+        self.read_only_at = self.manners.read_only_after_ms.map(|after_ms| now_ms + after_ms);
+        self.standing.look(now_ms, self.role.applier().figures_mut());
+    }
+
+    /// It has ended.
+    pub(super) fn elected(&mut self, port: &mut LearnerPort, leader: Sid) {
+        let state = self.server.election().state();
+        let epoch = self.server.election().candidate().peer_epoch;
+        tracing::info!(?state, %leader, %epoch, "elected");
+        self.standing.elected(clock::now_ms(), self.role.applier().figures_mut());
+        self.end_read_only();
+        if leader == self.server.peer().sid()
+            && let Err(error) = port.listen()
+        {
+            panic!("elected, and cannot hear learners: {error}");
+        }
+    }
+
     /// Applies what is decided while nobody is served.
     pub(super) fn catch_up(&mut self) {
         let committed = self.committed;
@@ -32,12 +54,12 @@ impl Core {
         }
         self.role.applier().settle();
         let moment: Moment = clock::now();
-        let mode = role::mode(self.peer.state());
+        let mode = role::mode(self.server.peer().state());
         let mut applier = self.role.take();
         applier.start_over(moment.now_ms);
         applier.set_mode(mode);
         self.standing.serve(moment.now_ms, mode, applier.figures_mut());
-        let config = self.peer.views().committed();
+        let config = self.server.peer().views().committed();
         if let Err(full) = applier.show_config(config, moment.wall_ms) {
             tracing::error!("/zookeeper/config is out of date: {full}");
         }
@@ -47,7 +69,7 @@ impl Core {
         self.role = if mode == Mode::Leader {
             assert!(self.backlog.is_empty(), "a leader has applied all that was before it");
             let mut pipeline = Pipeline::new(applier, self.reaping, moment.now_ms);
-            let Some(first) = self.peer.next_zxid() else {
+            let Some(first) = self.server.peer().next_zxid() else {
                 unreachable!("a leader that begins to serve takes proposals")
             };
             pipeline.begin_epoch(first);
@@ -59,8 +81,7 @@ impl Core {
             Role::Learning(Box::new(Learning::new(applier)))
         };
         self.synced = 0;
-        tracing::info!(%epoch, mode = mode.name(), zxid = %self.peer.vote().zxid, "serving");
-        self.vote(election::Input::Established { epoch });
+        tracing::info!(%epoch, mode = mode.name(), zxid = %self.server.peer().vote().zxid, "serving");
     }
 
     /// No leader is found: those who read only are served what is applied.

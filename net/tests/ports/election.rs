@@ -114,7 +114,7 @@ fn those_who_do_not_say_who_they_are_are_few_and_not_for_long() {
     let views = views(2);
     let mut settings = port_settings(1, &views);
     settings.handshake_timeout = Duration::from_millis(300);
-    let mut port = ElectionPort::open(settings.clone(), views, now()).unwrap();
+    let mut port = ElectionPort::open(settings.clone()).unwrap();
     let connect = |_| {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, settings.own_addresses[0].port));
         let stream = stream.unwrap();
@@ -144,7 +144,7 @@ fn a_port_in_use_is_said_with_its_address_and_its_key() {
     let settings = port_settings(1, &views);
     let port = settings.own_addresses[0].port;
     let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let error = ElectionPort::open(settings, views, now()).unwrap_err();
+    let error = ElectionPort::open(settings).unwrap_err();
     let text = format!("server.1: cannot listen on 127.0.0.1:{port}, the election port: ");
     assert!(error.to_string().starts_with(&text), "{error}");
     assert!(matches!(error, PortError::Listen { sid: Sid(1), .. }), "{error:?}");

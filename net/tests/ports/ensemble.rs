@@ -71,7 +71,7 @@ impl Ensemble {
         let late = now() + PATIENCE;
         while !done(self) {
             let now = now();
-            let state = |it: &Server| (it.core.peer.state(), it.core.applied.len());
+            let state = |it: &Server| (it.core.peer().state(), it.core.applied.len());
             assert!(now < late, "{what}: {:?}", self.up().map(state).collect::<Vec<_>>());
             for server in self.servers.iter_mut().flatten() {
                 server.turn(now);
@@ -236,7 +236,7 @@ fn a_follower_does_not_follow_a_server_that_does_not_lead() {
     let listens: Vec<_> = ensemble.ports.iter().map(listening).collect();
     assert_eq!(listens, [false, false, true]);
     assert_eq!(
-        ensemble.servers[2].as_ref().map(|it| it.core.peer.committed()),
+        ensemble.servers[2].as_ref().map(|it| it.core.peer().committed()),
         Some(Zxid(1 << 32 | 1))
     );
     assert_eq!(ensemble.views.voters(), [Sid(1), Sid(2), Sid(3)]);

@@ -105,7 +105,7 @@ fn turn_until(ours: &mut Server, javas: &[&Java], what: &str, done: impl Fn(&Ser
     while !done(ours) {
         let now = now();
         let logs = || javas.iter().map(|it| it.log()).collect::<Vec<_>>().join("\n----\n");
-        assert!(now < late, "{what}: {:?}\n{}", ours.core.peer.state(), logs());
+        assert!(now < late, "{what}: {:?}\n{}", ours.core.peer().state(), logs());
         ours.turn(now);
         sleep(&[ours.votes.fd(), ours.learners.fd()], ours.next_deadline());
     }
@@ -136,7 +136,7 @@ fn servers_of_the_reference_follow_us_and_then_we_follow_them() {
     let mut ours = Server::start_with(3, &views, port, disk, TICK);
     ours.core.reads_java = true;
     turn_until(&mut ours, &[&one, &two], "we follow", |it| {
-        it.core.serves && it.core.peer.state() == PeerState::Following { leader: Sid(2) }
+        it.core.serves && it.core.peer().state() == PeerState::Following { leader: Sid(2) }
     });
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, two.client_port)).unwrap();
     let mut hello = vec![0; 4 + 45];

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jute::{Record as _, SessionId, TxnHeader};
 use net::driver::KeepAlive;
-use net::election::{ElectionPort, Heard};
+use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort, LearnerPortSettings, QUEUED_MARK};
-use quorum::election::{self, Election, History, Timing};
+use quorum::election::Timing;
+use quorum::server::{self, Outputs};
 use quorum::wire::{IdList, Message};
 use quorum::zab::{
     Input, Link, Output, Packet, Reconfig, Restored, Settings, To, WindowLimits, Write, WriteId,
@@ -72,10 +73,9 @@ struct Outgoing {
     is_image: bool,
 }
 
-/// A server without its election.
+/// A server without its ports.
 pub(crate) struct Core {
-    myid: Sid,
-    pub(crate) peer: Peer,
+    machines: quorum::Server,
     pub(crate) disk: Disk,
     /// What is committed here.
     pub(crate) applied: Vec<Txn>,
@@ -92,10 +92,7 @@ pub(crate) struct Core {
     coming: Vec<u8>,
     received: Vec<Txn>,
     request: Option<(SessionId, i32)>,
-    /// For the election.
-    established: Option<Epoch>,
-    looks: bool,
-    out: Vec<Output>,
+    out: Outputs,
     next: Vec<Next>,
     /// Images are the reference's: nothing is taken from them but where they end.
     pub(crate) reads_java: bool,
@@ -106,10 +103,8 @@ pub(crate) struct Core {
 /// A running server.
 pub(crate) struct Server {
     pub(crate) core: Core,
-    pub(crate) election: Election,
     pub(crate) votes: ElectionPort,
     pub(crate) learners: LearnerPort,
-    out: Vec<election::Output>,
 }
 
 /// Settings of a learner port at `port`.
@@ -151,17 +146,10 @@ impl Server {
             first_counter: 0,
             observer_masters: quorum::zab::ObserverMasters::Off,
         };
-        let peer = Peer::new(Sid(myid), settings, views.clone(), &disk.restored());
-        let vote = peer.vote();
-        let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
-        let settings = election::Settings {
-            myid: Sid(myid),
-            timing: Timing::default(),
-            reconfig: election::Reconfig::Off,
-        };
+        let (timing, restored) = (Timing::default(), disk.restored());
+        let machines = quorum::Server::new(Sid(myid), settings, timing, views.clone(), &restored);
         let core = Core {
-            myid: Sid(myid),
-            peer,
+            machines,
             applied: disk.image.clone(),
             disk,
             serves: false,
@@ -173,26 +161,26 @@ impl Server {
             coming: Vec::new(),
             received: Vec::new(),
             request: None,
-            established: None,
-            looks: true,
-            out: Vec::new(),
+            out: Outputs::default(),
             next: Vec::new(),
             reads_java: false,
             txn_len: 100,
         };
         let votes = port_settings(myid, views);
-        Self {
+        let mut server = Self {
             core,
-            election: Election::new(settings, views.clone(), history),
-            votes: ElectionPort::open(votes, views.clone(), now()).unwrap(),
+            votes: ElectionPort::open(votes).unwrap(),
             learners: LearnerPort::open(learner_settings(myid, port)).unwrap(),
-            out: Vec::new(),
-        }
+        };
+        let Self { core, learners, .. } = &mut server;
+        core.machines.start(now(), &mut core.out);
+        core.perform_all(now(), learners);
+        server
     }
 
     /// Whether it leads and takes writes.
     pub(crate) fn leads(&self) -> bool {
-        self.core.serves && matches!(self.core.peer.state(), PeerState::Leading { .. })
+        self.core.serves && matches!(self.core.peer().state(), PeerState::Leading { .. })
     }
 
     /// Asks for a write.
@@ -201,7 +189,7 @@ impl Server {
         if self.leads() {
             self.core.next.push(Next::Propose { session, cxid });
             self.core.go_on(now(), &mut self.learners);
-        } else if let Some(link) = self.core.peer.request_link() {
+        } else if let Some(link) = self.core.peer().request_link() {
             let authinfo = IdList::NULL;
             let message = Message::Request { session, cxid, op: OP, body: b"what", authinfo };
             self.learners.send(To::Link(link), &message);
@@ -212,56 +200,21 @@ impl Server {
 
     /// One turn: everything that came, everything that is due, one flush.
     pub(crate) fn turn(&mut self, now: Moment) {
-        let Self { core, election, votes, learners, out } = self;
-        votes.turn(now, &mut |heard| {
-            let input = match heard {
-                Heard::Message { from, body } => election::Input::Message { from, body },
-                Heard::Reached { sid } => election::Input::Reached { sid },
-                Heard::Lost { sid } => election::Input::Lost { sid },
-            };
-            election.step(now, input, out).unwrap();
-        });
+        let Self { core, votes, learners } = self;
+        votes.turn(now, &mut |input| core.step(now, learners, input));
         learners.turn(now, &mut |port, arrived| core.arrived(now, port, &arrived));
         if let Some(write) = core.written.take() {
             core.input(now, learners, Input::Durable { write });
         }
-        core.input(now, learners, Input::Deadline);
-        election.step(now, election::Input::Deadline, out).unwrap();
-        self.elect(now);
-        self.learners.flush();
-    }
-
-    fn elect(&mut self, now: Moment) {
-        loop {
-            if std::mem::take(&mut self.core.looks) {
-                self.learners.stop_listening();
-                let vote = self.core.peer.vote();
-                let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
-                let input = election::Input::Look { history };
-                self.election.step(now, input, &mut self.out).unwrap();
-            }
-            if let Some(epoch) = self.core.established.take() {
-                let input = election::Input::Established { epoch };
-                self.election.step(now, input, &mut self.out).unwrap();
-            }
-            for output in std::mem::take(&mut self.out) {
-                match output {
-                    election::Output::Send { to, frame } => self.votes.send(now, to, frame),
-                    election::Output::Reconnect => self.votes.reconnect(now),
-                    election::Output::Elected { vote, .. } => {
-                        let leader = vote.candidate.leader;
-                        if leader == self.core.myid {
-                            self.learners.listen().unwrap();
-                        }
-                        self.core.input(now, &mut self.learners, Input::Elected { leader });
-                    }
-                    election::Output::Activate { .. } => unreachable!("reconfiguration is off"),
+        core.step(now, learners, server::Input::Deadline);
+        while !core.out.links.is_empty() {
+            for output in std::mem::take(&mut core.out.links) {
+                if let Some(input) = votes.perform(now, output) {
+                    core.step(now, learners, server::Input::Links(input));
                 }
             }
-            if !self.core.looks && self.core.established.is_none() {
-                return;
-            }
         }
+        learners.flush();
     }
 
     /// When it wants a turn.
@@ -269,13 +222,16 @@ impl Server {
         if self.core.written.is_some() {
             return Some(Moment::ZERO);
         }
-        let votes = [self.election.next_deadline(), self.votes.next_deadline()];
-        let learners = [self.core.peer.next_deadline(), self.learners.next_deadline()];
-        votes.into_iter().chain(learners).flatten().min()
+        let ports = [self.votes.next_deadline(), self.learners.next_deadline()];
+        ports.into_iter().chain([self.core.machines.next_deadline()]).flatten().min()
     }
 }
 
 impl Core {
+    pub(crate) fn peer(&self) -> &Peer {
+        self.machines.peer()
+    }
+
     /// Writes an image, and forgets the log.
     pub(crate) fn purge(&mut self) {
         let Some(last) = self.applied.last().map(|it| it.0) else { return };
@@ -320,14 +276,21 @@ impl Core {
         }
     }
 
-    /// Takes one input, and does what comes of it.
+    /// The role takes one input; what comes of it is done.
     fn input(&mut self, now: Moment, port: &mut LearnerPort, input: Input<'_>) {
-        let mut out = std::mem::take(&mut self.out);
-        self.peer.step(now, input, &mut out);
-        for output in out.drain(..) {
+        self.step(now, port, server::Input::Zab(input));
+    }
+
+    /// Takes one input, and does what comes of it, but for the election's connections.
+    fn step(&mut self, now: Moment, port: &mut LearnerPort, input: server::Input<'_>) {
+        self.machines.step(now, input, &mut self.out).unwrap();
+        self.perform_all(now, port);
+    }
+
+    fn perform_all(&mut self, now: Moment, port: &mut LearnerPort) {
+        for output in std::mem::take(&mut self.out.zab) {
             self.perform(now, port, output);
         }
-        self.out = out;
         self.go_on(now, port);
     }
 
@@ -347,7 +310,7 @@ impl Core {
                     self.input(now, port, Input::SnapshotReceived { link });
                 }
                 Next::Propose { session, cxid } => {
-                    let Some(zxid) = self.peer.next_zxid() else { continue };
+                    let Some(zxid) = self.peer().next_zxid() else { continue };
                     let mut txn = Vec::new();
                     TxnHeader { client: session, cxid, zxid, time_ms: 0, op: OP }.encode(&mut txn);
                     txn.resize(txn.len() + self.txn_len, cxid as u8);
@@ -404,12 +367,15 @@ impl Core {
                 port.take_raw(link);
             }
             Output::Commit { upto } => self.apply(upto),
-            Output::Serve { epoch } => {
-                self.serves = true;
-                self.established = Some(epoch);
+            Output::Elected { leader } => {
+                if leader == self.peer().sid() {
+                    port.listen().unwrap();
+                }
             }
+            Output::Serve { .. } => self.serves = true,
             Output::Look { .. } => {
-                (self.serves, self.looks) = (false, true);
+                port.stop_listening();
+                self.serves = false;
                 self.left += 1;
                 self.outgoing.clear();
             }
@@ -427,7 +393,7 @@ impl Core {
     }
 
     fn send(&self, port: &mut LearnerPort, to: To, packet: &Packet) {
-        port.send(to, &self.peer.message(packet));
+        port.send(to, &self.peer().message(packet));
     }
 
     /// Gives a link as much as it has room for.
@@ -448,7 +414,10 @@ impl Core {
     fn order(&mut self, what: Write) {
         let disk = &mut self.disk;
         match what {
-            Write::Append { zxid } => disk.log.push((zxid, self.peer.txn(zxid).unwrap().to_vec())),
+            Write::Append { zxid } => {
+                let txn = self.machines.peer().txn(zxid).unwrap();
+                disk.log.push((zxid, txn.to_vec()));
+            }
             Write::Truncate { to } => disk.log.retain(|it| it.0 <= to),
             Write::AcceptedEpoch(epoch) => disk.accepted = epoch.0,
             Write::CurrentEpoch(epoch) => disk.current = epoch.0,

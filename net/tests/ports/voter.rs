@@ -1,8 +1,10 @@
 //! A server that elects and does nothing else.
 
 use net::driver::KeepAlive;
-use net::election::{ElectionPort, ElectionPortSettings, Heard};
+use net::election::{ElectionPort, ElectionPortSettings};
+use quorum::election::links::{self, Links};
 use quorum::election::{Election, History, Input, Output, Reconfig, Settings, Timing};
+use quorum::server;
 use quorum::wire::ServerState;
 use quorum::{Epoch, Moment, Sid, Views, Zxid};
 
@@ -11,13 +13,19 @@ use super::{PATIENCE, now, sleep};
 /// What every server here has logged.
 pub(crate) const HISTORY: History = History { last_logged: Zxid(0), current_epoch: Epoch(0) };
 
-/// An election and its port.
+/// An election, its connections, and their port.
 pub(crate) struct Voter {
-    pub(crate) election: Election,
+    election: Election,
+    links: Links,
     pub(crate) port: ElectionPort,
     /// What it is, and whom it has elected.
     pub(crate) elected: Option<(ServerState, Sid)>,
-    out: Vec<Output>,
+}
+
+/// What the port says.
+enum Heard {
+    Connection(links::Input),
+    Message(links::Conn, Vec<u8>),
 }
 
 /// Settings of the port of `myid`.
@@ -41,11 +49,12 @@ impl Voter {
 
     /// Begins to elect with this history.
     pub(crate) fn start_at(myid: i64, views: &Views, history: History) -> Self {
-        let port = ElectionPort::open(port_settings(myid, views), views.clone(), now()).unwrap();
+        let port = ElectionPort::open(port_settings(myid, views)).unwrap();
+        let links = Links::new(Sid(myid), views.clone());
         let settings =
             Settings { myid: Sid(myid), timing: Timing::default(), reconfig: Reconfig::Off };
         let election = Election::new(settings, views.clone(), history);
-        let mut voter = Self { election, port, elected: None, out: Vec::new() };
+        let mut voter = Self { election, links, port, elected: None };
         voter.look(history);
         voter
     }
@@ -53,39 +62,69 @@ impl Voter {
     /// Elects anew.
     pub(crate) fn look(&mut self, history: History) {
         self.elected = None;
-        self.step(now(), Input::Look { history });
+        self.elect(now(), Input::Look { history });
     }
 
     /// One turn.
     pub(crate) fn turn(&mut self, now: Moment) {
-        let Self { election, port, out, .. } = self;
-        port.turn(now, &mut |heard| {
-            let input = match heard {
-                Heard::Message { from, body } => Input::Message { from, body },
-                Heard::Reached { sid } => Input::Reached { sid },
-                Heard::Lost { sid } => Input::Lost { sid },
-            };
-            election.step(now, input, out).unwrap();
+        let mut heard = Vec::new();
+        self.port.turn(now, &mut |input| {
+            heard.push(match input {
+                server::Input::Links(input) => Heard::Connection(input),
+                server::Input::Frame { conn, body } => Heard::Message(conn, body.to_vec()),
+                _ => unreachable!("of another port"),
+            });
         });
-        self.step(now, Input::Deadline);
+        for heard in heard {
+            match heard {
+                Heard::Connection(input) => self.connect(now, input),
+                Heard::Message(conn, body) => {
+                    if let Some(from) = self.links.owner(conn) {
+                        self.elect(now, Input::Message { from, body: &body });
+                    }
+                }
+            }
+        }
+        self.connect(now, links::Input::Deadline);
+        self.elect(now, Input::Deadline);
     }
 
     /// When it wants a turn.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        [self.election.next_deadline(), self.port.next_deadline()].into_iter().flatten().min()
+        let all =
+            [self.election.next_deadline(), self.links.next_deadline(), self.port.next_deadline()];
+        all.into_iter().flatten().min()
     }
 
-    /// Takes one input, and does what comes of it and of those before.
-    pub(crate) fn step(&mut self, now: Moment, input: Input<'_>) {
-        self.election.step(now, input, &mut self.out).unwrap();
-        for output in self.out.drain(..) {
+    /// The election takes one input; what comes of it is done.
+    fn elect(&mut self, now: Moment, input: Input<'_>) {
+        let mut out = Vec::new();
+        self.election.step(now, input, &mut out).unwrap();
+        for output in out {
             match output {
-                Output::Send { to, frame } => self.port.send(now, to, frame),
-                Output::Reconnect => self.port.reconnect(now),
+                Output::Send { to, frame } => self.connect(now, links::Input::Send { to, frame }),
+                Output::Reconnect => self.connect(now, links::Input::Reconnect),
                 Output::Elected { state, vote } => {
                     self.elected = Some((state, vote.candidate.leader));
                 }
                 Output::Activate { .. } => unreachable!("reconfiguration is off"),
+            }
+        }
+    }
+
+    /// The connections take one input; what comes of it is done.
+    fn connect(&mut self, now: Moment, input: links::Input) {
+        let mut out = Vec::new();
+        self.links.step(now, input, &mut out);
+        for output in out {
+            match output {
+                links::Output::Reached { sid } => self.elect(now, Input::Reached { sid }),
+                links::Output::Lost { sid } => self.elect(now, Input::Lost { sid }),
+                output => {
+                    if let Some(input) = self.port.perform(now, output) {
+                        self.connect(now, input);
+                    }
+                }
             }
         }
     }

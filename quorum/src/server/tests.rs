@@ -32,7 +32,11 @@ fn a_lone_voter_leads_in_the_step_in_which_it_starts() {
     let (mut server, mut out) = (server(1), Outputs::default());
     server.start(Moment::ZERO, &mut out);
     assert!(matches!(server.peer().state(), PeerState::Leading { .. }));
-    assert!(matches!(out.zab[..], [zab::Output::Write { .. }]), "{:?}", out.zab);
+    assert!(
+        matches!(out.zab[..], [zab::Output::Elected { leader: Sid(1) }, zab::Output::Write { .. }]),
+        "{:?}",
+        out.zab
+    );
 }
 
 #[test]

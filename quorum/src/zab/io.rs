@@ -330,6 +330,11 @@ pub enum Output {
         /// The last.
         upto: Zxid,
     },
+    /// A role begins. A server that leads hears learners from now on.
+    Elected {
+        /// Who leads.
+        leader: Sid,
+    },
     /// This server may serve clients: as leader of its epoch, or as learner of the link's leader.
     Serve {
         /// The epoch.

@@ -169,6 +169,7 @@ impl State {
                 }
                 self.check_reason(number, why);
             }
+            Output::Elected { .. } => {}
             Output::Connect { to } => node.wants = Some(to),
             Output::Write { write, what } => self.order(number, peer, write, what),
             Output::AskLog { link, zxid } => {

@@ -65,8 +65,11 @@ impl World {
             Output::Synced { id } => self.synced(node, id),
             Output::Propose { config } => self.keep_proposed(node, config),
             Output::Activate { config } => self.keep_agreed(node, config),
-            // Nothing that this world has.
-            Output::Touched { .. } | Output::Revalidate { .. } | Output::SessionIs { .. } => {}
+            // Nothing that this world has; who may be called, it sees for itself.
+            Output::Elected { .. }
+            | Output::Touched { .. }
+            | Output::Revalidate { .. }
+            | Output::SessionIs { .. } => {}
         }
     }
 
