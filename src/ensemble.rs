@@ -10,6 +10,7 @@
 //! Absent here: the machines (`quorum`), sockets (`net`), what requests mean (`crate::pipeline`).
 
 mod aside;
+mod asking;
 mod backlog;
 mod disk;
 mod incoming;
@@ -113,6 +114,8 @@ struct Core {
     /// Where the election port is to be from now on.
     elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
+    /// Learners for which the log is asked.
+    askings: Vec<asking::Asking>,
     /// Learners that are being sent a part of the log.
     streams: Vec<outputs::Stream>,
     standing: Standing,
@@ -163,6 +166,7 @@ impl EnsembleShard {
             out: Outputs::default(),
             elects_at: None,
             deferred: VecDeque::new(),
+            askings: Vec::new(),
             streams: Vec::new(),
             standing: Standing::default(),
             asides: Vec::new(),
@@ -228,6 +232,7 @@ impl Turns for EnsembleShard {
             core.step_deferred(learners);
             progress |= core.take_written(cx, learners)?;
             progress |= core.propose(cx, learners)?;
+            progress |= core.take_answers(learners);
             progress |= core.stream_images(learners);
             core.stream(learners);
             learners.flush();

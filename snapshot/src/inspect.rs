@@ -56,6 +56,20 @@ pub fn images(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names.map(|it| path(dir, it)).collect())
 }
 
+/// The last transaction of the newest image in `dir`, and the image's length in bytes, by its name: nothing of it is read.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn newest(dir: &Path) -> io::Result<Option<(Zxid, u64)>> {
+    let Some(path) = images(dir)?.pop() else { return Ok(None) };
+    let name = path.file_name().and_then(|it| it.to_str()).and_then(FileName::parse);
+    match (name, path.metadata()) {
+        (Some(FileName::Image(zxid)), Ok(found)) => Ok(Some((zxid, found.len()))),
+        // It was purged meanwhile.
+        _ => Ok(None),
+    }
+}
+
 /// Reads the whole image past the page cache and verifies every checksum. Takes a MiB of memory and four bytes a page.
 ///
 /// # Errors

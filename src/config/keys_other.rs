@@ -110,6 +110,6 @@ pub static IDLE_KEYS: &[IdleKey] = &[
         "forward_learner_requests_to_commit_processor_disabled",
         "there is no chain of processors",
     ),
-    idle("snapshotSizeFactor", "a difference is sent from the log as far as it reaches"),
+    idle("snapshotSizeFactor", "a difference is sent from the log, unless an image is shorter"),
     idle("jmx.*", "no virtual machine"),
 ];

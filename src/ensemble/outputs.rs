@@ -9,6 +9,7 @@ use quorum::{Address, PeerState, Sid, server};
 use wal::{LogCursor, ReadError};
 
 use super::aside::{Aside, Wanted};
+use super::asking::{Asking, Floor};
 use super::{Core, Role, standing};
 use crate::clock;
 use crate::epochs::Which;
@@ -167,12 +168,13 @@ impl Core {
                 Role::Idle(_) | Role::ReadOnly(_) | Role::Changing => {}
             },
             Output::AskLog { link, zxid } => {
-                let read = self.disk.log().reader().floor(zxid);
-                let floor = read.unwrap_or_else(|error| {
-                    tracing::error!(?link, "the log cannot be read for a learner: {error}");
-                    None
-                });
-                self.deferred.push_back(Deferred::LogFloor { link, floor });
+                let log = self.disk.log().reader();
+                let waker = self.waker.clone();
+                match Asking::begin(log, self.disk.place(), (link, zxid), waker) {
+                    Ok(asking) => self.askings.push(asking),
+                    // The learner waits until initLimit is over: closed at once, it were back at once.
+                    Err(error) => tracing::error!(?link, "the log cannot be asked: {error}"),
+                }
             }
             Output::StreamLog { link, after, upto } => {
                 self.streams.push(Stream { link, after, upto, cursor: None });
@@ -271,6 +273,19 @@ impl Core {
         for touch in touches.iter() {
             pipeline.touched(moment, touch);
         }
+    }
+
+    /// Tells the machine what the log has answered. Whether it has.
+    pub(super) fn take_answers(&mut self, port: &mut LearnerPort) -> bool {
+        let before = self.askings.len();
+        let deferred = &mut self.deferred;
+        self.askings.retain(|it| {
+            let Some(Floor(floor)) = it.poll() else { return true };
+            deferred.push_back(Deferred::LogFloor { link: it.link, floor });
+            false
+        });
+        self.step_deferred(port);
+        self.askings.len() < before
     }
 
     /// Gives learners more of the log, as fast as they take it.

@@ -122,6 +122,7 @@ impl Core {
         self.role = Role::Idle(Box::new(applier));
         self.backlog.disown();
         self.disk.disown();
+        self.askings.clear();
         self.streams.clear();
         self.asides.clear();
         self.wanted.clear();

@@ -141,6 +141,7 @@ impl Core {
 
     /// A connection has ended.
     pub(super) fn forget_transfers(&mut self, link: Link) {
+        self.askings.retain(|it| it.link != link);
         self.streams.retain(|it| it.link != link);
         self.asides.retain(|it| it.wanted.link != link);
         self.wanted.retain(|it| it.link != link);

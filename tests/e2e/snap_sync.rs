@@ -34,6 +34,7 @@ const GET_CHILDREN2: i32 = 12;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("snap_sync_an_emptied_follower_comes_back_by_an_image", emptied),
+        trial("snap_sync_a_learner_far_behind_is_sent_what_is_shorter", shorter),
         trial("snap_sync_kills_while_an_image_is_taken_leave_the_old_or_the_new", killed),
         trial("snap_sync_a_server_whose_tree_differs_fences_itself_until_it_has_an_image", || {
             spoiled([Kind::Ringkeeper; 3])
@@ -209,6 +210,36 @@ fn emptied() -> anyhow::Result<()> {
         compare(&ensemble, 6_700).with_context(|| format!("after start {round}"))?;
     }
     ensure!(said(&ensemble, follower, INSTALLED) == 1, "an image again\n{}", ensemble.logs());
+    Ok(())
+}
+
+/// Followers come back to a log that is whole: far behind, where the changes are many and the tree is small; a little behind.
+fn shorter() -> anyhow::Result<()> {
+    let more =
+        "snapCount=2000\npreAllocSize=256\ncommitLogCount=500\nautopurge.snapRetainCount=1000\n";
+    let mut ensemble = Ensemble::prepare(&[Kind::Ringkeeper; 3], 0, more)?;
+    for server in &mut ensemble.servers {
+        server.launch()?;
+    }
+    let leader = ensemble.leader()?;
+    let [far, near] = [(leader + 1) % 3, (leader + 2) % 3];
+    let mut client = connect(&ensemble, leader)?;
+    asked(&mut client, op::CREATE, &Body::default().create("/many", b"", 0))?;
+    fill(&mut client, "many", 0..100, 900)?;
+    ensemble.servers[far].kill()?;
+    for _ in 0..100 {
+        overwrite(&mut client, 100, 5_000)?;
+    }
+    ensemble.servers[far].launch()?;
+    compare(&ensemble, 100)?;
+    ensure!(said(&ensemble, far, INSTALLED) == 1, "all changes were sent\n{}", ensemble.logs());
+    // More than memory holds, and less than the tree.
+    fill(&mut client, "many", 100..10_100, 300)?;
+    ensemble.servers[near].kill()?;
+    overwrite(&mut client, 700, 300)?;
+    ensemble.servers[near].launch()?;
+    compare(&ensemble, 10_100)?;
+    ensure!(said(&ensemble, near, INSTALLED) == 0, "an image was sent\n{}", ensemble.logs());
     Ok(())
 }
 

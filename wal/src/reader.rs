@@ -106,6 +106,29 @@ impl LogReader {
         Ok(LogCursor { dir, segments, segment: None, payload: Vec::new(), given: 0, after, upto })
     }
 
+    /// Whether the transactions behind `after` up to `upto` take more than `len` bytes. `after` is as in [`Self::range`]. Reads the heads of
+    /// frames until that is known.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn is_longer(&self, after: Zxid, upto: Zxid, len: u64) -> Result<bool, ReadError> {
+        let mut found = 0;
+        for (first_zxid, path) in self.range(after, upto.min(self.last_zxid))?.segments {
+            let segment = Segment::open(&self.dir, first_zxid, &path)?;
+            let mut segment = segment.ok_or(ReadError::Gap { after })?;
+            while let Some(header) = segment.frame_behind(after)? {
+                if upto < header.last_zxid {
+                    return Ok(false);
+                }
+                found += u64::from(header.payload_len);
+                if len < found {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// The segments with what this reader knows of, oldest first.
     fn segments(&self) -> Result<VecDeque<(Zxid, PathBuf)>, ReadError> {
         let files = inspect::files(&self.dir).map_err(at(&self.dir))?;

@@ -85,7 +85,8 @@ pub enum Input<'a> {
     LogFloor {
         /// The learner's link.
         link: Link,
-        /// The last transaction of the log up to the one asked for, if the log can be read from there on without a gap.
+        /// The last transaction of the log up to the one asked for, if the log can be read from there on without a gap; none also if an
+        /// image is the shorter way.
         floor: Option<Zxid>,
     },
     /// [`Output::StreamLog`] is done: all of it is in the link's queue.

@@ -169,6 +169,28 @@ fn any_range_is_read_in_pieces_of_any_size() {
 }
 
 #[test]
+fn a_range_is_as_long_as_its_frames() {
+    let options = small(SEGMENT_LEN);
+    let dir = tempfile::tempdir().unwrap();
+    let (_, tail, _) = open(dir.path(), &options, 0).unwrap();
+    run(move || {
+        let mut log = Log::start(tail, || 0).unwrap();
+        for zxid in 1..=300 {
+            log.append(&batch(zxid..=zxid, BODY_LEN)).unwrap();
+        }
+        let reader = log.reader();
+        let longer = |after, upto, len| reader.is_longer(Zxid(after), Zxid(upto), len).unwrap();
+        let one = (0..2_000).find(|&len| !longer(7, 8, len)).unwrap();
+        assert!((BODY_LEN as u64..BODY_LEN as u64 + 200).contains(&one), "{one}");
+        for (after, upto) in [(0, 1), (0, 9), (40, 49), (250, 300), (0, 300)] {
+            let len = one * (upto - after) as u64;
+            assert!(longer(after, upto, len - 1) && !longer(after, upto, len), "{after} to {upto}");
+        }
+        assert!(!longer(300, 300, 0) && !longer(9, 7, 0));
+    });
+}
+
+#[test]
 fn the_floor_of_a_zxid_that_is_not_there_is_the_one_before_it() {
     let options = small(SEGMENT_LEN);
     let dir = tempfile::tempdir().unwrap();
