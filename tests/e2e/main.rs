@@ -19,7 +19,11 @@ mod ensemble_judges;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod judge;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod looking;
 #[cfg(test)]
@@ -44,6 +48,8 @@ mod reconfig;
 mod server;
 #[cfg(test)]
 mod snap_sync;
+#[cfg(test)]
+mod switch;
 #[cfg(test)]
 mod takeover;
 #[cfg(test)]
@@ -81,6 +87,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(export::trials());
     trials.extend(reconfig::trials());
     trials.extend(migration::trials());
+    trials.extend(load::trials());
     trials.extend(partitions::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -1,12 +1,15 @@
-//! Machines of their own, as far as the network goes: a namespace for each server, joined by a bridge, between which packets can be lost.
+//! Machines of their own, as far as the network goes: a namespace for each server, and the harness's own, joined by a switch that can fail.
 //!
-//! Needs root and iproute2. Absent here: what depends on ports or takes time, which needs parts of the kernel that not every one has.
+//! Needs root, iproute2 and /dev/net/tun. A machine's card is the other side of a TAP device of the switch's; it leaves nothing to the hardware.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
+
+use crate::switch::{Obstacle, Switch, hardware_address};
 
 /// How many this process has built.
 static BUILT: AtomicU32 = AtomicU32::new(0);
@@ -14,9 +17,10 @@ static BUILT: AtomicU32 = AtomicU32::new(0);
 /// Some machines. Gone with this.
 pub(crate) struct Namespaces {
     names: Vec<String>,
-    bridge: String,
     /// The second and third number of every address.
     subnet: [u8; 2],
+    /// None until they are joined.
+    switch: Option<Switch>,
 }
 
 impl Namespaces {
@@ -27,19 +31,21 @@ impl Namespaces {
         let own = format!("{process}{}", char::from(b'a' + (trial % 26) as u8));
         let subnet = [100 + (trial % 100) as u8, 1 + (process % 250) as u8];
         let names = (1..=count).map(|it| format!("rk{own}-{it}")).collect();
-        let made = Self { names, bridge: format!("rkb{own}"), subnet };
-        ip(&format!("link add {} type bridge", made.bridge))?;
-        ip(&format!("addr add {}/24 dev {}", made.at(254), made.bridge))?;
-        ip(&format!("link set {} up", made.bridge))?;
+        let mut made = Self { names, subnet, switch: None };
+        let mut taps = Vec::new();
         for (number, name) in made.names.iter().enumerate() {
-            let (outer, address) = (format!("rkv{own}-{number}"), made.address(number));
+            let (device, address) = (format!("rkt{own}-{number}"), made.address(number));
             ip(&format!("netns add {name}"))?;
-            ip(&format!("link add {outer} type veth peer name eth0 netns {name}"))?;
-            ip(&format!("link set {outer} master {} up", made.bridge))?;
-            ip(&format!("-n {name} addr add {address}/24 dev eth0"))?;
-            ip(&format!("-n {name} link set eth0 up"))?;
+            taps.push(tap(&device)?);
+            ip(&format!("link set {device} netns {name} name eth0"))?;
+            raise(&format!("-n {name}"), "eth0", address, number)?;
             ip(&format!("-n {name} link set lo up"))?;
         }
+        let device = format!("rkt{own}-h");
+        taps.push(tap(&device)?);
+        // Its route is narrower than any of a trial with the same numbers in another process.
+        raise("-4", &device, made.address(count), count)?;
+        made.switch = Some(Switch::start(taps)?);
         Ok(made)
     }
 
@@ -50,33 +56,65 @@ impl Namespaces {
 
     /// Where a machine is.
     pub(crate) fn address(&self, number: usize) -> Ipv4Addr {
-        self.at(number as u8 + 1)
+        Ipv4Addr::new(10, self.subnet[0], self.subnet[1], number as u8 + 1)
     }
 
-    fn at(&self, last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, self.subnet[0], self.subnet[1], last)
+    /// The number that the harness, where clients are, has as a machine.
+    pub(crate) fn harness(&self) -> usize {
+        self.names.len()
     }
 
-    /// From now on nothing of what one machine sends reaches the other.
-    pub(crate) fn lose(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        ip(&format!("-n {} route add blackhole {}", self.names[from], self.address(to)))
-    }
-
-    /// From now on it does again.
-    pub(crate) fn deliver(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        ip(&format!("-n {} route del blackhole {}", self.names[from], self.address(to)))
+    /// From now on these obstacles are in the way, and no others.
+    pub(crate) fn set(&self, obstacles: &[Obstacle]) {
+        self.switch.as_ref().expect("it was started").set(obstacles);
     }
 }
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // What was not made cannot be removed; the pairs of devices go with their machines.
+        // The devices go with their files.
+        self.switch = None;
         for name in &self.names {
+            // What was not made cannot be removed.
             drop(ip(&format!("netns del {name}")));
         }
-        drop(ip(&format!("link del {}", self.bridge)));
     }
 }
+
+/// Gives a card its addresses, and lets it work.
+fn raise(place: &str, device: &str, address: Ipv4Addr, number: usize) -> anyhow::Result<()> {
+    let hardware = hardware_address(number).map(|it| format!("{it:02x}")).join(":");
+    ip(&format!("{place} link set {device} address {hardware}"))?;
+    ip(&format!("{place} addr add {address}/24 dev {device}"))?;
+    ip(&format!("{place} link set {device} up"))
+}
+
+/// A TAP device, which lives as long as the file.
+fn tap(name: &str) -> anyhow::Result<File> {
+    const PATH: &str = "/dev/net/tun";
+    /// `struct ifreq`: a name, and flags; as long as the kernel's.
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    let file = File::options().read(true).write(true).open(PATH).context(PATH)?;
+    let mut request = Request { name: [0; 16], flags: IFF_TAP | IFF_NO_PI, rest: [0; 22] };
+    request.name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: TUNSETIFF takes a `struct ifreq`, which `Request` is, writes the name there, and keeps nothing of it.
+    let set = unsafe { rustix::ioctl::Updater::<TUNSETIFF, Request>::new(&mut request) };
+    // SAFETY: the file is the device that the request is for.
+    unsafe { rustix::ioctl::ioctl(&file, set) }.with_context(|| format!("the device {name}"))?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags | rustix::fs::OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Of `linux/if_tun.h`: the request that makes a device, one of frames, with no header of the kernel's before them.
+const TUNSETIFF: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 202);
+const IFF_TAP: u16 = 2;
+const IFF_NO_PI: u16 = 0x1000;
 
 fn ip(words: &str) -> anyhow::Result<()> {
     let output = Command::new("ip").args(words.split(' ')).output();

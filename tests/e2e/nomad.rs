@@ -1,13 +1,13 @@
 //! A client that holds one session, and moves to another server when its own does not answer.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 
 use crate::ensemble::PATIENCE;
+use crate::load::REFUSED;
 use crate::wire::{Body, Client, Reply, Session, op};
 
 const NODE_EXISTS: i32 = -110;
@@ -22,13 +22,17 @@ pub(crate) struct Nomad {
     client: Client,
     session: Session,
     seen: i64,
+    /// How often it has gone elsewhere.
+    travels: u64,
+    /// What it watches, and the zxid of the data that it knows.
+    watched: Option<(String, i64)>,
 }
 
 impl Nomad {
     /// Takes over a client of the server number `at`.
     pub(crate) fn new(addresses: Vec<SocketAddr>, at: usize, client: Client) -> Self {
         let session = client.session.clone();
-        Self { addresses, at, client, session, seen: 0 }
+        Self { addresses, at, client, session, seen: 0, travels: 0, watched: None }
     }
 
     /// Asks until there is an answer, here or at another server.
@@ -36,22 +40,48 @@ impl Nomad {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Ok(reply) = self.client.ask(op, body) {
-                self.seen = self.seen.max(reply.zxid);
+                self.see(&reply)?;
                 return Ok(reply);
             }
             self.travel(end)?;
         }
     }
 
-    /// Asks once; the error of the answer, or none if there was no answer.
-    pub(crate) fn ask_once(&mut self, op: i32, body: &Body) -> anyhow::Result<Option<i32>> {
+    /// Asks once; none if there was no answer.
+    pub(crate) fn ask_once(&mut self, op: i32, body: &Body) -> anyhow::Result<Option<Reply>> {
         match self.client.ask(op, body) {
-            Ok(reply) => {
-                self.seen = self.seen.max(reply.zxid);
-                Ok(Some(reply.err))
-            }
+            Ok(reply) => self.see(&reply).map(|()| Some(reply)),
             Err(_) => self.travel(Instant::now() + PATIENCE).map(|()| None),
         }
+    }
+
+    /// A session is never shown an earlier state than before.
+    fn see(&mut self, reply: &Reply) -> anyhow::Result<()> {
+        let (seen, zxid) = (self.seen, reply.zxid);
+        ensure!(seen <= zxid, "shown {zxid:#x} behind {seen:#x} at server {}", self.at + 1);
+        self.seen = zxid;
+        Ok(())
+    }
+
+    /// How often it has gone elsewhere: between two equal answers nothing was lost.
+    pub(crate) fn travels(&self) -> u64 {
+        self.travels
+    }
+
+    /// What is watched is watched wherever it goes, behind this zxid of it.
+    pub(crate) fn keep_watching(&mut self, path: &str, zxid: i64) {
+        self.watched = Some((path.to_owned(), zxid));
+    }
+
+    /// Whether an event for what is watched came before the last answer. Then it is not watched any more.
+    pub(crate) fn was_told(&mut self) -> bool {
+        let Some((path, _)) = &self.watched else { return false };
+        let told = self.client.events.iter().any(|it| it == path);
+        self.client.events.clear();
+        if told {
+            self.watched = None;
+        }
+        told
     }
 
     fn travel(&mut self, end: Instant) -> anyhow::Result<()> {
@@ -59,7 +89,16 @@ impl Nomad {
             self.at = (self.at + 1) % self.addresses.len();
             let address = self.addresses[self.at];
             match Client::resume_within(ANSWER, address, &self.session, self.seen) {
-                Ok(Some(client)) => {
+                Ok(Some(mut client)) => {
+                    self.travels += 1;
+                    client.xid = self.client.xid;
+                    if let Some((path, zxid)) = &self.watched
+                        && client.watch_again(path, *zxid).is_err()
+                    {
+                        continue;
+                    }
+                    // What was told before is not forgotten.
+                    client.events.splice(0..0, self.client.events.drain(..));
                     self.client = client;
                     return Ok(());
                 }
@@ -70,20 +109,10 @@ impl Nomad {
         }
     }
 
-    /// Creates a znode; if an answer was lost, it may be there already.
-    pub(crate) fn create(&mut self, path: &str, flags: i32) -> anyhow::Result<()> {
+    /// Creates a znode; if an answer was lost, it may be there already. `false`: the server has no room, and it is not known to be there.
+    pub(crate) fn create(&mut self, path: &str, flags: i32) -> anyhow::Result<bool> {
         let reply = self.ask(op::CREATE, &Body::default().create(path, b"acknowledged", flags))?;
-        ensure!([0, NODE_EXISTS].contains(&reply.err), "{path}: error {}", reply.err);
-        Ok(())
+        ensure!([0, NODE_EXISTS, REFUSED].contains(&reply.err), "{path}: error {}", reply.err);
+        Ok(reply.err != REFUSED)
     }
-}
-
-/// Waits until `count` more operations of a load have come through.
-pub(crate) fn flow(done: &AtomicU64, count: u64) -> anyhow::Result<()> {
-    let (from, end) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
-    while done.load(Ordering::Relaxed) < from + count {
-        ensure!(Instant::now() < end, "the load does not flow");
-        thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }

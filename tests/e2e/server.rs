@@ -241,6 +241,16 @@ impl Server {
         Ok(self.last_exit)
     }
 
+    /// Whether it has ended by itself; it can be started again then.
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let process = self.process.as_mut().context("the server does not run")?;
+        let status = process.wait(Duration::ZERO)?;
+        if status.is_some() {
+            self.process = None;
+        }
+        Ok(status.is_some())
+    }
+
     /// SIGKILL, and the end.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the server does not run")?.kill()?;

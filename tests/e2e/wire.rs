@@ -16,9 +16,15 @@ pub(crate) mod op {
     pub(crate) const GET_CHILDREN: i32 = 8;
     pub(crate) const SYNC: i32 = 9;
     pub(crate) const MULTI: i32 = 14;
+    pub(crate) const CREATE2: i32 = 15;
     pub(crate) const RECONFIG: i32 = 16;
+    pub(crate) const SET_WATCHES: i32 = 101;
     pub(crate) const CLOSE_SESSION: i32 = -11;
 }
+
+/// The number of an event among replies, and of the reply to the watches that are set anew.
+const EVENT: i32 = -1;
+const WATCHES_SET: i32 = -8;
 
 /// Bytes of a body being written.
 #[derive(Clone, Debug, Default)]
@@ -98,11 +104,34 @@ impl<'a> Fields<'a> {
         Ok(i64::from_be_bytes(self.take(8)?.try_into().expect("eight were taken")))
     }
 
+    /// What counts of a stat: czxid, mzxid, and the data's version.
+    pub(crate) fn stat(&mut self) -> io::Result<Stat> {
+        let (czxid, mzxid) = (self.long()?, self.long()?);
+        self.take(16)?;
+        let version = self.int()?;
+        self.take(32)?;
+        Ok(Stat { czxid, mzxid, version })
+    }
+
+    /// Some strings.
+    pub(crate) fn strings(&mut self) -> io::Result<Vec<String>> {
+        let count = self.int()?;
+        (0..count).map(|_| Ok(String::from_utf8_lossy(self.buffer()?).into_owned())).collect()
+    }
+
     /// A buffer or string; null is empty.
     pub(crate) fn buffer(&mut self) -> io::Result<&'a [u8]> {
         let len = self.int()?;
         self.take(usize::try_from(len).unwrap_or(0))
     }
+}
+
+/// See [`Fields::stat`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) czxid: i64,
+    pub(crate) mzxid: i64,
+    pub(crate) version: i32,
 }
 
 /// A session as its client knows it.
@@ -128,8 +157,11 @@ pub(crate) struct Reply {
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     out: Vec<u8>,
-    xid: i32,
+    /// The number of the last request. A reference server that follows confounds two of one session that have the same.
+    pub(crate) xid: i32,
     pub(crate) session: Session,
+    /// Paths of events that came before the last reply, oldest first.
+    pub(crate) events: Vec<String>,
 }
 
 impl Client {
@@ -167,6 +199,7 @@ impl Client {
             out: Vec::new(),
             xid: 0,
             session: Session::default(),
+            events: Vec::new(),
         };
         client.stream.get_mut().write_all(&request.frame())?;
         let answer = client.frame()?;
@@ -194,12 +227,30 @@ impl Client {
         result
     }
 
-    /// The next reply; there are no events here, because nothing is watched.
+    /// The next reply, behind the events that come before it.
     pub(crate) fn reply(&mut self) -> io::Result<Reply> {
-        let frame = self.frame()?;
-        let mut fields = Fields(&frame);
-        let (xid, zxid, err) = (fields.int()?, fields.long()?, fields.int()?);
-        Ok(Reply { xid, zxid, err, body: fields.0.to_vec() })
+        loop {
+            let frame = self.frame()?;
+            let mut fields = Fields(&frame);
+            let (xid, zxid, err) = (fields.int()?, fields.long()?, fields.int()?);
+            if xid != EVENT {
+                return Ok(Reply { xid, zxid, err, body: fields.0.to_vec() });
+            }
+            let (_kind, _state) = (fields.int()?, fields.int()?);
+            self.events.push(String::from_utf8_lossy(fields.buffer()?).into_owned());
+        }
+    }
+
+    /// Watches the data of `path` again, of which nothing is known behind `zxid`.
+    pub(crate) fn watch_again(&mut self, path: &str, zxid: i64) -> io::Result<()> {
+        let body = Body::default().int(WATCHES_SET).int(op::SET_WATCHES).long(zxid);
+        let body = body.int(1).buffer(path.as_bytes()).int(0).int(0);
+        self.stream.get_mut().write_all(&body.frame())?;
+        let reply = self.reply()?;
+        if (reply.xid, reply.err) != (WATCHES_SET, 0) {
+            return Err(io::Error::new(ErrorKind::InvalidData, format!("{reply:?}")));
+        }
+        Ok(())
     }
 
     /// Asks and waits for the reply to it.

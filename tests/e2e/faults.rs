@@ -1,0 +1,229 @@
+//! Faults of real processes: servers that are killed, paused, cut off, slow to reach, or out of room on their disks.
+//!
+//! Each server has a machine of its own, as far as the network goes, and a disk of its own, which is a small file system in memory. Where the system
+//! gives no namespaces, servers are killed and paused only, and the world says so.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rustix::fs::FallocateFlags;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::ensemble::{Ensemble, write_id};
+use crate::namespaces::Namespaces;
+use crate::server::{FOR_JUDGES, Kind, Server};
+use crate::switch::{ALL_LOST, Obstacle, What};
+
+/// Of clients, of the leader for its learners, and of elections.
+const CLIENT_PORT: u16 = 2181;
+const QUORUM_PORT: u16 = 2888;
+const ELECTION_PORT: u16 = 3888;
+
+/// Two seconds without a word from a peer are its end. Segments are small beside the disk.
+const LINES: &str = "initLimit=20\nsyncLimit=4\npreAllocSize=4096\nringkeeper.diskReserveMiB=8\n";
+
+/// Which of the packets between a server and others are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All.
+    Both,
+    /// What the server sends: it hears, and is not heard.
+    Out,
+    /// What it is sent: it is heard, and does not hear.
+    In,
+}
+
+/// What happens to a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// SIGKILL, and a start.
+    Killed,
+    /// SIGSTOP for so many milliseconds.
+    Paused(u64),
+    /// Nothing passes between it and the other servers.
+    CutOff(Way),
+    /// Nothing passes of one port: of the other servers' packets, or with the client port of the clients'.
+    PortCut(u16, Way),
+    /// Everything between it and all others comes so many milliseconds later, and up to as many more.
+    Late(u64),
+    /// So many of a hundred packets between it and all others are lost.
+    Lossy(u64),
+    /// Its disk is full.
+    Full,
+}
+
+/// All that can happen, the most different first: an ordinary run takes five.
+pub(crate) const FAULTS: [Fault; 17] = [
+    Fault::PortCut(QUORUM_PORT, Way::In),
+    Fault::Killed,
+    Fault::Lossy(15),
+    Fault::Full,
+    Fault::CutOff(Way::Out),
+    Fault::Paused(3_000),
+    Fault::PortCut(ELECTION_PORT, Way::Both),
+    Fault::Late(40),
+    Fault::CutOff(Way::Both),
+    Fault::PortCut(CLIENT_PORT, Way::Out),
+    Fault::Paused(50),
+    Fault::PortCut(QUORUM_PORT, Way::Out),
+    Fault::CutOff(Way::In),
+    Fault::PortCut(ELECTION_PORT, Way::In),
+    Fault::Paused(700),
+    Fault::PortCut(QUORUM_PORT, Way::Both),
+    Fault::Paused(8_000),
+];
+
+/// Machines, and disks. The servers are in an [`Ensemble`].
+pub(crate) struct World {
+    /// None where the system gives no namespaces.
+    net: Option<Namespaces>,
+    disks: Vec<SmallDisk>,
+}
+
+impl World {
+    /// Starts an ensemble with one of each kind.
+    pub(crate) fn build(kinds: &[Kind]) -> anyhow::Result<(Self, Ensemble)> {
+        let net = match Namespaces::build(kinds.len()) {
+            Ok(net) => net,
+            Err(error) => {
+                println!("servers are killed and paused only, for there is no network: {error:#}");
+                let ensemble = Ensemble::start_with(kinds, 0, LINES)?;
+                return Ok((Self { net: None, disks: Vec::new() }, ensemble));
+            }
+        };
+        let mut lines = format!("{FOR_JUDGES}{LINES}");
+        for number in 0..kinds.len() {
+            let (sid, address) = (number + 1, net.address(number));
+            lines.push_str(&format!("server.{sid}={address}:{QUORUM_PORT}:{ELECTION_PORT}\n"));
+        }
+        let (mut servers, mut disks) = (Vec::new(), Vec::new());
+        for (number, &kind) in kinds.iter().enumerate() {
+            let address = SocketAddr::from((net.address(number), CLIENT_PORT));
+            let mut server = Server::prepare_at(kind, address, &lines)?;
+            server.live_in(net.name(number));
+            disks.push(SmallDisk::mount(&server.dir().join("data"))?);
+            write_id(&server, number + 1)?;
+            server.launch()?;
+            servers.push(server);
+        }
+        let ensemble = Ensemble { servers, lines };
+        for number in 0..kinds.len() {
+            ensemble.await_service(number)?;
+        }
+        Ok((Self { net: Some(net), disks }, ensemble))
+    }
+
+    /// Lets a fault happen to a server for some time, and end.
+    pub(crate) fn suffer(
+        &self,
+        ensemble: &mut Ensemble,
+        victim: usize,
+        fault: Fault,
+        last: Duration,
+    ) -> anyhow::Result<()> {
+        let server = &mut ensemble.servers[victim];
+        match (fault, &self.net) {
+            (Fault::Killed, _) => {
+                server.kill()?;
+                thread::sleep(last);
+                server.launch()
+            }
+            (Fault::Paused(ms), _) => pause(server, Duration::from_millis(ms)),
+            (Fault::Full, Some(_)) => {
+                let filled = self.disks[victim].fill()?;
+                thread::sleep(last);
+                fs::remove_file(filled)?;
+                // One that has no other segment ends, as a reference server does that cannot write.
+                if server.has_ended()? { server.launch() } else { Ok(()) }
+            }
+            (_, None) => pause(server, last),
+            (_, Some(net)) => {
+                net.set(&obstacles(net, ensemble.servers.len(), victim, fault));
+                thread::sleep(last);
+                net.set(&[]);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn pause(server: &Server, last: Duration) -> anyhow::Result<()> {
+    let process = server.process().context("it runs")?;
+    let pid = Pid::from_raw(process.id() as i32).context("a process has a number")?;
+    kill_process(pid, Signal::STOP)?;
+    thread::sleep(last);
+    Ok(kill_process(pid, Signal::CONT)?)
+}
+
+/// What is in the way of the network then.
+fn obstacles(net: &Namespaces, servers: usize, victim: usize, fault: Fault) -> Vec<Obstacle> {
+    let harness = net.harness();
+    let (port, way, what) = match fault {
+        Fault::CutOff(way) => (None, way, ALL_LOST),
+        Fault::PortCut(port, way) => (Some(port), way, ALL_LOST),
+        Fault::Late(ms) => (None, Way::Both, What::Late { ms, jitter_ms: ms }),
+        Fault::Lossy(percent) => (None, Way::Both, What::Lost { percent }),
+        Fault::Killed | Fault::Paused(_) | Fault::Full => return Vec::new(),
+    };
+    // Clients are there too, unless this is about servers among themselves.
+    let is_for = |it: &usize| match (fault, port) {
+        (_, Some(CLIENT_PORT)) => *it == harness,
+        (Fault::CutOff(_), _) | (_, Some(_)) => *it != harness,
+        _ => true,
+    };
+    let mut all = Vec::new();
+    for other in (0..servers).chain([harness]).filter(|it| *it != victim).filter(is_for) {
+        if way != Way::In {
+            all.push(Obstacle { from: victim, to: other, port, what });
+        }
+        if way != Way::Out {
+            all.push(Obstacle { from: other, to: victim, port, what });
+        }
+    }
+    all
+}
+
+/// A small file system in memory, mounted for as long as this lives.
+struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(at: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(at)?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", DISK_SIZE, "ringkeeper-e2e"]).arg(at);
+        ensure!(mount.status()?.success(), "no small disk can be mounted at {}", at.display());
+        Ok(Self { at: at.to_owned() })
+    }
+
+    /// Takes all the room; the file that does.
+    fn fill(&self) -> anyhow::Result<PathBuf> {
+        let path = self.at.join("ballast");
+        let file = File::create(&path)?;
+        let mut len = 0;
+        for step in [1 << 20, 1 << 12] {
+            while rustix::fs::fallocate(&file, FallocateFlags::empty(), len, step).is_ok() {
+                len += step;
+            }
+        }
+        ensure!(0 < len, "the disk was full before");
+        Ok(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.at).status();
+        if !unmounted.is_ok_and(|it| it.success()) {
+            eprintln!("{} is still mounted", self.at.display());
+        }
+    }
+}
+
+const DISK_SIZE: &str = "size=384m";
