@@ -36,11 +36,24 @@ pub struct Cut {
     pub end: End,
 }
 
-/// How the newest segment, `bytes` of which all is whole, is made to end with its last transaction that is not above `to`.
+/// A segment that is to be cut is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("damaged at byte {offset}: it cannot be cut")]
+pub struct Damaged {
+    /// Byte in it.
+    pub offset: u64,
+}
+
+/// How the newest segment is made to end with its last transaction that is not above `to`. `last` is the last one that was written to
+/// it, if any was: behind damage frames would stay, and the log would go on in front of them.
 ///
 /// `None`: it holds none such, and has to go.
-pub fn choose(bytes: &[u8], to: Zxid) -> Option<Cut> {
-    let (header, chain) = SegmentHeader::decode(bytes).ok()?;
+///
+/// # Errors
+/// [`Damaged`]: it does not reach to `last`.
+pub fn choose(bytes: &[u8], to: Zxid, last: Option<Zxid>) -> Result<Option<Cut>, Damaged> {
+    let header = SegmentHeader::decode(bytes).map_err(|_| Damaged { offset: 0 });
+    let (header, chain) = header?;
     let mut scan = Scan::new(bytes, header.id, chain, header.prev_zxid);
     let (mut dead, mut split) = (Vec::new(), None);
     let (mut last_zxid, mut chain, mut offset) = (header.prev_zxid, chain, 0);
@@ -62,8 +75,11 @@ pub fn choose(bytes: &[u8], to: Zxid) -> Option<Cut> {
             dead.push(zeros(at));
         }
     }
+    if last.is_some_and(|it| scan.last_zxid() < it) {
+        return Err(Damaged { offset: scan.offset() as u64 });
+    }
     if offset == 0 {
-        return None;
+        return Ok(None);
     }
     let mut patches: Vec<_> = dead.into_iter().rev().collect();
     if let Some((head, left)) = split {
@@ -72,7 +88,7 @@ pub fn choose(bytes: &[u8], to: Zxid) -> Option<Cut> {
     }
     let position = Position { first_zxid: header.first_zxid, id: header.id, offset: offset as u64 };
     let end = End { last_zxid, chain, sequence: header.sequence, position: Some(position) };
-    Some(Cut { patches, end })
+    Ok(Some(Cut { patches, end }))
 }
 
 /// The header of what stays of a frame that begins at or before `to`.
@@ -151,7 +167,8 @@ mod tests {
         let all: i64 = COUNTS.iter().sum();
         for to in 1..=all + 1 {
             let mut bytes = segment(COUNTS);
-            let Cut { patches, end } = choose(&bytes, Zxid(to)).unwrap();
+            let cut = choose(&bytes, Zxid(to), Some(Zxid(all)));
+            let Cut { patches, end } = cut.unwrap().unwrap();
             for patch in &patches {
                 let at = patch.offset as usize;
                 bytes[at..at + BLOCK].copy_from_slice(&patch.block);
@@ -164,7 +181,18 @@ mod tests {
             let behind = to.min(all) + 101..=zxid;
             assert_eq!(read(&bytes).0, (1..=to.min(all)).chain(behind).collect::<Vec<_>>());
         }
-        assert_eq!(choose(&segment(COUNTS), Zxid(0)), None);
+        assert_eq!(choose(&segment(COUNTS), Zxid(0), None), Ok(None));
+    }
+
+    #[test]
+    fn a_segment_that_is_damaged_is_not_cut() {
+        let all: i64 = COUNTS.iter().sum();
+        for block in 0..10 {
+            let mut bytes = segment(COUNTS);
+            bytes[block * BLOCK + 20] ^= 1;
+            let cut = choose(&bytes, Zxid(all - 1), Some(Zxid(all)));
+            assert!(cut.is_err_and(|it| it.offset <= (block * BLOCK) as u64), "block {block}");
+        }
     }
 
     #[test]
@@ -172,7 +200,8 @@ mod tests {
         let all: i64 = COUNTS.iter().sum();
         for to in 1..all {
             let mut bytes = segment(COUNTS);
-            let Cut { patches, .. } = choose(&bytes, Zxid(to)).unwrap();
+            let cut = choose(&bytes, Zxid(to), Some(Zxid(all)));
+            let Cut { patches, .. } = cut.unwrap().unwrap();
             for patch in &patches {
                 let at = patch.offset as usize;
                 // A beginning, an end, and one sector alone.

@@ -273,7 +273,10 @@ impl Log {
             return Err(err);
         }
         self.file = None;
-        let done = match self.preparer.truncate(to) {
+        // What all goes of need not be whole.
+        let is_logged = self.appender.chain() != Chain(0) && Zxid::ZERO <= to;
+        let last = is_logged.then(|| self.appender.last_zxid());
+        let done = match self.preparer.truncate(to, last) {
             Err(err) => Err(AppendError::Cut { to, errno: err.into() }),
             Ok(Truncated::Before(before)) => {
                 let last = self.appender.last_zxid();

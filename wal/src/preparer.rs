@@ -72,8 +72,8 @@ pub(crate) enum Order {
     Name { spare: u64, first_zxid: Zxid },
     /// No image older than this one is needed: what only those needed can go.
     Release { image_zxid: Zxid },
-    /// Nothing is being written: end the log with its last transaction that is not above `to`.
-    Truncate { to: Zxid, done: SyncSender<io::Result<Truncated>> },
+    /// Nothing is being written: end the log with its last transaction that is not above `to`; `last` is the last one in it, if any is.
+    Truncate { to: Zxid, last: Option<Zxid>, done: SyncSender<io::Result<Truncated>> },
     /// End, once what was ordered before is done.
     Stop,
 }
@@ -166,13 +166,14 @@ impl Preparer {
         self.orders.send(order).unwrap_or_else(|_| warn!("the log's preparer is gone"));
     }
 
-    /// Cuts the log, and waits until that is durable. Nothing is being written, and no segment's file is open for it.
+    /// Cuts the log, whose last transaction is `last`, and waits until that is durable. Nothing is being written, and no segment's file
+    /// is open for it.
     ///
     /// # Errors
-    /// The system's; where the log ends then is not known.
-    pub(crate) fn truncate(&self, to: Zxid) -> io::Result<Truncated> {
+    /// The system's; where the log ends then is not known. `InvalidData`: it is damaged where it is to be cut.
+    pub(crate) fn truncate(&self, to: Zxid, last: Option<Zxid>) -> io::Result<Truncated> {
         let (done, answer) = sync_channel(1);
-        self.order(Order::Truncate { to, done });
+        self.order(Order::Truncate { to, last, done });
         answer.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
     }
 
@@ -232,9 +233,9 @@ impl Worker {
                     report("naming", self.name(spare, first_zxid));
                 }
                 Ok(Order::Release { image_zxid }) => report("releasing", self.release(image_zxid)),
-                Ok(Order::Truncate { to, done }) => {
+                Ok(Order::Truncate { to, last, done }) => {
                     // Who asked waits for nothing else.
-                    drop(done.send(self.truncate(to)));
+                    drop(done.send(self.truncate(to, last)));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -272,12 +273,13 @@ impl Worker {
     }
 
     /// From the newest segment on, so that the log is whole at any crash.
-    fn truncate(&mut self, to: Zxid) -> io::Result<Truncated> {
+    fn truncate(&mut self, to: Zxid, mut last: Option<Zxid>) -> io::Result<Truncated> {
         let mut before = None;
         while let Some(&first_zxid) = self.segments.last() {
             let path = self.path(FileName::Log(first_zxid));
             let whole = disk::read_all(&path)?;
-            if let Some(cut) = cut::choose(whole.bytes(), to) {
+            let cut = cut::choose(whole.bytes(), to, last);
+            if let Some(cut) = cut.map_err(|it| io::Error::new(io::ErrorKind::InvalidData, it))? {
                 disk::patch(&path, &cut.patches)?;
                 return Ok(Truncated::Within(cut.end, whole.bytes().len() as u64));
             }
@@ -285,6 +287,7 @@ impl Worker {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             before = Some(header.prev_zxid);
+            last = last.and(before);
             self.let_go(first_zxid)?;
             self.segments.pop();
         }
