@@ -1,7 +1,7 @@
 //! The two epochs that a member of an ensemble must not forget: files `acceptedEpoch` and `currentEpoch` beside the images.
 //!
-//! ZooKeeper: `QuorumPeer.loadDataBase`, `setAcceptedEpoch`, `setCurrentEpoch`, `AtomicFileOutputStream`. The text is Java's, one decimal
-//! number. A file is replaced whole: another one is written beside it, synced and renamed over it, and the directory is synced; so after a
+//! ZooKeeper: `QuorumPeer.loadDataBase`, `setAcceptedEpoch`, `setCurrentEpoch`, `AtomicFileOutputStream`. The text is
+//! [`quorum::epoch_file`]'s, which Java reads. A file is replaced whole: another one is written beside it, synced and renamed over it, and the directory is synced; so after a
 //! crash it is the old one or the new one.
 //!
 //! **Differs:** a last transaction of a later epoch than the current one is no error. A learner logs what its leader sends before that leader's
@@ -13,25 +13,8 @@ use std::path::{Path, PathBuf};
 
 use jute::Zxid;
 use quorum::Epoch;
-
-/// One of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The epoch promised to a leader.
-    Accepted,
-    /// The epoch whose history is here.
-    Current,
-}
-
-impl Which {
-    /// Its file.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "acceptedEpoch",
-            Self::Current => "currentEpoch",
-        }
-    }
-}
+pub use quorum::epoch_file::EpochFile as Which;
+use quorum::epoch_file::{self, EpochFileError};
 
 /// The epochs cannot be had. Starting without would break what this server promised.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +30,9 @@ pub enum EpochError {
         /// Why not.
         source: io::Error,
     },
-    /// A file holds something else.
+    /// A file holds something else, or not what was written.
     #[error(
-        "{path}: '{found}': allowed is one decimal number from 0 to 9223372036854775807; restore this directory from a copy, or empty it to \
-         let the server learn everything from the others",
+        "{path}: '{found}': {source}; restore this directory from a copy, or empty it to let the server learn everything from the others",
         path = .path.display()
     )]
     Garbage {
@@ -58,6 +40,8 @@ pub enum EpochError {
         path: PathBuf,
         /// Its first line, cut.
         found: String,
+        /// What is wrong with it.
+        source: EpochFileError,
     },
     /// What is current was never accepted.
     #[error(
@@ -142,7 +126,7 @@ impl Epochs {
         let path = self.dir.join(which.name());
         let unfinished = self.dir.join(format!("{}.tmp", which.name()));
         let mut file = File::create(&unfinished)?;
-        write!(file, "{epoch}")?;
+        file.write_all(epoch_file::text(which, epoch).as_bytes())?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(&self.dir)?.sync_all()
@@ -158,14 +142,14 @@ impl Epochs {
                 return Err(EpochError::Io { what: "cannot read the epoch", path, source });
             }
         };
+        let source = match epoch_file::read(which, &bytes) {
+            Ok(epoch) => return Ok(Some(epoch)),
+            Err(source) => source,
+        };
         let text = String::from_utf8_lossy(&bytes);
         let line = text.lines().next().unwrap_or("");
-        let is_number = !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit());
-        if let Some(epoch) = line.parse().ok().filter(|_| is_number) {
-            return Ok(Some(Epoch(epoch)));
-        }
         let found = line.chars().take(FOUND_MAX).flat_map(char::escape_debug).collect();
-        Err(EpochError::Garbage { path, found })
+        Err(EpochError::Garbage { path, found, source })
     }
 }
 
@@ -199,7 +183,8 @@ mod tests {
         assert_eq!(opened(dir.path(), 0), (Epoch(7), Epoch::ZERO));
         epochs.write(Which::Current, Epoch(7)).unwrap();
         assert_eq!(opened(dir.path(), 0), (Epoch(7), Epoch(7)));
-        assert_eq!(fs::read(dir.path().join("acceptedEpoch")).unwrap(), b"7");
+        let text = fs::read_to_string(dir.path().join("acceptedEpoch")).unwrap();
+        assert_eq!(text.lines().next(), Some("7"), "Java reads no more");
         fs::write(dir.path().join("currentEpoch"), "6\n").unwrap();
         assert_eq!(opened(dir.path(), 0), (Epoch(7), Epoch(6)));
     }
@@ -208,8 +193,6 @@ mod tests {
     fn a_missing_file_is_made_with_the_epoch_of_the_last_transaction() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(opened(dir.path(), 0x3_0000_0009), (Epoch(3), Epoch(3)));
-        assert_eq!(fs::read(dir.path().join("acceptedEpoch")).unwrap(), b"3");
-        assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"3");
         assert_eq!(opened(dir.path(), 0x4_0000_0000), (Epoch(3), Epoch(3)), "and then it counts");
     }
 
@@ -228,6 +211,13 @@ mod tests {
             let want = format!("/currentEpoch: '{found}': allowed is one decimal number");
             assert!(refusal(&[("currentEpoch", text)], 0).starts_with(&want), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_not_the_one_that_was_written_is_refused() {
+        let text = epoch_file::text(Which::Current, Epoch(12)).replace("12\n", "13\n");
+        let refusal = refusal(&[("acceptedEpoch", "20"), ("currentEpoch", &text)], 0);
+        assert!(refusal.starts_with("/currentEpoch: '13': the checksum is not that of 13"));
     }
 
     #[test]

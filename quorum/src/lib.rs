@@ -4,6 +4,7 @@
 //!
 //! | module | holds | ZooKeeper |
 //! |---|---|---|
+//! | [`epoch_file`] | what stands in the files of the epochs | `QuorumPeer.writeLongToFile` |
 //! | [`ids`], [`time`] | server ids, epochs, moments | |
 //! | [`config`] | the members, their addresses and roles; its text | `QuorumPeerConfig`, `QuorumServer` |
 //! | [`verifier`] | what a quorum is; both quorums while the members change | `QuorumVerifier`, `SyncedLearnerTracker` |
@@ -23,6 +24,7 @@ extern crate std;
 
 pub mod config;
 pub mod election;
+pub mod epoch_file;
 pub mod ids;
 pub mod peer;
 pub mod server;
