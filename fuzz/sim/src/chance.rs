@@ -25,6 +25,10 @@ pub enum Stream {
     Election = 6,
     /// Whether members change, when, and how.
     Members = 7,
+    /// What disks are like, and what becomes of their bytes.
+    Damage = 8,
+    /// How clocks go.
+    Clocks = 9,
 }
 
 impl Chance {

@@ -1,7 +1,10 @@
 //! A server's disk: what is durable, and what is on its way.
 //!
-//! Writes are made in their order: appends in one go, anything else alone. A crash leaves a beginning of what was under way, and
-//! nothing of what waited behind it.
+//! Writes are made in their order: appends in one go, anything else alone. They are bytes ([`store`]) on a [`medium`]; beside that
+//! stands what they mean ([`Files`]), and after each crash what is read of the one is held against the other.
+
+pub mod medium;
+pub mod store;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -12,6 +15,8 @@ use quorum::zab::{Restored, WriteId};
 
 use crate::chance::Chance;
 use crate::violation::Violation;
+use store::{Job, Room, Store, WriteError};
+pub use store::{Keeping, Refusal};
 
 /// A transaction.
 #[derive(Clone, Debug, Hash)]
@@ -94,11 +99,9 @@ impl Files {
 
     /// Drops the log up to and including `zxid`, which an image covers.
     pub fn purge(&mut self, zxid: Zxid) {
-        let zxid = zxid.min(self.image.zxid);
         let count = self.log.partition_point(|it| it.zxid <= zxid);
-        if let Some(last) = self.log.drain(..count).next_back() {
-            self.log_after = last.zxid;
-        }
+        self.log.drain(..count);
+        self.log_after = self.log_after.max(zxid);
     }
 
     /// Makes one write.
@@ -171,23 +174,73 @@ pub enum DiskWrite {
     Install(Image),
 }
 
+/// What a disk is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It does what it is told.
+    #[default]
+    Good,
+    /// It has no room for another file.
+    Full,
+    /// Every write ends with an error.
+    Failing,
+}
+
 /// The files, and the writes on their way to them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Disk {
-    /// What is durable.
+    /// What is durable, as the server knows.
     pub files: Files,
+    /// What it is like.
+    pub health: Health,
+    /// The bytes.
+    store: Store,
     waiting: VecDeque<(WriteId, DiskWrite)>,
     under_way: Vec<(WriteId, DiskWrite)>,
+    /// How the writes under way are made.
+    job: Option<Result<Job, WriteError>>,
+}
+
+/// How writes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// They are durable, up to this one.
+    Durable(WriteId),
+    /// None was under way.
+    Nothing,
+    /// The disk says that they are not: the server ends.
+    Failed,
+}
+
+/// What a disk does with writes that it says are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faith {
+    /// It has done them.
+    Kept,
+    /// The last one is elsewhere, or nowhere.
+    Broken,
 }
 
 impl Disk {
+    /// An empty one.
+    pub fn new(keeping: Keeping) -> Self {
+        Self {
+            files: Files::default(),
+            health: Health::Good,
+            store: Store::new(keeping),
+            waiting: VecDeque::new(),
+            under_way: Vec::new(),
+            job: None,
+        }
+    }
+
     /// A write is ordered.
     pub fn order(&mut self, id: WriteId, write: DiskWrite) {
         self.waiting.push_back((id, write));
     }
 
     /// Begins the next writes if none are under way. Whether any are now.
-    pub fn begin(&mut self) -> bool {
+    pub fn begin(&mut self, chance: &mut Chance) -> bool {
         if !self.under_way.is_empty() {
             return false;
         }
@@ -199,32 +252,139 @@ impl Disk {
                 break;
             }
         }
-        !self.under_way.is_empty()
+        if self.under_way.is_empty() {
+            return false;
+        }
+        let writes: Vec<DiskWrite> = self.under_way.iter().map(|it| it.1.clone()).collect();
+        self.job = Some(self.store.plan(&writes, self.room(), chance));
+        true
     }
 
-    /// The writes under way are durable. The last of them.
+    fn room(&self) -> Room {
+        if self.health == Health::Full { Room::None } else { Room::Some }
+    }
+
+    /// The writes under way are done, or have failed.
     ///
     /// # Errors
     /// [`Violation`] if one must never be made.
-    pub fn end(&mut self) -> Result<Option<WriteId>, Violation> {
-        let mut last = None;
-        for (id, write) in std::mem::take(&mut self.under_way) {
-            self.files.write(&write)?;
-            last = Some(id);
+    pub fn end(&mut self, faith: Faith, chance: &mut Chance) -> Result<Ended, Violation> {
+        let Some(&(last, _)) = self.under_way.last() else { return Ok(Ended::Nothing) };
+        match self.job.take() {
+            Some(Ok(job)) if self.health != Health::Failing => match faith {
+                Faith::Kept => self.store.finish(job),
+                Faith::Broken => self.store.misdirect(job, chance),
+            },
+            failed => {
+                self.job = failed;
+                return Ok(Ended::Failed);
+            }
         }
-        Ok(last)
+        for (_, write) in std::mem::take(&mut self.under_way) {
+            self.files.write(&write)?;
+        }
+        Ok(Ended::Durable(last))
     }
 
-    /// Nothing that waits will be written, and of what is under way only a beginning is.
+    /// Nothing that waits will be written, and of what is under way some bytes are.
     ///
     /// # Errors
-    /// [`Violation`] if one of these must never be made.
+    /// [`Violation`] if a start would find what it must not find.
     pub fn crash(&mut self, chance: &mut Chance) -> Result<(), Violation> {
         self.waiting.clear();
-        let count = chance.index(self.under_way.len() + 1);
-        for (_, write) in std::mem::take(&mut self.under_way).into_iter().take(count) {
-            self.files.write(&write)?;
+        let under_way = std::mem::take(&mut self.under_way);
+        let job = self.job.take().and_then(Result::ok);
+        self.store.crash(job, chance);
+        let Ok(found) = self.store.open() else {
+            // Nobody knows what it holds, if it was not the crash alone.
+            return if self.store.is_scarred() { Ok(()) } else { Err(Violation::DiskRefused) };
+        };
+        self.check(&found, &under_way)?;
+        self.files = found;
+        Ok(())
+    }
+
+    /// What a start finds, if it finds what was written.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn open(&mut self) -> Result<Files, Refusal> {
+        let files = self.store.open()?;
+        self.files = files.clone();
+        Ok(files)
+    }
+
+    /// What is found is what was durable, with a beginning of what was under way.
+    fn check(&self, found: &Files, under_way: &[(WriteId, DiskWrite)]) -> Result<(), Violation> {
+        let mut known = self.files.clone();
+        let mut least = self.files.last();
+        let mut epochs = [(known.accepted, known.current); 2];
+        for (_, write) in under_way {
+            match write {
+                DiskWrite::Append(txn) => known.log.push(txn.clone()),
+                DiskWrite::Truncate(to) => least = least.min(*to),
+                DiskWrite::Accepted(epoch) => epochs[1].0 = *epoch,
+                DiskWrite::Current(epoch) => epochs[1].1 = *epoch,
+                DiskWrite::Install(image) => {
+                    if found.image == *image {
+                        let is_empty = found.log.is_empty();
+                        return is_empty
+                            .then_some(())
+                            .ok_or(Violation::DiskLost { zxid: image.zxid });
+                    }
+                }
+            }
+        }
+        // The files of the epochs are made with the log, at the first start.
+        let is_known =
+            epochs.contains(&(found.accepted, found.current)) || self.files.accepted == Epoch::ZERO;
+        if found.last() < least || !is_known {
+            return Err(Violation::DiskLost { zxid: least });
+        }
+        for txn in found.log.iter().filter(|it| known.log_after < it.zxid) {
+            let there = known.log.binary_search_by_key(&txn.zxid, |it| it.zxid);
+            if there.is_err() || there.is_ok_and(|it| known.log[it].bytes != txn.bytes) {
+                return Err(Violation::DiskLost { zxid: txn.zxid });
+            }
         }
         Ok(())
+    }
+
+    /// Whether a cut or an image is on its way.
+    pub fn is_changing(&self) -> bool {
+        let mut all = self.under_way.iter().chain(&self.waiting).map(|it| &it.1);
+        all.any(|it| matches!(it, DiskWrite::Truncate(_) | DiskWrite::Install(_)))
+    }
+
+    /// Writes an image, whole, and lets go of what it makes needless. What is in front of the log then; none if nothing was done.
+    pub fn take_image(&mut self, image: Image) -> Option<Zxid> {
+        // A job that was planned knows the directory as it was.
+        if !self.under_way.is_empty() || self.health == Health::Failing {
+            return None;
+        }
+        let job = self.store.plan_image(image, self.room()).ok()?;
+        self.store.finish(job);
+        self.files.image = image;
+        Some(self.store.log_after().unwrap_or(image.zxid))
+    }
+
+    /// The transactions behind `after` up to `upto`, as they lie in the log; none if they cannot be read.
+    pub fn read(&self, after: Zxid, upto: Zxid) -> Option<Vec<Txn>> {
+        self.store.read(after, upto)
+    }
+
+    /// Some bytes change by themselves.
+    pub fn rot(&mut self, chance: &mut Chance) {
+        self.store.rot(chance);
+    }
+
+    /// Whether it has done what a disk must not do.
+    pub fn is_scarred(&self) -> bool {
+        self.store.is_scarred()
+    }
+
+    /// Whether there is nothing: neither image nor log.
+    pub fn is_empty(&self) -> bool {
+        self.files.image.count == 0 && self.files.log.is_empty()
     }
 }

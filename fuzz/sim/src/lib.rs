@@ -4,10 +4,11 @@
 //! settings, its clients and all that goes wrong; a *safety stage* with faults is followed by a *liveness stage* without. What
 //! is seen is checked as it happens ([`checker`]); what is found is replayed by its seed.
 //!
-//! *Absent:* the tree, sessions, clocks that jump.
+//! *Absent:* the tree, sessions.
 
 pub mod chance;
 pub mod checker;
+pub mod clock;
 pub mod disk;
 pub mod net;
 pub mod node;

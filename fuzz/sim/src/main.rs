@@ -144,6 +144,9 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.streams += one.streams;
     sum.truncs += one.truncs;
     sum.changes += one.changes;
+    sum.write_errors += one.write_errors;
+    sum.refusals += one.refusals;
+    sum.blanks += one.blanks;
     sum.millis += one.millis;
     sum.trace ^= one.trace;
 }

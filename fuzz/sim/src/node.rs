@@ -8,7 +8,8 @@ use quorum::server::Server;
 use quorum::zab::{Group, Link, Settings, SyncFrom};
 use quorum::{Epoch, Moment, Peer, PeerState, Sid};
 
-use crate::disk::{Disk, Files, Image};
+use crate::clock::Clock;
+use crate::disk::{Disk, Files, Image, Keeping, Refusal};
 use crate::world::MembersFiles;
 
 /// A request at the leader, on its way to become a transaction.
@@ -25,6 +26,17 @@ pub enum Request {
     },
     /// A sync.
     Sync(SyncFrom),
+}
+
+/// Whether a server has the disk that it began with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// It has.
+    First,
+    /// It gets an empty one before it starts again.
+    Ordered,
+    /// It has an empty one in its place, and was told so (`db.autocreate` is off): it neither votes nor leads before it has an image.
+    Second,
 }
 
 /// A server.
@@ -66,17 +78,27 @@ pub struct Node {
     pub disk_factor: u64,
     /// When it will look at the clock.
     pub wake_at: Option<Moment>,
+    /// Its clock.
+    pub clock: Clock,
+    /// Whether its disk is the one it began with.
+    pub supply: Supply,
+    /// Not before: nobody starts it.
+    pub starts_at: Moment,
+    /// Its log could not be read for a learner.
+    pub is_unreadable: bool,
+    /// What learners had promised when they came, before this leader decided on its epoch.
+    pub named: Vec<Epoch>,
 }
 
 impl Node {
     /// One that was never started.
-    pub fn new(sid: Sid, members: MembersFiles) -> Self {
+    pub fn new(sid: Sid, members: MembersFiles, keeping: Keeping, clock: Clock) -> Self {
         Self {
             sid,
             server: None,
             life: 0,
             stint: 0,
-            disk: Disk::default(),
+            disk: Disk::new(keeping),
             view: Files::default(),
             members,
             applied: Image::default(),
@@ -90,19 +112,34 @@ impl Node {
             chosen: BTreeMap::new(),
             disk_factor: 1,
             wake_at: None,
+            clock,
+            supply: Supply::First,
+            starts_at: Moment::ZERO,
+            is_unreadable: false,
+            named: Vec::new(),
         }
     }
 
     /// Starts with what the disk holds.
-    pub fn start(&mut self, settings: Settings) {
-        let restored = self.disk.files.restore();
-        self.view = self.disk.files.clone();
+    ///
+    /// # Errors
+    /// [`Refusal`]: it does not start.
+    pub fn start(&mut self, settings: Settings) -> Result<(), Refusal> {
+        self.view = self.disk.open()?;
+        let restored = self.view.restore();
         self.applied = self.view.image;
         self.life += 1;
         self.end_role();
         let timing = Timing::default();
         let views = self.members.views();
+        self.is_unreadable = false;
         self.server = Some(Server::new(self.sid, settings, timing, views, &restored));
+        Ok(())
+    }
+
+    /// Whether it has lost what it promised, and may neither vote nor lead.
+    pub fn is_blank(&self) -> bool {
+        self.supply == Supply::Second && self.disk.is_empty()
     }
 
     /// Its role; none while it is down.
@@ -123,6 +160,7 @@ impl Node {
         self.requests.clear();
         self.received = None;
         self.chosen.clear();
+        self.named.clear();
     }
 
     /// Whether its durable files hold a transaction.
@@ -130,20 +168,20 @@ impl Node {
         self.disk.files.holds(zxid)
     }
 
-    /// Writes an image and drops the log that it covers, but for `keep` transactions.
-    pub fn take_image(&mut self, keep: usize) {
+    /// Writes an image, and lets go of the log that it makes needless.
+    pub fn take_image(&mut self) {
         let image = self.applied;
         let files = &self.disk.files;
         let is_logged = files.log.binary_search_by_key(&image.zxid, |it| it.zxid).is_ok();
-        // An image on its way in is newer than what is here; and an image never holds what the log does not.
-        if !is_logged || self.view.image != files.image || self.view.log_after != files.log_after {
+        // An image never holds what the log does not.
+        if !is_logged || self.disk.is_changing() {
             return;
         }
-        let mut last = self.view.log.iter().rev().map(|it| it.zxid).filter(|&it| it <= image.zxid);
-        let upto = last.nth(keep).unwrap_or_default();
-        for files in [&mut self.disk.files, &mut self.view] {
-            files.image = image;
-            files.purge(upto);
+        if let Some(after) = self.disk.take_image(image) {
+            for files in [&mut self.disk.files, &mut self.view] {
+                files.image = image;
+                files.purge(after);
+            }
         }
     }
 }

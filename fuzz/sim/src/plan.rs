@@ -6,7 +6,11 @@ use std::time::Duration;
 use quorum::zab::{Reconfig, Settings, WindowLimits};
 use quorum::{QuorumConfig, Sid, Views};
 
+use wal::frame::BLOCK;
+
 use crate::chance::{Chance, Stream};
+use crate::clock::Clock;
+use crate::disk::Keeping;
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -35,6 +39,18 @@ pub struct Plan {
     pub odd_leader_per_mille: u64,
     /// Mean time between two wishes for other members; `None`: they do not change.
     pub change_every: Option<Duration>,
+    /// How servers keep their files.
+    pub keeping: Keeping,
+    /// Voters whose disks may lose or change what was written, or be emptied: the first so many by `first_frail`, fewer than half.
+    pub frail: usize,
+    /// The first of them.
+    pub first_frail: usize,
+    /// In a thousand: that a frail disk has not done what it says.
+    pub broken_per_mille: u64,
+    /// In a thousand: that an error or a full disk strikes at a fault.
+    pub ill_per_mille: u64,
+    /// How far clocks are off, thousandths.
+    pub drift: u64,
 }
 
 impl Plan {
@@ -59,8 +75,22 @@ impl Plan {
             first_counter: 0,
             observer_masters: quorum::zab::ObserverMasters::Off,
         };
+        let mut damage = Chance::new(seed, Stream::Damage);
+        // Where members change, a majority may come to be one whose disks are not what they should be.
+        let is_frail = change_every.is_none() && damage.hits(600);
+        let keeping = Keeping {
+            segment_len: [4, 8, 32, 128][damage.index(4)] * BLOCK,
+            images: 1 + damage.index(3),
+        };
+        let mut clocks = Chance::new(seed, Stream::Clocks);
         Self {
             seed,
+            keeping,
+            frail: if is_frail { (voters - 1) / 2 } else { 0 },
+            first_frail: damage.index(voters),
+            broken_per_mille: [0, 1, 10][damage.index(3)],
+            ill_per_mille: [0, 0, 200, 1_000][damage.index(4)],
+            drift: [0, 0, 1, 50, 300][clocks.index(5)],
             voters,
             observers,
             clients: 2 + chance.index(4),
@@ -78,6 +108,17 @@ impl Plan {
     /// Servers in all.
     pub fn servers(&self) -> usize {
         self.voters + self.observers
+    }
+
+    /// Whether a server's disk may lose or change what was written.
+    pub fn is_frail(&self, node: usize) -> bool {
+        let behind = (node + self.voters - self.first_frail) % self.voters;
+        node < self.voters && behind < self.frail
+    }
+
+    /// A server's clock.
+    pub fn clock(&self, chance: &mut Chance) -> Clock {
+        Clock::new(chance.within(1_000 - self.drift..1_001 + self.drift))
     }
 
     /// The id of a server.

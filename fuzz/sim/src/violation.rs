@@ -32,12 +32,18 @@ pub enum Violation {
     EpochWentBack { from: Epoch, to: Epoch },
     #[error("{zxid} was logged behind {last}")]
     LogGap { last: Zxid, zxid: Zxid },
+    #[error("a crash alone made a disk that a start refuses")]
+    DiskRefused,
+    #[error("a start did not find {zxid} as it was written, and did not say so")]
+    DiskLost { zxid: Zxid },
     #[error("server {sid} was to forget what is behind {to}, and had applied {applied}")]
     AppliedTakenBack { sid: Sid, to: Zxid, applied: Zxid },
     #[error("server {sid} acked {zxid} before it acked NEWLEADER")]
     AckOrder { sid: Sid, zxid: Zxid },
     #[error("server {sid} spoke of its promise of {epoch} before that was durable")]
     PromiseNotDurable { sid: Sid, epoch: Epoch },
+    #[error("leader {sid} decided on {epoch}, and a learner had told it of {named}")]
+    EpochNotAbove { sid: Sid, epoch: Epoch, named: Epoch },
     #[error("server {sid} has the history of {epoch}, and had promised {promised}")]
     OldLeader { sid: Sid, epoch: Epoch, promised: Epoch },
     #[error("server {sid} was sent what breaks the protocol: {why}")]

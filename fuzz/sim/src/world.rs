@@ -4,6 +4,7 @@
 //! streams. So a seed is a run.
 
 mod conns;
+mod disks;
 mod faults;
 mod load;
 mod members;
@@ -22,6 +23,7 @@ use quorum::{Moment, Sid};
 
 use crate::chance::{Chance, Stream};
 use crate::checker::Checker;
+use crate::disk::Health;
 use crate::net::{Conn, Port, Walls};
 use crate::node::Node;
 use crate::plan::Plan;
@@ -65,6 +67,10 @@ enum Event {
     Heal,
     /// A wall falls.
     Fall { wall: u64 },
+    /// A disk is well again.
+    Well { node: usize },
+    /// The disks that are still ill are well again, or have new ones in their place.
+    Repair,
 }
 
 /// What a leader's driver was asked for.
@@ -99,6 +105,12 @@ pub struct Summary {
     pub truncs: u64,
     /// Times that a server took other members.
     pub changes: u64,
+    /// Writes that a disk did not make, and said so.
+    pub write_errors: u64,
+    /// Starts that were refused, as the disk is damaged.
+    pub refusals: u64,
+    /// Starts with a disk that was emptied.
+    pub blanks: u64,
     /// Simulated milliseconds.
     pub millis: u64,
     /// What the run amounts to: equal for equal runs.
@@ -134,10 +146,14 @@ pub struct World {
     faults: Chance,
     election: Chance,
     members: Chance,
+    damage: Chance,
+    clocks: Chance,
     change_count: u64,
     /// Whether things go wrong.
     is_stormy: bool,
     healed_at: Option<Moment>,
+    /// Whether some disks are ill though everything else is mended.
+    is_ailing: bool,
     /// Writes acknowledged when everything was mended.
     acked_at_heal: usize,
     summary: Summary,
@@ -152,12 +168,16 @@ impl World {
     /// The world of a plan.
     pub fn new(plan: Plan) -> Self {
         let seed = plan.seed;
+        let mut clocks = Chance::new(seed, Stream::Clocks);
         let mut world = Self {
             now: Moment::ZERO,
             queue: BinaryHeap::new(),
             made: 0,
             nodes: (0..plan.servers())
-                .map(|it| Node::new(Plan::sid(it), MembersFiles::new(&plan)))
+                .map(|it| {
+                    let members = MembersFiles::new(&plan);
+                    Node::new(Plan::sid(it), members, plan.keeping, plan.clock(&mut clocks))
+                })
                 .collect(),
             conns: BTreeMap::new(),
             conn_count: 0,
@@ -171,9 +191,12 @@ impl World {
             faults: Chance::new(seed, Stream::Faults),
             election: Chance::new(seed, Stream::Election),
             members: Chance::new(seed, Stream::Members),
+            damage: Chance::new(seed, Stream::Damage),
+            clocks,
             change_count: 0,
             is_stormy: true,
             healed_at: None,
+            is_ailing: false,
             acked_at_heal: 0,
             summary: Summary::default(),
             violation: None,
@@ -280,6 +303,8 @@ impl World {
             Event::Fall { wall } => {
                 self.walls.remove(&wall);
             }
+            Event::Well { node } => self.nodes[node].disk.health = Health::Good,
+            Event::Repair => self.repair(),
         }
     }
 
@@ -306,22 +331,6 @@ impl World {
         true
     }
 
-    fn start(&mut self, node: usize) {
-        if self.nodes[node].server.is_some() {
-            return;
-        }
-        let settings = self.plan.settings;
-        self.nodes[node].start(settings);
-        #[cfg(planted)]
-        if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
-            server.plant(bug);
-        }
-        self.turn(node, |server, now, out| {
-            server.start(now, out);
-            Ok(())
-        });
-    }
-
     /// A server's role takes an input.
     fn step(&mut self, node: usize, input: Input<'_>) {
         self.turn(node, |server, now, out| server.step(now, server::Input::Zab(input), out));
@@ -338,10 +347,14 @@ impl World {
         node: usize,
         step: impl FnOnce(&mut Server, Moment, &mut Outputs) -> Result<(), NotificationError>,
     ) {
-        let Some(server) = &mut self.nodes[node].server else { return };
+        if self.nodes[node].server.is_none() {
+            return;
+        }
         self.summary.steps += 1;
         let mut out = std::mem::take(&mut self.out);
-        if step(server, self.now, &mut out).is_err() {
+        let now = self.nodes[node].clock.shows(self.now);
+        let Some(server) = &mut self.nodes[node].server else { return };
+        if step(server, now, &mut out).is_err() {
             self.fail(Violation::BadPacket);
         }
         let life = self.nodes[node].life;
@@ -381,14 +394,14 @@ impl World {
     /// What a driver does at the end of a turn: sends, writes, sets its alarm.
     fn end_turn(&mut self, node: usize) {
         self.flush(node);
-        if self.nodes[node].disk.begin() {
+        if self.nodes[node].disk.begin(&mut self.disk) {
             let life = self.nodes[node].life;
             let delay = self.disk_delay(node);
             self.after(delay, Event::Disk { node, life });
         }
         let it = &mut self.nodes[node];
         let deadline = it.server.as_ref().and_then(Server::next_deadline);
-        if let Some(at) = deadline
+        if let Some(at) = deadline.map(|it_at| it.clock.when(it_at))
             && it.wake_at.is_none_or(|before| at < before || before <= self.now)
         {
             it.wake_at = Some(at);
@@ -402,37 +415,12 @@ impl World {
             return;
         }
         self.nodes[node].wake_at = None;
-        let due = self.nodes[node].server.as_ref().and_then(Server::next_deadline);
-        if due.is_some_and(|at| at <= self.now) {
+        let it = &self.nodes[node];
+        let due = it.server.as_ref().and_then(Server::next_deadline);
+        if due.is_some_and(|at| at <= it.clock.shows(self.now)) {
             self.turn(node, |server, now, out| server.step(now, server::Input::Deadline, out));
         } else {
             self.end_turn(node);
-        }
-    }
-
-    fn disk_delay(&mut self, node: usize) -> Duration {
-        let mean = self.plan.disk_us;
-        let slow = self.is_stormy && self.disk.hits(5);
-        let factor = self.nodes[node].disk_factor * if slow { 50 } else { 1 };
-        Duration::from_micros(self.disk.within(mean / 2..mean * 2) * factor)
-    }
-
-    fn disk_done(&mut self, node: usize, life: u64) {
-        if !self.is_here(node, life, Event::Disk { node, life }) {
-            return;
-        }
-        if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
-            return self.crash(node);
-        }
-        match self.nodes[node].disk.end() {
-            Err(violation) => self.fail(violation),
-            Ok(None) => {}
-            Ok(Some(write)) => {
-                if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
-                    return self.crash(node);
-                }
-                self.step(node, Input::Durable { write });
-            }
         }
     }
 
@@ -453,7 +441,7 @@ impl World {
 
     /// Whether all agree, and something was written since everything was mended.
     fn is_settled(&self) -> bool {
-        self.acked_at_heal < self.checker.acked_count() && self.behind() == 0
+        !self.is_ailing && self.acked_at_heal < self.checker.acked_count() && self.behind() == 0
     }
 
     /// Servers that are not at the end of the history.

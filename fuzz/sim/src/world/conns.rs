@@ -393,6 +393,11 @@ impl World {
 
     /// What the machine will ask to be prepped in this step.
     fn note_request(&mut self, node: usize, link: Link, message: &Message<'_>) {
+        if let Message::FollowerInfo { accepted, .. } | Message::ObserverInfo { accepted, .. } =
+            *message
+        {
+            self.nodes[node].named.push(accepted);
+        }
         if let Message::Request { session, cxid, op, .. } = *message {
             let sync = Request::Sync(quorum::zab::SyncFrom::Learner(link));
             let write = Request::Write { session, cxid };

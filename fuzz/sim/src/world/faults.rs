@@ -1,11 +1,11 @@
-//! What goes wrong: crashes, pauses, cut connections, walls, slow disks, images and purges.
+//! What goes wrong: crashes, pauses, cut connections, walls, slow disks, images and purges, clocks that jump; disks are in
+//! [`super::disks`].
 
 use std::time::Duration;
 
 use quorum::Moment;
 
 use super::{Event, World};
-use crate::disk::Disk;
 use crate::net::{Conn, Port, Walls};
 
 impl World {
@@ -16,12 +16,10 @@ impl World {
         }
         self.summary.faults += 1;
         self.drop_conns_of(node);
-        let mut disk: Disk = std::mem::take(&mut self.nodes[node].disk);
-        if let Err(violation) = disk.crash(&mut self.disk) {
+        if let Err(violation) = self.nodes[node].disk.crash(&mut self.disk) {
             self.fail(violation);
         }
         let it = &mut self.nodes[node];
-        it.disk = disk;
         it.server = None;
         it.life += 1;
         it.end_role();
@@ -43,7 +41,7 @@ impl World {
         self.after(next, Event::Fault);
         let node = self.faults.index(self.nodes.len());
         self.summary.faults += 1;
-        match self.faults.index(16) {
+        match self.faults.index(20) {
             0..=2 => self.crash(node),
             3 | 4 => self.pause(node),
             5..=7 => {
@@ -64,12 +62,14 @@ impl World {
                 self.nodes[node].disk_factor = if self.faults.hits(500) { 20 } else { 1 };
             }
             13 => self.crash_many(),
-            _ => {
+            14 | 15 => {
                 if self.nodes[node].server.is_some() {
-                    let keep = self.faults.index(20);
-                    self.nodes[node].take_image(keep);
+                    self.nodes[node].take_image();
                 }
             }
+            16 | 17 => self.damage(),
+            18 => self.jump(node),
+            _ => self.depose(),
         }
     }
 
@@ -87,6 +87,44 @@ impl World {
             if dies {
                 self.crash(node);
             }
+        }
+    }
+
+    /// A server's clock goes forward at once.
+    fn jump(&mut self, node: usize) {
+        let most = if self.clocks.hits(100) { 100_000 } else { 1_000 };
+        let by = Duration::from_millis(self.clocks.within(1..most));
+        let it = &mut self.nodes[node];
+        it.clock.jump(self.now, by);
+        it.wake_at = None;
+        let life = it.life;
+        self.after(Duration::ZERO, Event::Wake { node, life });
+    }
+
+    /// A leader is walled off, and all hear that its connections are gone but itself.
+    fn depose(&mut self) {
+        let serves = |it: &usize| self.nodes[*it].peer().is_some_and(|it| it.next_zxid().is_some());
+        let Some(node) = (0..self.nodes.len()).find(serves) else { return };
+        let mut walls = Walls::none(self.nodes.len(), None);
+        for other in (0..self.nodes.len()).filter(|&it| it != node) {
+            walls.block(node, other);
+            walls.block(other, node);
+        }
+        self.wall_count += 1;
+        self.walls.insert(self.wall_count, walls);
+        let lasts = Duration::from_millis(self.faults.within(300..2_000));
+        self.after(lasts, Event::Fall { wall: self.wall_count });
+        let life = self.nodes[node].life;
+        let mut ends = Vec::new();
+        for (&number, conn) in self.conns.iter_mut().filter(|it| it.1.port == Port::Quorum) {
+            if let Some(side) = conn.side_of(node, life) {
+                conn.is_cut = true;
+                ends.push((number, 1 - side));
+            }
+        }
+        for (conn, side) in ends {
+            let delay = Duration::from_micros(self.faults.within(10..20_000));
+            self.after(delay, Event::Lost { conn, side });
         }
     }
 
@@ -140,7 +178,10 @@ impl World {
             if self.now < self.nodes[node].paused_until {
                 self.nodes[node].paused_until = self.now;
             }
-            self.after(Duration::from_millis(1), Event::Start { node });
+            let soon = self.now + Duration::from_millis(1);
+            let at = self.nodes[node].starts_at.max(soon);
+            self.at(at, Event::Start { node });
         }
+        self.leave_some_ill();
     }
 }

@@ -135,7 +135,15 @@ impl World {
                 self.summary.truncs += 1;
                 DiskWrite::Truncate(to)
             }
-            Write::AcceptedEpoch(epoch) => DiskWrite::Accepted(epoch),
+            Write::AcceptedEpoch(epoch) => {
+                // A leader decides on an epoch that is above all that its learners have promised.
+                let named = it.named.drain(..).max().unwrap_or(Epoch::ZERO);
+                if epoch <= named && it.leads() {
+                    let sid = it.sid;
+                    return self.fail(Violation::EpochNotAbove { sid, epoch, named });
+                }
+                DiskWrite::Accepted(epoch)
+            }
             Write::CurrentEpoch(epoch) => DiskWrite::Current(epoch),
             Write::InstallSnapshot { zxid } => {
                 let Some(image) = it.received.take() else {
@@ -222,7 +230,8 @@ impl World {
         }
         match what {
             Answer::Floor { zxid } => {
-                let floor = self.nodes[node].view.floor(zxid);
+                let it = &self.nodes[node];
+                let floor = it.view.floor(zxid).filter(|_| !it.is_unreadable);
                 self.step(node, Input::LogFloor { link, floor });
             }
             Answer::Choose => {
@@ -242,14 +251,19 @@ impl World {
 
     /// Sends a part of the log; if it was dropped meanwhile, there is no going on.
     fn stream(&mut self, node: usize, link: Link, (after, upto): (Zxid, Zxid)) {
-        let view = &self.nodes[node].view;
-        if after < view.log_after {
+        let it = &mut self.nodes[node];
+        if it.disk.files.last() < upto {
+            return self.answer_soon(node, link, Answer::Log { after, upto });
+        }
+        let is_there = it.view.log_after <= after;
+        let Some(txns) = it.disk.read(after, upto).filter(|_| is_there) else {
+            it.is_unreadable |= it.disk.is_scarred();
+            if is_there && !it.is_unreadable {
+                return self.fail(Violation::DiskLost { zxid: upto });
+            }
             self.close(node, link);
             return self.step(node, Input::Closed { link });
-        }
-        let from = view.log.partition_point(|it| it.zxid <= after);
-        let end = view.log.partition_point(|it| it.zxid <= upto);
-        let txns: Vec<Txn> = view.log[from..end].to_vec();
+        };
         for txn in &txns {
             let zxid = txn.zxid;
             self.write(node, link, &Message::Proposal { zxid, txn: &txn.bytes });

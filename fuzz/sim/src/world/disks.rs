@@ -1,0 +1,150 @@
+//! Disks: how long writes take and how they end, what a start finds, and disks that are ill, damaged or emptied.
+//!
+//! A server whose disk fails a write ends, as the program does; one whose start is refused gets a new, empty disk after a while,
+//! and is told so: it neither votes nor leads before it has what the others have. That while is longer than a leader waits, so that
+//! nobody counts on what the server promised before.
+
+use std::time::Duration;
+
+use quorum::zab::Input;
+
+use super::{Event, World};
+use crate::disk::{Disk, Ended, Faith, Health};
+use crate::node::Supply;
+use crate::violation::Violation;
+
+/// How long some disks stay ill after everything else is mended; a write must be acknowledged meanwhile.
+const AILING: Duration = Duration::from_secs(20);
+
+impl World {
+    /// A server starts, if its disk lets it.
+    pub(super) fn start(&mut self, node: usize) {
+        if self.nodes[node].server.is_some() || self.now < self.nodes[node].starts_at {
+            return;
+        }
+        let it = &mut self.nodes[node];
+        if it.supply == Supply::Ordered {
+            it.disk = Disk::new(self.plan.keeping);
+            it.supply = Supply::Second;
+        }
+        let settings = self.plan.settings;
+        if let Err(refusal) = self.nodes[node].start(settings) {
+            self.mix(&refusal);
+            self.summary.refusals += 1;
+            if !self.nodes[node].disk.is_scarred() {
+                self.fail(Violation::DiskRefused);
+            }
+            return self.empty(node);
+        }
+        #[cfg(planted)]
+        if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
+            server.plant(bug);
+        }
+        if self.nodes[node].is_blank() {
+            self.summary.blanks += 1;
+            self.step(node, Input::Diverged);
+        }
+        self.turn(node, |server, now, out| {
+            server.start(now, out);
+            Ok(())
+        });
+    }
+
+    /// A server that is down gets an empty disk, and starts when nobody waits for the one that it was.
+    pub(super) fn empty(&mut self, node: usize) {
+        let settings = &self.plan.settings;
+        let delay = settings.init_time() + settings.sync_time();
+        let more = Duration::from_millis(self.damage.within(1..1_000));
+        let it = &mut self.nodes[node];
+        it.supply = Supply::Ordered;
+        it.starts_at = self.now + delay * 2 + more;
+        let at = it.starts_at;
+        self.at(at, Event::Start { node });
+    }
+
+    pub(super) fn disk_delay(&mut self, node: usize) -> Duration {
+        let mean = self.plan.disk_us;
+        let slow = self.is_stormy && self.disk.hits(5);
+        let factor = self.nodes[node].disk_factor * if slow { 50 } else { 1 };
+        Duration::from_micros(self.disk.within(mean / 2..mean * 2) * factor)
+    }
+
+    /// Writes are done, or have failed.
+    pub(super) fn disk_done(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Disk { node, life }) {
+            return;
+        }
+        if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
+            return self.crash(node);
+        }
+        let breaks = self.is_stormy
+            && self.plan.is_frail(node)
+            && self.damage.hits(self.plan.broken_per_mille);
+        let faith = if breaks { Faith::Broken } else { Faith::Kept };
+        match self.nodes[node].disk.end(faith, &mut self.damage) {
+            Err(violation) => self.fail(violation),
+            Ok(Ended::Nothing) => {}
+            Ok(Ended::Failed) => {
+                self.summary.write_errors += 1;
+                self.crash(node);
+            }
+            Ok(Ended::Durable(write)) => {
+                if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
+                    return self.crash(node);
+                }
+                self.step(node, Input::Durable { write });
+            }
+        }
+    }
+
+    /// Something becomes of a disk: bytes rot, it has no room, it fails, it is emptied.
+    pub(super) fn damage(&mut self) {
+        let frail: Vec<usize> =
+            (0..self.nodes.len()).filter(|&it| self.plan.is_frail(it)).collect();
+        if !frail.is_empty() && self.damage.hits(500) {
+            let node = frail[self.damage.index(frail.len())];
+            if self.damage.hits(800) {
+                return self.nodes[node].disk.rot(&mut self.damage);
+            }
+            self.crash(node);
+            return self.empty(node);
+        }
+        if self.damage.hits(self.plan.ill_per_mille) {
+            let leader = (0..self.nodes.len()).find(|&it| self.nodes[it].leads());
+            let any = self.damage.index(self.nodes.len());
+            let node = leader.filter(|_| self.damage.hits(300)).unwrap_or(any);
+            let is_full = self.damage.hits(500);
+            self.nodes[node].disk.health = if is_full { Health::Full } else { Health::Failing };
+            let lasts = Duration::from_millis(self.damage.within(10..4_000));
+            self.after(lasts, Event::Well { node });
+        }
+    }
+
+    /// Fewer than half of the disks stay ill when all else is mended.
+    pub(super) fn leave_some_ill(&mut self) {
+        for node in 0..self.nodes.len() {
+            let is_ill = self.plan.is_frail(node) && self.damage.hits(300);
+            self.nodes[node].disk.health = match self.damage.index(2) {
+                _ if !is_ill => Health::Good,
+                0 => Health::Full,
+                _ => Health::Failing,
+            };
+            self.is_ailing |= is_ill;
+        }
+        if self.is_ailing {
+            self.after(AILING, Event::Repair);
+        }
+    }
+
+    /// Those that are left get well. The others must not have waited for them.
+    pub(super) fn repair(&mut self) {
+        if self.checker.acked_count() <= self.acked_at_heal {
+            return self.fail(Violation::NoProgress { wait_s: AILING.as_secs() });
+        }
+        self.is_ailing = false;
+        self.healed_at = Some(self.now);
+        for it in &mut self.nodes {
+            it.disk.health = Health::Good;
+        }
+    }
+}
