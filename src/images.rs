@@ -77,16 +77,9 @@ impl Images {
     ) -> Option<Outcome> {
         self.since.txns += batch.txns;
         self.since.bytes += batch.bytes;
-        let arena = state.tree_mut().arena();
         if self.imager.busy() {
-            for aside in arena.asides() {
-                self.imager.aside(aside);
-            }
-            while let Some(page) = self.imager.spare_page() {
-                arena.recycle(page);
-            }
             let outcome = self.imager.poll()?;
-            arena.end_image();
+            state.tree_mut().arena().end_image();
             self.ended(&outcome);
             return Some(outcome);
         }

@@ -238,9 +238,11 @@ fn launch(
     parts: Parts,
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
-    let Data { store, state, backlog, last, tail, void_sequence, took_ms, replayed, .. } = data;
+    let Data {
+        store, state, shadow, backlog, last, tail, void_sequence, took_ms, replayed, ..
+    } = data;
     let Parts { lanes, mut sessions, orders } = parts;
-    let imager = Imager::start(ImagerOptions::new(&store.images));
+    let imager = Imager::start(ImagerOptions::new(&store.images), shadow);
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
     let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };

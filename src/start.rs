@@ -3,11 +3,11 @@
 //! ZooKeeper: `ZooKeeperServer.loadData`, `ZKDatabase.loadDataBase`.
 
 use engine::apply::{ApplyError, Replay};
-use engine::arena::{Memory, OpenError, VersionWord};
+use engine::arena::OpenError;
 use engine::state::{Fuzzy, State};
 use engine::tree::Tree;
 use jute::Zxid;
-use snapshot::{LoadError, Region};
+use snapshot::{LoadError, Region, Shadow};
 use wal::{Base, LogTail};
 
 use crate::clock;
@@ -56,6 +56,8 @@ pub(crate) struct Data {
     pub(crate) store: Store,
     /// The tree after the last transaction of the log, or with [`Replaying::Nothing`] as the image has it.
     pub(crate) state: State,
+    /// What the tree lends to whoever takes images of it.
+    pub(crate) shadow: Shadow,
     /// What of a member's log is not applied: the ensemble says how much of it is decided.
     pub(crate) backlog: Backlog,
     /// The last transaction of the log, or of the image if that is newer.
@@ -106,7 +108,7 @@ pub(crate) fn open(
     let void_sequence = start.loaded.as_ref().map_or(0, |it| it.label.void_sequence);
     let newest = start.newest_zxid;
     let fuzzy = start.loaded.as_ref().map_or(Fuzzy::No, |it| it.label.fuzzy);
-    let mut state = tree(start.region, image, seed)?;
+    let (mut state, shadow) = tree(start.region, image, seed)?;
     state.set_fuzzy(fuzzy);
     let from = state.tree().zxid();
     let loaded_ms = clock::now_ms();
@@ -149,26 +151,19 @@ pub(crate) fn open(
         tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
     }
     let replayed = report.records;
-    Ok(Data { store, state, backlog, last, tail, image, void_sequence, replayed, took_ms })
+    Ok(Data { store, state, shadow, backlog, last, tail, image, void_sequence, replayed, took_ms })
 }
 
-fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<State, DataError> {
-    let bytes = region.len();
+fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<(State, Shadow), DataError> {
     let open = |source| DataError::Open { zxid: image.unwrap_or_default(), source };
-    let states = Region::reserve((bytes / snapshot::format::PAGE_LEN).max(1));
-    let states = states.map_err(|source| StoreError::Io {
-        what: "reserving memory for page states",
+    let (memory, shadow) = region.share().map_err(|source| StoreError::Io {
+        what: "reserving memory for images",
         path: std::path::PathBuf::new(),
         source,
     })?;
-    let memory = Memory {
-        words: region.share_words(),
-        version: Box::leak(Box::new(VersionWord::new())),
-        page_states: states.share_bytes(),
-    };
     let tree = match image {
         Some(_) => Tree::open(memory),
         None => Tree::format(memory, seed),
     };
-    Ok(State::new(tree.map_err(open)?))
+    Ok((State::new(tree.map_err(open)?), shadow))
 }

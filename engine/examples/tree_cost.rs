@@ -172,11 +172,6 @@ fn main() {
     timed("setData, at random, in an image", znodes, || {
         for i in shuffled(znodes) {
             load.set(i, &data);
-            let arena = load.tree.arena();
-            let spent: Vec<_> = arena.asides().collect();
-            for aside in spent {
-                arena.recycle(aside.words);
-            }
         }
     });
     load.tree.arena().end_image();

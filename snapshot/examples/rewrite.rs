@@ -5,7 +5,6 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use engine::arena::{Memory, VersionWord};
 use engine::tree::Tree;
 use snapshot::Region;
 use snapshot::java::{ExtendedTypes, file};
@@ -15,10 +14,8 @@ fn main() -> anyhow::Result<()> {
     let (from, to) = (args.next().context("FROM")?, args.next().context("TO")?);
     let name = from.file_name().and_then(|it| it.to_str()).context("a name")?;
     let zxid = file::zxid_of(name).context("snapshot.<zxid>")?;
-    let words = Region::reserve(1 << 32)?.share_words();
-    let page_states = Region::reserve(words.len() / 512)?.share_bytes();
-    let version = Box::leak(Box::new(VersionWord::new()));
-    let mut tree = Tree::format(Memory { words, version, page_states }, [1, 2])?;
+    let (memory, _) = Region::reserve(1 << 32)?.share()?;
+    let mut tree = Tree::format(memory, [1, 2])?;
     file::read(&mut tree, zxid, ExtendedTypes::On, &mut File::open(&from)?)?;
     let mut out = BufWriter::new(File::create(to.join(file::name(zxid)))?);
     file::write(&tree, &mut out)?;

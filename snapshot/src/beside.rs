@@ -24,7 +24,7 @@ use crate::imager::ImageError;
 use crate::inspect::{self, InspectError};
 use crate::java::file::{self, FileError};
 use crate::java::{Decoder, Encoder, ExtendedTypes, StreamError, packed};
-use crate::region::Region;
+use crate::region::{Region, anonymous};
 use crate::{load, still};
 
 /// A tree whose memory goes with it.
@@ -34,6 +34,7 @@ pub struct Beside {
     tree: Tree,
     _words: MmapMut,
     _page_states: MmapMut,
+    _shadow: MmapMut,
 }
 
 /// There is no tree.
@@ -109,15 +110,17 @@ impl Beside {
         path: &Path,
         make: impl FnOnce(Memory) -> Result<Tree, OpenError>,
     ) -> Result<Self, BesideError> {
-        let mut page_states = Region::reserve((words.len() / PAGE_LEN).max(1))?.map;
+        let mut page_states = anonymous(words.len() / PAGE_LEN)?;
+        let mut shadow = anonymous(words.len())?;
         let memory = Memory {
             words: lend(<[AtomicU64]>::mut_from_bytes(&mut words).unwrap_or_default()),
             version: Box::leak(Box::default()),
             page_states: lend(<[AtomicU8]>::mut_from_bytes(&mut page_states).unwrap_or_default()),
+            shadow: lend(<[AtomicU64]>::mut_from_bytes(&mut shadow).unwrap_or_default()),
         };
         let tree = make(memory);
         let tree = tree.map_err(|source| BesideError::Open { path: path.to_owned(), source })?;
-        Ok(Self { tree, _words: words, _page_states: page_states })
+        Ok(Self { tree, _words: words, _page_states: page_states, _shadow: shadow })
     }
 
     /// The tree of a file `snapshot.<zxid>`, compressed or not, in a region of `len` bytes; it may be ahead of its zxid.

@@ -2,25 +2,23 @@
 //!
 //! ZooKeeper: the snapshot thread of `SyncRequestProcessor`, `ZooKeeperServer.takeSnapshot`. Driver, blocking, niced, on no shard's core.
 //!
-//! The pipeline shard begins an image between two batches, hands over the pages that it copies aside, after each batch, and asks now and then
-//! whether it is done. This thread walks the pages in order and writes them in chunks; a page that the writer has copied aside is put in when it
-//! comes. After each write it rests as long as the write took, so that the log keeps at least half of the disk.
+//! The pipeline shard begins an image between two batches, and asks now and then whether it is done. This thread takes the pages in order, each as
+//! it was when the image began, whatever the arena does, and writes them in chunks. After each it rests as long as that took, so that the log keeps
+//! at least half of the disk.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use engine::arena::{Aside, ImageSource, Page, PageState};
+use engine::arena::ImageSource;
 use jute::Zxid;
 use tracing::{debug, warn};
 
-use crate::disk::{Block, FileTarget, blocks};
-use crate::format::{FileName, ImageHeader, Label, PAGE_LEN};
+use crate::disk::{FileTarget, blocks};
+use crate::format::{FileName, ImageHeader, Label};
+use crate::region::Shadow;
 use crate::write::Writing;
 
 /// How images are written.
@@ -72,8 +70,6 @@ pub enum Outcome {
 pub struct Imager {
     messages: Sender<Message>,
     outcomes: Receiver<Outcome>,
-    pages: Receiver<Box<Page>>,
-    pages_left: Arc<AtomicU64>,
     busy: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -81,31 +77,23 @@ pub struct Imager {
 #[derive(Debug)]
 enum Message {
     Begin(ImageSource, Label),
-    Aside(Aside),
     Cancel,
     Stop,
 }
 
 impl Imager {
-    /// Starts the thread. It inherits the caller's affinity: call this from a thread that is not pinned.
+    /// Starts the thread. It inherits the caller's affinity: call this from a thread that is not pinned. `shadow`: of the arena whose images it
+    /// writes; its memory goes back to the system at the end of each.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(options: ImagerOptions) -> io::Result<Self> {
+    pub fn start(options: ImagerOptions, shadow: Shadow) -> io::Result<Self> {
         let (messages, inbox) = channel();
         let (outbox, outcomes) = channel();
-        let (page_outbox, pages) = channel();
-        let pages_left = Arc::new(AtomicU64::new(0));
-        let worker = Worker {
-            options,
-            inbox,
-            outcomes: outbox,
-            pages: page_outbox,
-            pages_left: Arc::clone(&pages_left),
-        };
+        let worker = Worker { options, shadow, inbox, outcomes: outbox };
         let thread =
             std::thread::Builder::new().name("snapshot".into()).spawn(move || worker.run())?;
-        Ok(Self { messages, outcomes, pages, pages_left, busy: false, thread: Some(thread) })
+        Ok(Self { messages, outcomes, busy: false, thread: Some(thread) })
     }
 
     /// Whether an image is being written.
@@ -117,13 +105,7 @@ impl Imager {
     pub fn begin(&mut self, source: ImageSource, label: Label) {
         assert!(!self.busy);
         self.busy = true;
-        self.pages_left.store(source.page_count(), Ordering::Relaxed);
         self.send(Message::Begin(source, label));
-    }
-
-    /// Hands over a page that the writer copied aside.
-    pub fn aside(&self, aside: Aside) {
-        self.send(Message::Aside(aside));
     }
 
     /// Gives the image up, soon: [`Self::poll`] says when.
@@ -148,16 +130,6 @@ impl Imager {
         Some(outcome)
     }
 
-    /// A page that [`Self::aside`] took and that is written: the arena may use it again. Never waits.
-    pub fn spare_page(&self) -> Option<Box<Page>> {
-        self.pages.try_recv().ok()
-    }
-
-    /// Pages still to be written.
-    pub fn pages_left(&self) -> u64 {
-        self.pages_left.load(Ordering::Relaxed)
-    }
-
     fn send(&self, message: Message) {
         // The thread ends before its inbox only by a panic, which ends the process.
         self.messages.send(message).unwrap_or_else(|_| warn!("the snapshot thread is gone"));
@@ -176,10 +148,9 @@ impl Drop for Imager {
 
 struct Worker {
     options: ImagerOptions,
+    shadow: Shadow,
     inbox: Receiver<Message>,
     outcomes: Sender<Outcome>,
-    pages: Sender<Box<Page>>,
-    pages_left: Arc<AtomicU64>,
 }
 
 /// Why an image is not written to its end.
@@ -194,16 +165,6 @@ impl From<io::Error> for Halt {
     }
 }
 
-/// An image in the making.
-struct Job {
-    source: ImageSource,
-    writing: Writing<FileTarget>,
-    /// Pages below this were asked for.
-    next: u64,
-    /// Copied aside before the walk came to them.
-    early: BTreeMap<u64, Box<Page>>,
-}
-
 impl Worker {
     #[expect(clippy::disallowed_methods, reason = "a driver: it times its own work")]
     fn run(self) {
@@ -213,15 +174,17 @@ impl Worker {
         while let Ok(message) = self.inbox.recv() {
             let (source, label) = match message {
                 Message::Begin(source, label) => (source, label),
-                // What comes after an image has failed is of no use any more.
-                Message::Aside(_) | Message::Cancel => continue,
+                // It came behind the image's end.
+                Message::Cancel => continue,
                 Message::Stop => return,
             };
             let begun_at = Instant::now();
             let (zxid, page_count) = (source.zxid(), source.page_count());
             let header = ImageHeader { zxid, page_count, label };
             let path = crate::disk::path(&self.options.dir, FileName::Image(zxid));
-            let outcome = match self.write(source, header) {
+            let written = self.write(&source, header);
+            self.shadow.release();
+            let outcome = match written {
                 Ok(()) => {
                     Outcome::Written { zxid, len: header.file_len(), took: begun_at.elapsed() }
                 }
@@ -235,112 +198,38 @@ impl Worker {
         }
     }
 
-    fn write(&self, source: ImageSource, header: ImageHeader) -> Result<(), Halt> {
-        let writing = Writing::begin(FileTarget::new(&self.options.dir, header.zxid), header)?;
-        let mut job = Job { source, writing, next: 0, early: BTreeMap::new() };
-        match self.fill(&mut job) {
-            Ok(()) => Ok(job.writing.finish()?),
+    fn write(&self, source: &ImageSource, header: ImageHeader) -> Result<(), Halt> {
+        let mut writing = Writing::begin(FileTarget::new(&self.options.dir, header.zxid), header)?;
+        match self.fill(source, &mut writing) {
+            Ok(()) => Ok(writing.finish()?),
             Err(halt) => {
-                job.writing.abandon();
+                writing.abandon();
                 Err(halt)
             }
         }
     }
 
-    fn fill(&self, job: &mut Job) -> Result<(), Halt> {
-        let mut chunk = blocks(CHUNK_PAGES);
-        while 0 < job.writing.left() {
-            if job.next < job.source.page_count() {
-                self.take_messages(job, self.inbox.try_recv())?;
-                self.walk(job, &mut chunk)?;
-            } else {
-                // Every page was asked for: what is missing can only come from the writer.
-                self.take_messages(job, self.inbox.recv().map_err(TryRecvError::from))?;
-            }
-            self.pages_left.store(job.writing.left(), Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Takes `message` and all that the pipeline shard has sent behind it.
-    fn take_messages(
-        &self,
-        job: &mut Job,
-        mut message: Result<Message, TryRecvError>,
-    ) -> Result<(), Halt> {
-        loop {
-            match message {
-                Ok(Message::Aside(aside)) => self.put_aside(job, aside)?,
-                Err(TryRecvError::Empty) => return Ok(()),
-                Ok(Message::Cancel | Message::Stop | Message::Begin(..))
-                | Err(TryRecvError::Disconnected) => {
-                    return Err(Halt::Cancelled);
-                }
-            }
-            message = self.inbox.try_recv();
-        }
-    }
-
-    fn put_aside(&self, job: &mut Job, Aside { number, words }: Aside) -> Result<(), Halt> {
-        if job.next <= number && job.early.len() < EARLY_MAX {
-            job.early.insert(number, words);
-            return Ok(());
-        }
-        let mut block = blocks(1);
-        block[0].0 = *words;
-        job.writing.put(number, &block)?;
-        self.give_back(words);
-        Ok(())
-    }
-
-    /// The next chunk of pages: copied, or put in from what came early, and written in as few writes as the holes allow.
     #[expect(
         clippy::disallowed_methods,
         reason = "a driver: it paces itself, on a thread of its own"
     )]
-    fn walk(&self, job: &mut Job, chunk: &mut [Block]) -> Result<(), Halt> {
-        let begun_at = Instant::now();
-        let first = job.next;
-        job.next = job.source.page_count().min(first + chunk.len() as u64);
-        // The pages from `run` up to the one looked at are there and not written.
-        let mut run = 0;
-        for (idx, number) in (first..job.next).enumerate() {
-            if self.take_page(job, number, &mut chunk[idx]) {
-                continue;
+    fn fill(&self, source: &ImageSource, writing: &mut Writing<FileTarget>) -> Result<(), Halt> {
+        let mut chunk = blocks(CHUNK_PAGES);
+        while 0 < writing.left() {
+            // Whatever comes meanwhile is the end.
+            if !matches!(self.inbox.try_recv(), Err(TryRecvError::Empty)) {
+                return Err(Halt::Cancelled);
             }
-            job.writing.put(first + run as u64, &chunk[run..idx])?;
-            run = idx + 1;
+            let begun_at = Instant::now();
+            writing.put_next(source, &mut chunk)?;
+            std::thread::sleep(begun_at.elapsed() * self.options.rest_percent / 100);
         }
-        let end = (job.next - first) as usize;
-        job.writing.put(first + run as u64, &chunk[run..end])?;
-        std::thread::sleep(begun_at.elapsed() * self.options.rest_percent / 100);
         Ok(())
-    }
-
-    /// Whether page `number` is to be written now, and is in `block`.
-    fn take_page(&self, job: &mut Job, number: u64, block: &mut Block) -> bool {
-        if job.writing.has(number) {
-            return false;
-        }
-        let Some(words) = job.early.remove(&number) else {
-            return job.source.page(number, &mut block.0) == PageState::Copied;
-        };
-        block.0 = *words;
-        self.give_back(words);
-        true
-    }
-
-    fn give_back(&self, words: Box<Page>) {
-        // Nobody left to take it: it is freed.
-        drop(self.pages.send(words));
     }
 }
 
 /// Pages in one write: large enough for the disk's speed, small enough that the log's write behind it does not wait long.
 const CHUNK_PAGES: usize = 64;
-
-/// Pages kept in memory until the walk comes to them, at most: 64 MiB. Those above are written at once, one by one.
-const EARLY_MAX: usize = (64 << 20) / PAGE_LEN;
 
 /// Of the lowest few: what clients wait for comes first.
 const NICE: i32 = 10;

@@ -30,4 +30,4 @@ pub use format::Label;
 pub use imager::{ImageError, Imager, ImagerOptions, Outcome};
 pub use load::{LoadError, Loaded, Start, load};
 pub use purge::Purger;
-pub use region::Region;
+pub use region::{Region, Shadow, memory_of};

@@ -1,11 +1,15 @@
 //! A region of memory for the arena: reserved large, touched as it fills.
 //!
 //! Driver. The address range is reserved once and never moves; the kernel gives pages as they are first written. Huge pages are advised: fewer
-//! misses of the address cache under random reads.
+//! misses of the address cache under random reads. Not for the shadow, in which single pages are kept for the time of an image.
+//!
+//! *Unsafe:* [`Shadow::release`] lets the kernel take memory back that others see. Invariant: it was reserved here, private, as whole pages, and is
+//! seen as atomic words only, so that to whoever looks it is as if a thread had stored zeros.
 
 use core::sync::atomic::{AtomicU8, AtomicU64};
 use std::io;
 
+use engine::arena::{Memory, PAGE_WORDS, VersionWord};
 use memmap2::{Advice, MmapMut, MmapOptions};
 use tracing::warn;
 use zerocopy::FromBytes as _;
@@ -24,9 +28,7 @@ impl Region {
     /// # Errors
     /// The system refuses the range: with `vm.overcommit_memory=2`, one larger than its limit.
     pub fn reserve(len: usize) -> io::Result<Self> {
-        let mut options = MmapOptions::new();
-        options.len(len.next_multiple_of(PAGE_LEN)).no_reserve_swap();
-        let map = options.map_anon()?;
+        let map = anonymous(len)?;
         if let Err(err) = map.advise(Advice::HugePage) {
             warn!(%err, "no huge pages for the arena: random reads are a little slower");
         }
@@ -55,12 +57,57 @@ impl Region {
             .unwrap_or_else(|_| unreachable!("whole pages are whole words"))
     }
 
-    /// The region as bytes that threads may change, for as long as the process lives: the table of page states.
-    pub fn share_bytes(self) -> &'static [AtomicU8] {
-        let map: &'static mut MmapMut = Box::leak(Box::new(self.map));
-        <[AtomicU8]>::mut_from_bytes(map)
-            .unwrap_or_else(|_| unreachable!("bytes have no size to miss"))
+    /// The region as the arena wants it, for as long as the process lives: with what lies beside it.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`].
+    pub fn share(self) -> io::Result<(Memory, Shadow)> {
+        memory_of(self.share_words())
     }
+}
+
+/// A region of `words` as the arena wants it, with what lies beside it.
+///
+/// # Errors
+/// As [`Region::reserve`].
+pub fn memory_of(words: &'static [AtomicU64]) -> io::Result<(Memory, Shadow)> {
+    let shadow = Shadow::reserve(size_of_val(words))?;
+    let states: &'static mut MmapMut = Box::leak(Box::new(anonymous(words.len() / PAGE_WORDS)?));
+    let page_states = <[AtomicU8]>::mut_from_bytes(states)
+        .unwrap_or_else(|_| unreachable!("bytes have no size to miss"));
+    let version = Box::leak(Box::new(VersionWord::new()));
+    Ok((Memory { words, version, page_states, shadow: shadow.words }, shadow))
+}
+
+/// Where the arena keeps pages while an image is being taken: see [`Memory::shadow`].
+#[derive(Clone, Copy, Debug)]
+pub struct Shadow {
+    words: &'static [AtomicU64],
+}
+
+impl Shadow {
+    fn reserve(len: usize) -> io::Result<Self> {
+        Ok(Self { words: Region { map: anonymous(len)? }.share_words() })
+    }
+
+    /// Gives its memory back to the system: between images nobody reads it.
+    pub fn release(self) {
+        let len = size_of_val(self.words);
+        let start = self.words.as_ptr().cast_mut().cast();
+        // SAFETY: the module's header says why.
+        #[expect(unsafe_code, reason = "memory is told of by address")]
+        let released =
+            unsafe { rustix::mm::madvise(start, len, rustix::mm::Advice::LinuxDontNeed) };
+        if let Err(err) = released {
+            warn!(%err, "memory that an image needed was not given back");
+        }
+    }
+}
+
+/// Zeros, whole pages, which take no memory until they are written.
+pub(crate) fn anonymous(len: usize) -> io::Result<MmapMut> {
+    let mut options = MmapOptions::new();
+    options.len(len.max(1).next_multiple_of(PAGE_LEN)).no_reserve_swap().map_anon()
 }
 
 #[cfg(test)]
@@ -85,6 +132,22 @@ mod tests {
         let words = region.share_words();
         assert_eq!((words.len(), words[0].load(Relaxed)), (512, 0));
         assert_ne!(words[1].load(Relaxed), 0);
-        assert_eq!(Region::reserve(1).unwrap().share_bytes().len(), PAGE_LEN);
+    }
+
+    #[test]
+    fn a_shadow_that_is_released_is_zero_and_takes_no_memory() {
+        let (memory, shadow) = Region::reserve(1 << 30).unwrap().share().unwrap();
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+        };
+        let pages = 20_000;
+        for page in memory.shadow.chunks(PAGE_WORDS).take(pages) {
+            page[7].store(1, Relaxed);
+        }
+        let before = resident();
+        shadow.release();
+        assert!(resident() + pages / 2 < before, "{} of {before} pages", resident());
+        assert_eq!(memory.shadow[7].load(Relaxed), 0);
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use engine::arena::{ImageSource, PageState};
+use engine::arena::ImageSource;
 
 use crate::disk::{FileTarget, blocks, path};
 use crate::format::{FileName, ImageHeader, Label};
@@ -26,13 +26,8 @@ pub(crate) fn write(dir: &Path, source: &ImageSource, label: Label) -> Result<()
 fn write_pages(dir: &Path, source: &ImageSource, header: ImageHeader) -> io::Result<()> {
     let mut writing = Writing::begin(FileTarget::new(dir, header.zxid), header)?;
     let mut chunk = blocks(CHUNK_PAGES);
-    for first in (0..header.page_count).step_by(CHUNK_PAGES) {
-        let end = header.page_count.min(first + CHUNK_PAGES as u64);
-        for (number, block) in (first..end).zip(&mut chunk) {
-            let state = source.page(number, &mut block.0);
-            assert_eq!(state, PageState::Copied, "somebody changes the tree");
-        }
-        if let Err(error) = writing.put(first, &chunk[..(end - first) as usize]) {
+    while 0 < writing.left() {
+        if let Err(error) = writing.put_next(source, &mut chunk) {
             writing.abandon();
             return Err(error);
         }

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use engine::arena::ImageSource;
 use zerocopy::IntoBytes as _;
 
 use crate::disk::{Block, blocks};
@@ -44,15 +45,13 @@ pub trait Target {
     fn remove(&mut self) -> io::Result<()>;
 }
 
-/// An image being written. Pages come in any order, each once.
+/// An image being written. Pages come in order.
 #[derive(Debug)]
 pub struct Writing<T> {
     target: T,
     header: ImageHeader,
+    /// Of the pages that are in the file.
     checksums: Vec<u32>,
-    /// A bit for each page.
-    written: Vec<u64>,
-    left: u64,
     unsynced_bytes: usize,
 }
 
@@ -70,41 +69,35 @@ impl<T: Target> Writing<T> {
             target.remove().unwrap_or_default();
             return Err(err);
         }
-        let pages = header.page_count as usize;
-        Ok(Self {
-            target,
-            header,
-            checksums: vec![0; pages],
-            written: vec![0; pages.div_ceil(64)],
-            left: header.page_count,
-            unsynced_bytes: 0,
-        })
+        let checksums = Vec::with_capacity(header.page_count as usize);
+        Ok(Self { target, header, checksums, unsynced_bytes: 0 })
     }
 
     /// Pages not yet written.
     pub fn left(&self) -> u64 {
-        self.left
+        self.header.page_count - self.checksums.len() as u64
     }
 
-    /// Whether page `number` is in the file.
-    pub fn has(&self, number: u64) -> bool {
-        self.written[number as usize / 64] >> (number % 64) & 1 == 1
-    }
-
-    /// Writes consecutive pages, the first of which is `first`; none is no write.
+    /// Takes the next pages of `source` into `chunk`, as many as fit and are left, and writes them.
     ///
     /// # Errors
     /// The target's; then [`Self::abandon`].
-    pub(crate) fn put(&mut self, first: u64, pages: &[Block]) -> io::Result<()> {
-        if pages.is_empty() {
-            return Ok(());
+    pub(crate) fn put_next(&mut self, source: &ImageSource, chunk: &mut [Block]) -> io::Result<()> {
+        let first = self.checksums.len() as u64;
+        let count = self.left().min(chunk.len() as u64) as usize;
+        for (number, page) in (first..).zip(&mut chunk[..count]) {
+            source.page(number, &mut page.0);
         }
-        for (number, page) in (first..).zip(pages) {
-            assert!(!self.has(number), "page {number} came twice");
-            self.checksums[number as usize] = crc32c::crc32c(page.as_bytes());
-            self.written[number as usize / 64] |= 1 << (number % 64);
-        }
-        self.left -= pages.len() as u64;
+        self.put(&chunk[..count])
+    }
+
+    /// Writes the next pages.
+    ///
+    /// # Errors
+    /// The target's; then [`Self::abandon`].
+    pub(crate) fn put(&mut self, pages: &[Block]) -> io::Result<()> {
+        let first = self.checksums.len() as u64;
+        self.checksums.extend(pages.iter().map(|it| crc32c::crc32c(it.as_bytes())));
         self.target.write_at(ImageHeader::page_at(first), pages.as_bytes())?;
         self.unsynced_bytes += pages.len() * PAGE_LEN;
         if SYNC_EVERY <= self.unsynced_bytes {
@@ -119,7 +112,7 @@ impl<T: Target> Writing<T> {
     /// # Errors
     /// The target's; the unfinished file is then removed. If only the last sync failed the image has its name, and may or may not keep it.
     pub fn finish(mut self) -> io::Result<()> {
-        assert_eq!(self.left, 0);
+        assert_eq!(self.left(), 0);
         let done = self.close();
         if done.is_err() {
             self.abandon();

@@ -5,13 +5,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use engine::apply::Replay;
-use engine::arena::{Memory, VersionWord};
 use engine::auth::AuthIds;
 use engine::prep::{Prep, Prepared, Request};
 use engine::rules::Rules;
 use engine::tree::Tree;
 use jute::{AclList, CreateRequest, CreateSessionTxn, Op, Record as _, SessionId, Xid, Zxid};
-use snapshot::ImagerOptions;
+use snapshot::{ImagerOptions, Region};
 
 use super::*;
 
@@ -30,9 +29,10 @@ struct World {
 
 impl World {
     fn new(dir: &Path, limit: Due, seed: u64) -> Self {
-        let memory = Memory::leaked(WORDS);
+        let region = Region::reserve(WORDS * size_of::<u64>()).expect("room for addresses");
+        let (memory, shadow) = region.share().expect("room for addresses");
         let state = State::new(Tree::format(memory, [1, 2]).expect("a region of a good size"));
-        let imager = Imager::start(ImagerOptions::new(dir)).expect("a thread");
+        let imager = Imager::start(ImagerOptions::new(dir), shadow).expect("a thread");
         let (sender, events) = channel();
         let images = Images::new(imager, sender, limit, seed);
         let prep = Prep::new(Rules::default(), &state);
@@ -101,11 +101,7 @@ impl World {
 fn loaded(dir: &Path) -> (Zxid, u64) {
     let start = snapshot::load(dir, WORDS * 8).expect("an image that is whole");
     let label = start.loaded.expect("an image").label;
-    let memory = Memory {
-        words: start.region.share_words(),
-        version: Box::leak(Box::new(VersionWord::new())),
-        page_states: Memory::leaked(WORDS).page_states,
-    };
+    let (memory, _) = start.region.share().expect("room for addresses");
     let tree = Tree::open(memory).expect("a tree");
     let digest = tree.look(TreeView::digest);
     assert_eq!((label.tree_digest, label.begun_at_ms), (digest, MOMENT.wall_ms));

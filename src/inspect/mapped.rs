@@ -39,10 +39,6 @@ impl Mapped<'_> {
             }
             words = room;
         }
-        Ok(Memory {
-            words,
-            version: Box::leak(Box::default()),
-            page_states: Region::reserve(words.len() * size_of::<u64>() / PAGE_LEN)?.share_bytes(),
-        })
+        Ok(snapshot::memory_of(words)?.0)
     }
 }

@@ -2,20 +2,19 @@
 //!
 //! [`Arena::begin_image`] fixes the moment. Another thread then copies page after page with
 //! [`ImageSource::page`]; the writer, before its first change to a page that is still pending, copies it
-//! aside. Each page has a state, and one compare-and-swap on it decides whose copy counts, so the image
-//! is exactly the state at one zxid, and neither side ever waits.
+//! to the shadow, a second region in which each page has the same place. Each page has a state, and one
+//! compare-and-swap on it decides whose copy counts, so the image is exactly the state at one zxid, and
+//! neither side ever waits.
 //!
 //! | state | who made it so | meaning |
 //! |---|---|---|
 //! | pending | `begin_image` | unchanged since the moment |
 //! | done | the copying thread | it has the page |
-//! | aside | the writer | the page comes from the writer, as an [`Aside`] |
-
-use alloc::{boxed::Box, vec::Vec};
+//! | aside | the writer | the page as it was is in the shadow |
 
 use jute::Zxid;
 
-use super::{Arena, AtomicU8, AtomicU64, Full, Ordering, layout::Word};
+use super::{Arena, AtomicU8, AtomicU64, Full, Memory, Ordering, layout::Word};
 
 /// Words of a page: 4 KiB.
 pub const PAGE_WORDS: usize = 512;
@@ -26,28 +25,11 @@ const PENDING: u8 = 0;
 const DONE: u8 = 1;
 const ASIDE: u8 = 2;
 
-/// A page as it was when the image began, copied by the writer before it changed it.
-#[derive(Debug)]
-pub struct Aside {
-    /// Number of the page, from 0.
-    pub number: u64,
-    /// What it held.
-    pub words: Box<Page>,
-}
-
-/// Where a page of the image comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageState {
-    /// It was copied just now.
-    Copied,
-    /// The writer has copied it: it comes, or came, as an [`Aside`].
-    Aside,
-}
-
 /// The copying thread's end: shared references only.
 #[derive(Clone, Debug)]
 pub struct ImageSource {
     words: &'static [AtomicU64],
+    shadow: &'static [AtomicU64],
     states: &'static [AtomicU8],
     zxid: Zxid,
 }
@@ -63,37 +45,47 @@ impl ImageSource {
         self.zxid
     }
 
-    /// Copies page `number` into `out`; with [`PageState::Aside`] what `out` holds is of no meaning.
+    /// Copies page `number`, as it was when the image began, into `out`.
     ///
     /// Words keep their values: what goes to a disk is up to the caller.
-    pub fn page(&self, number: u64, out: &mut Page) -> PageState {
+    pub fn page(&self, number: u64, out: &mut Page) {
         let number = number as usize;
-        let words = &self.words[number * PAGE_WORDS..][..PAGE_WORDS];
-        take(&self.states[number], words, out)
+        let of = |region: &'static [AtomicU64]| &region[number * PAGE_WORDS..][..PAGE_WORDS];
+        take(&self.states[number], of(self.words), || of(self.shadow), out);
     }
 }
 
 /// The copying thread's half of the protocol for one page.
-pub(super) fn take(state: &AtomicU8, words: &[AtomicU64], out: &mut [u64]) -> PageState {
-    if state.load(Ordering::Relaxed) == ASIDE {
-        return PageState::Aside;
-    }
-    copy(words, out);
-    // Release: the loads above are over before the writer can see `DONE` and change a word.
-    match state.compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed) {
-        Ok(_) => PageState::Copied,
-        Err(found) => {
-            assert!(found == ASIDE, "a page was asked for twice");
-            PageState::Aside
+pub(super) fn take<'a>(
+    state: &AtomicU8,
+    words: &[AtomicU64],
+    shadow: impl FnOnce() -> &'a [AtomicU64],
+    out: &mut [u64],
+) {
+    // Acquire, here and below: having seen `ASIDE`, our loads come after the writer's stores to the shadow.
+    if state.load(Ordering::Acquire) == PENDING {
+        copy(words, out);
+        // Release: the loads above are over before the writer can see `DONE` and change a word.
+        match state.compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(found) => assert!(found == ASIDE, "a page was asked for twice"),
         }
     }
+    copy(shadow(), out);
 }
 
-/// The writer's half: whether it is the writer who must copy the page before it changes it.
-pub(super) fn claim(state: &AtomicU8) -> bool {
-    // Acquire: having seen `DONE`, our stores come after the other thread's loads.
-    state.load(Ordering::Acquire) == PENDING
-        && state.compare_exchange(PENDING, ASIDE, Ordering::Acquire, Ordering::Acquire).is_ok()
+/// The writer's half: until it returns, the page may not change.
+pub(super) fn keep(state: &AtomicU8, words: &[AtomicU64], shadow: &[AtomicU64]) {
+    // Acquire, here and below: having seen `DONE`, our stores come after the other thread's loads.
+    if state.load(Ordering::Acquire) != PENDING {
+        return;
+    }
+    for (to, from) in shadow.iter().zip(words) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    // Release: who sees `ASIDE` sees the copy. If the other thread was first, the copy is of no use and no harm.
+    let found = state.compare_exchange(PENDING, ASIDE, Ordering::Release, Ordering::Acquire);
+    assert!(found != Err(ASIDE), "there is one writer");
 }
 
 fn copy(words: &[AtomicU64], out: &mut [u64]) {
@@ -114,14 +106,13 @@ impl Arena {
             state.store(PENDING, Ordering::Relaxed);
         }
         self.image_pages = pages;
-        ImageSource { words: self.memory.words, states, zxid: self.zxid() }
+        let Memory { words, shadow, .. } = self.memory;
+        ImageSource { words, shadow, states, zxid: self.zxid() }
     }
 
-    /// Ends it: the copying thread has every page, or has given up. Asides not taken are dropped.
+    /// Ends it: the copying thread has every page, or has given up. What the shadow holds is of no meaning from now on.
     pub fn end_image(&mut self) {
         self.image_pages = 0;
-        self.asides = Vec::new();
-        self.spares = Vec::new();
     }
 
     /// Takes over the whole state of `other`, in one batch. Called between batches, when no image is being taken.
@@ -146,32 +137,17 @@ impl Arena {
         Ok(())
     }
 
-    /// The pages copied aside since the last call, for the copying thread. Take them after each batch.
-    pub fn asides(&mut self) -> impl Iterator<Item = Aside> {
-        self.asides.drain(..)
-    }
-
-    /// Gives back a page that the copying thread has done with, to save an allocation.
-    pub fn recycle(&mut self, page: Box<Page>) {
-        self.spares.push(page);
-    }
-
     /// Called before the pages `first..=last` change while an image is being taken.
     #[cold]
     #[inline(never)]
-    pub(super) fn keep_pages(&mut self, first: usize, last: usize) {
+    pub(super) fn keep_pages(&self, first: usize, last: usize) {
         for number in first..=last {
             if (number as u64) < self.image_pages {
-                self.keep_page(number);
+                let of =
+                    |region: &'static [AtomicU64]| &region[number * PAGE_WORDS..][..PAGE_WORDS];
+                let Memory { words, shadow, page_states, .. } = self.memory;
+                keep(&page_states[number], of(words), of(shadow));
             }
-        }
-    }
-
-    fn keep_page(&mut self, number: usize) {
-        if claim(&self.memory.page_states[number]) {
-            let mut words = self.spares.pop().unwrap_or_else(|| Box::new([0; PAGE_WORDS]));
-            copy(&self.memory.words[number * PAGE_WORDS..][..PAGE_WORDS], &mut words[..]);
-            self.asides.push(Aside { number: number as u64, words });
         }
     }
 }

@@ -26,11 +26,11 @@ mod tests;
 pub(crate) use self::blocks::block_words;
 pub use self::{
     blocks::{Full, Headroom},
-    image::{Aside, ImageSource, PAGE_WORDS, Page, PageState},
+    image::{ImageSource, PAGE_WORDS, Page},
     view::{Offset, Reader, Torn, VersionWord, View, sure},
 };
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use jute::Zxid;
 
@@ -41,7 +41,7 @@ pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use self::layout::{HEADER_WORDS, LAYOUT, MAGIC, Word};
 
-/// What a driver hands in: the region and the two things that lie beside it.
+/// What a driver hands in: the region and the three things that lie beside it.
 ///
 /// `words` is all zero for a new state, or holds an image in its first words and zero behind it.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,9 @@ pub struct Memory {
     pub version: &'static VersionWord,
     /// One state for each page of `words`; what they hold before an image is taken is of no matter.
     pub page_states: &'static [AtomicU8],
+    /// As long as `words`: where the writer keeps pages that it changes while an image is being taken. Between images nothing is kept in it,
+    /// and its memory may be given back.
+    pub shadow: &'static [AtomicU64],
 }
 
 impl Memory {
@@ -61,8 +64,10 @@ impl Memory {
     /// A region of `words` zeros on the heap that is never given back: for tests, the simulator and
     /// short programs. A server maps its region.
     pub fn leaked(words: usize) -> Self {
+        let region = || Box::leak((0..words).map(|_| AtomicU64::new(0)).collect());
         Self {
-            words: Box::leak((0..words).map(|_| AtomicU64::new(0)).collect()),
+            words: region(),
+            shadow: region(),
             version: Box::leak(Box::new(VersionWord::new())),
             page_states: Box::leak((0..words / PAGE_WORDS).map(|_| AtomicU8::new(0)).collect()),
         }
@@ -73,13 +78,17 @@ impl Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The region, or its table of page states, has a size that cannot be used.
-    #[error("a region of {words} words with {page_states} page states cannot be used")]
+    /// The region, or what lies beside it, has a size that cannot be used.
+    #[error(
+        "a region of {words} words with {page_states} page states and {shadow} words of shadow cannot be used"
+    )]
     Size {
         /// Words of the region.
         words: usize,
         /// Entries of the table beside it.
         page_states: usize,
+        /// Words of its shadow.
+        shadow: usize,
     },
     /// The first word is not ours.
     #[error("magic {found:#018x}, expected {expected:#018x}")]
@@ -116,10 +125,6 @@ pub struct Arena {
     version: u64,
     /// Pages of the image being taken, 0 if none is.
     image_pages: u64,
-    /// Pages copied aside and not yet taken by the driver. At most one per page of the image.
-    asides: Vec<Aside>,
-    /// Empty pages given back by the driver.
-    spares: Vec<Box<Page>>,
 }
 
 impl core::fmt::Debug for Arena {
@@ -173,13 +178,14 @@ impl Arena {
     }
 
     fn over(memory: Memory) -> Result<Self, OpenError> {
-        let (words, page_states) = (memory.words.len(), memory.page_states.len());
+        let (words, page_states, shadow) =
+            (memory.words.len(), memory.page_states.len(), memory.shadow.len());
         let fits = (Memory::WORDS_MIN..=1 << 36).contains(&words) && words % PAGE_WORDS == 0;
-        if !fits || page_states < words / PAGE_WORDS {
-            return Err(OpenError::Size { words, page_states });
+        if !fits || page_states < words / PAGE_WORDS || shadow < words {
+            return Err(OpenError::Size { words, page_states, shadow });
         }
         let version = memory.version.start();
-        Ok(Self { memory, version, image_pages: 0, asides: Vec::new(), spares: Vec::new() })
+        Ok(Self { memory, version, image_pages: 0 })
     }
 
     /// Opens a batch: until [`Arena::commit`] readers wait or turn away.

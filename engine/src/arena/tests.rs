@@ -1,7 +1,7 @@
 //! Tests of the arena: blocks, bytes, torn reads on real threads, images under change.
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
-use std::{sync::mpsc, thread};
+use std::thread;
 
 use super::*;
 use crate::chance::Chance;
@@ -154,6 +154,7 @@ fn what_is_no_image_of_ours_is_not_opened() {
     let words = Memory::WORDS_MIN as u64;
     assert_eq!(open(memory), OpenError::TooSmall { used: 1 << 30, words });
     assert!(matches!(open(Memory { page_states: &[], ..memory }), OpenError::Size { .. }));
+    assert!(matches!(open(Memory { shadow: &[], ..memory }), OpenError::Size { .. }));
 }
 
 #[test]
@@ -197,21 +198,12 @@ fn an_open_batch_turns_readers_away() {
     assert_eq!(reader.read(|_| Ok(1)), Some((1, Zxid(5))));
 }
 
-/// Puts an image together: pages from the source, or those that the writer copied aside.
-fn gather(source: &ImageSource, asides: &mpsc::Receiver<Aside>) -> Vec<u64> {
+/// Puts an image together.
+fn gather(source: &ImageSource) -> Vec<u64> {
     let mut image = vec![0; source.page_count() as usize * PAGE_WORDS];
-    let mut page = [0; PAGE_WORDS];
-    let mut missing = 0;
-    for number in 0..source.page_count() {
-        match source.page(number, &mut page) {
-            PageState::Copied => {
-                image[number as usize * PAGE_WORDS..][..PAGE_WORDS].copy_from_slice(&page);
-            }
-            PageState::Aside => missing += 1,
-        }
-    }
-    for aside in asides.iter().take(missing) {
-        image[aside.number as usize * PAGE_WORDS..][..PAGE_WORDS].copy_from_slice(&aside.words[..]);
+    let (pages, _) = image.as_chunks_mut::<PAGE_WORDS>();
+    for (number, page) in (0..).zip(pages) {
+        source.page(number, page);
     }
     image
 }
@@ -227,9 +219,8 @@ fn an_image_is_the_moment_it_began_whatever_is_written_meanwhile() {
         let moment: Vec<u64> = (0..pages).map(|i| arena.word(Offset::new(i as u64))).collect();
         let source = arena.begin_image();
         assert_eq!(source.zxid(), arena.zxid());
-        let (to, from) = mpsc::channel();
         let image = thread::scope(|scope| {
-            let gathering = scope.spawn(move || gather(&source, &from));
+            let gathering = scope.spawn(move || gather(&source));
             for _ in 0..200 {
                 arena.begin();
                 for _ in 0..20 {
@@ -238,7 +229,6 @@ fn an_image_is_the_moment_it_began_whatever_is_written_meanwhile() {
                 }
                 arena.alloc(1 + chance.below(20)).expect("room");
                 arena.commit(Zxid(round));
-                arena.asides().for_each(|aside| to.send(aside).expect("a receiver"));
             }
             gathering.join().expect("the gathering thread")
         });

@@ -12,7 +12,7 @@ use jute::{SessionId, Zxid};
 
 use super::{AclId, OPEN_ACL, Owner, READ_ACL, StatPersisted, Tree, TreeView, Znode, digest};
 use crate::{
-    arena::{Memory, PAGE_WORDS, PageState},
+    arena::{Memory, PAGE_WORDS},
     chance::Chance,
 };
 
@@ -307,21 +307,15 @@ impl Run {
         let twin = self.twin.clone();
         let source = self.tree.begin_image();
         let memory = Memory::leaked(WORDS);
-        let mut pages = BTreeMap::new();
         let mut page = [0; PAGE_WORDS];
-        for number in 0..source.page_count() {
+        for (number, to) in (0..source.page_count()).zip(memory.words.chunks(PAGE_WORDS)) {
             (0..steps_per_page).for_each(|_| self.step());
-            pages.extend(self.tree.arena().asides().map(|it| (it.number, *it.words)));
-            match source.page(number, &mut page) {
-                PageState::Copied => assert!(pages.insert(number, page).is_none()),
-                PageState::Aside => assert!(pages.contains_key(&number)),
+            source.page(number, &mut page);
+            for (to, from) in to.iter().zip(page) {
+                to.store(from, Ordering::Relaxed);
             }
         }
         self.tree.arena().end_image();
-        assert_eq!(pages.len() as u64, source.page_count());
-        for (to, &from) in memory.words.iter().zip(pages.values().flatten()) {
-            to.store(from, Ordering::Relaxed);
-        }
         (Tree::open(memory).expect("an image of our own"), twin)
     }
 

@@ -4,7 +4,6 @@
 
 use core::fmt::Write as _;
 
-use engine::arena::{Memory, VersionWord};
 use engine::state::State;
 use engine::tree::{Tree, TreeView};
 use jute::Zxid;
@@ -22,10 +21,8 @@ const HEAD_LEN: usize = 16;
 const TAIL_LEN: usize = 13 + 20 + 13 + 8 + 13;
 
 fn tree() -> Tree {
-    let words = Region::reserve(16 << 20).unwrap().share_words();
-    let page_states = Region::reserve(words.len() / 512).unwrap().share_bytes();
-    let version = Box::leak(Box::new(VersionWord::new()));
-    Tree::format(Memory { words, version, page_states }, [1, 2]).unwrap()
+    let (memory, _) = Region::reserve(16 << 20).unwrap().share().unwrap();
+    Tree::format(memory, [1, 2]).unwrap()
 }
 
 fn read(bytes: &[u8]) -> Result<(Tree, bool), FileError> {

@@ -78,13 +78,13 @@ const OLD: Zxid = Zxid(5);
 const NEW: Zxid = Zxid(9);
 const PAGES: u64 = 1500;
 
-/// Writes an image of pages that hold `value`, last half first.
+/// Writes an image of pages that hold `value`.
 fn write(target: impl Target, zxid: Zxid, value: u64) -> io::Result<()> {
     let header = ImageHeader { zxid, page_count: PAGES, label: Label::default() };
     let mut writing = Writing::begin(target, header)?;
     let page = vec![Block([value; PAGE_LEN / 8]); 250];
-    for first in [750, 1000, 1250, 0, 250, 500] {
-        if let Err(err) = writing.put(first, &page) {
+    while 0 < writing.left() {
+        if let Err(err) = writing.put(&page) {
             writing.abandon();
             return Err(err);
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 use faulty::{Disk, Fault, How, with_disk};
 use snapshot::{Outcome, load};
 
-use crate::rig::{REGION_LEN, Rig, held, imager};
+use crate::rig::{REGION_LEN, Rig, held};
 
 #[test]
 fn a_full_disk_gives_up_one_image_and_nothing_more() {
@@ -20,7 +20,7 @@ fn a_full_disk_gives_up_one_image_and_nothing_more() {
         return;
     }
     let mut rig = Rig::new(400, 3);
-    let mut imager = imager(dir.path());
+    let mut imager = rig.imager(dir.path());
     let (first, outcome) = rig.image(&mut imager, 10);
     assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
     let (_, outcome) = rig.image(&mut imager, 10);
@@ -43,7 +43,7 @@ fn fail_once(disk: &Disk, fault: Fault) -> Vec<String> {
     let dir = disk.path().join("images");
     fs::create_dir(&dir).unwrap();
     let mut rig = Rig::new(100, 3);
-    let mut imager = imager(&dir);
+    let mut imager = rig.imager(&dir);
     let (first, outcome) = rig.image(&mut imager, 10);
     assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
     let second_zxid = rig.arena.zxid();

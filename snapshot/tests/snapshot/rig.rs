@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use engine::arena::{Arena, Memory, Offset, VersionWord};
+use engine::arena::{Arena, Memory, Offset};
 use jute::Zxid;
-use snapshot::{Imager, ImagerOptions, Label, Outcome, Region};
+use snapshot::{Imager, ImagerOptions, Label, Outcome, Region, Shadow};
 
 /// An arena with one large block in it, and the memory it lies in.
 pub(crate) struct Rig {
     pub(crate) arena: Arena,
     memory: Memory,
+    shadow: Shadow,
     block: Offset,
     block_words: u64,
     zxid: i64,
@@ -22,16 +23,13 @@ pub(crate) const REGION_LEN: usize = 64 << 20;
 impl Rig {
     /// With a block of `pages` pages, filled by chance from `seed`.
     pub(crate) fn new(pages: u64, seed: u64) -> Self {
-        let words = Region::reserve(REGION_LEN).unwrap().share_words();
-        let page_states = Region::reserve(words.len() / 512).unwrap().share_bytes();
-        let memory =
-            Memory { words, version: Box::leak(Box::new(VersionWord::new())), page_states };
+        let (memory, shadow) = Region::reserve(REGION_LEN).unwrap().share().unwrap();
         let mut arena = Arena::format(memory, [1, 2]).unwrap();
         let block_words = pages * 512;
         arena.begin();
         let block = arena.alloc(block_words).unwrap();
         arena.commit(Zxid(1));
-        let mut rig = Self { arena, memory, block, block_words, zxid: 1, chance: seed };
+        let mut rig = Self { arena, memory, shadow, block, block_words, zxid: 1, chance: seed };
         for _ in 0..pages {
             rig.change(8);
         }
@@ -48,6 +46,12 @@ impl Rig {
             self.arena.set(self.block.plus(at), value);
         }
         self.arena.commit(Zxid(self.zxid));
+    }
+
+    /// An imager of this arena that does not rest.
+    pub(crate) fn imager(&self, dir: &Path) -> Imager {
+        let options = ImagerOptions { rest_percent: 0, ..ImagerOptions::new(dir) };
+        Imager::start(options, self.shadow).unwrap()
     }
 
     /// Every word that is in use now.
@@ -67,12 +71,6 @@ impl Rig {
                 left -= 1;
                 self.change(16);
             }
-            for aside in self.arena.asides() {
-                imager.aside(aside);
-            }
-            while let Some(page) = imager.spare_page() {
-                self.arena.recycle(page);
-            }
             if let Some(outcome) = imager.poll() {
                 break outcome;
             }
@@ -87,11 +85,6 @@ impl Rig {
         let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^ (mixed >> 27)
     }
-}
-
-/// An imager that does not rest.
-pub(crate) fn imager(dir: &Path) -> Imager {
-    Imager::start(ImagerOptions { rest_percent: 0, ..ImagerOptions::new(dir) }).unwrap()
 }
 
 /// What a region holds in its first words; all behind is zero.

@@ -3,7 +3,7 @@
 use jute::Zxid;
 use snapshot::{LoadError, Outcome, Purger, load};
 
-use crate::rig::{REGION_LEN, Rig, held, imager};
+use crate::rig::{REGION_LEN, Rig, held};
 
 #[test]
 fn an_image_is_the_state_at_one_moment_whatever_changes_meanwhile() {
@@ -11,7 +11,8 @@ fn an_image_is_the_state_at_one_moment_whatever_changes_meanwhile() {
         let dir = tempfile::tempdir().unwrap();
         let mut rig = Rig::new(pages, pages ^ changes);
         let zxid = rig.arena.zxid();
-        let (want, outcome) = rig.image(&mut imager(dir.path()), changes);
+        let mut imager = rig.imager(dir.path());
+        let (want, outcome) = rig.image(&mut imager, changes);
         assert!(matches!(outcome, Outcome::Written { zxid: it, .. } if it == zxid), "{outcome:?}");
         let start = load(dir.path(), REGION_LEN).unwrap();
         let loaded = start.loaded.unwrap();
@@ -28,7 +29,7 @@ fn an_image_is_the_state_at_one_moment_whatever_changes_meanwhile() {
 fn one_imager_writes_image_after_image_and_the_newest_is_loaded() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(200, 9);
-    let mut imager = imager(dir.path());
+    let mut imager = rig.imager(dir.path());
     let mut want = Vec::new();
     for _ in 0..5 {
         (want, _) = rig.image(&mut imager, 100);
@@ -50,7 +51,7 @@ fn an_empty_directory_gives_an_empty_region() {
 fn a_cancelled_image_leaves_nothing_and_the_next_one_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(3000, 4);
-    let mut imager = imager(dir.path());
+    let mut imager = rig.imager(dir.path());
     let source = rig.arena.begin_image();
     imager.begin(source, snapshot::Label::default());
     imager.cancel();
@@ -70,7 +71,7 @@ fn a_cancelled_image_leaves_nothing_and_the_next_one_is_written() {
 fn a_damaged_image_is_passed_over_kept_and_not_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(200, 9);
-    let mut imager = imager(dir.path());
+    let mut imager = rig.imager(dir.path());
     let mut images = Vec::new();
     for _ in 0..4 {
         images.push((rig.arena.zxid(), rig.image(&mut imager, 10).0));
