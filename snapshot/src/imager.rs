@@ -83,7 +83,7 @@ enum Message {
 
 impl Imager {
     /// Starts the thread. It inherits the caller's affinity: call this from a thread that is not pinned. `shadow`: of the arena whose images it
-    /// writes; its memory goes back to the system at the end of each.
+    /// writes; its memory goes back to the system as they are written.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -183,7 +183,7 @@ impl Worker {
             let header = ImageHeader { zxid, page_count, label };
             let path = crate::disk::path(&self.options.dir, FileName::Image(zxid));
             let written = self.write(&source, header);
-            self.shadow.release();
+            self.shadow.release(0..page_count);
             let outcome = match written {
                 Ok(()) => {
                     Outcome::Written { zxid, len: header.file_len(), took: begun_at.elapsed() }
@@ -221,7 +221,9 @@ impl Worker {
                 return Err(Halt::Cancelled);
             }
             let begun_at = Instant::now();
+            let first = source.page_count() - writing.left();
             writing.put_next(source, &mut chunk)?;
+            self.shadow.release(first..source.page_count() - writing.left());
             std::thread::sleep(begun_at.elapsed() * self.options.rest_percent / 100);
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! *Unsafe:* [`Shadow::release`] lets the kernel take memory back that others see. Invariant: it was reserved here, private, as whole pages, and is
 //! seen as atomic words only, so that to whoever looks it is as if a thread had stored zeros.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU8, AtomicU64};
 use std::io;
 
@@ -90,10 +91,10 @@ impl Shadow {
         Ok(Self { words: Region { map: anonymous(len)? }.share_words() })
     }
 
-    /// Gives its memory back to the system: between images nobody reads it.
-    pub fn release(self) {
-        let len = size_of_val(self.words);
-        let start = self.words.as_ptr().cast_mut().cast();
+    /// Gives the memory of some pages back to the system: of those that the image has, and between images of all. Nobody reads them.
+    pub fn release(self, pages: Range<u64>) {
+        let words = &self.words[pages.start as usize * PAGE_WORDS..pages.end as usize * PAGE_WORDS];
+        let (start, len) = (words.as_ptr().cast_mut().cast(), size_of_val(words));
         // SAFETY: the module's header says why.
         #[expect(unsafe_code, reason = "memory is told of by address")]
         let released =
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_that_is_released_is_zero_and_takes_no_memory() {
+    fn pages_of_a_shadow_that_are_released_are_zero_and_take_no_memory() {
         let (memory, shadow) = Region::reserve(1 << 30).unwrap().share().unwrap();
         let resident = || {
             let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -146,8 +147,9 @@ mod tests {
             page[7].store(1, Relaxed);
         }
         let before = resident();
-        shadow.release();
+        shadow.release(1..pages as u64);
         assert!(resident() + pages / 2 < before, "{} of {before} pages", resident());
-        assert_eq!(memory.shadow[7].load(Relaxed), 0);
+        assert_eq!(memory.shadow[PAGE_WORDS + 7].load(Relaxed), 0);
+        assert_eq!(memory.shadow[7].load(Relaxed), 1);
     }
 }
