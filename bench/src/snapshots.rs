@@ -147,6 +147,7 @@ pub(crate) fn imaged(kind: Kind, programs: &Programs, imaging: Imaging) -> Resul
     };
     let target = party.target();
     run::prepare(&target, &job, &root)?;
+    settle(&server.data())?;
     let resident_before = Usage::of(server.pid())?.resident;
     say(&format!("{}: sets at {:.0}/s for {:.0} s", kind.word(), imaging.rate, imaging.seconds));
     let over = AtomicBool::new(false);
@@ -271,6 +272,26 @@ impl Watcher {
             *most = bytes.max(*most);
         }
         most
+    }
+}
+
+/// Waits until no snapshot is being written, for the fill's are not what is looked at: a second long nothing changes.
+///
+/// # Errors
+/// That takes more than a minute.
+fn settle(data: &Path) -> Result<()> {
+    const STILL: Duration = Duration::from_secs(1);
+    let begun = clock::now();
+    let (mut seen, mut since) = (snapshots(data), begun);
+    loop {
+        std::thread::sleep(Duration::from_millis(20));
+        let (found, now) = (snapshots(data), clock::now());
+        if found != seen || found.iter().any(|(name, _)| name.strip_suffix(".tmp").is_some()) {
+            (seen, since) = (found, now);
+        } else if STILL < Duration::from_nanos(now - since) {
+            return Ok(());
+        }
+        ensure!(now - begun < 60_000_000_000, "a snapshot of the fill takes more than a minute");
     }
 }
 
