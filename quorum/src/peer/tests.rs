@@ -528,3 +528,24 @@ fn an_observer_that_is_ahead_of_a_follower_is_sent_away() {
     };
     assert_eq!(theirs, zxid);
 }
+
+#[test]
+fn a_sync_is_answered_though_all_who_were_asked_lost_their_connections() {
+    let mut world = World::new(&[1, 2, 3], &text(&[1, 2, 3], &[]));
+    world.hush(&[1, 2]);
+    world.step(Sid(3), Input::Sync { from: SyncFrom::Local(7) });
+    world.run();
+    let answer = (Sid(3), Output::Synced { id: 7 });
+    assert!(!world.told.contains(&answer), "nobody has said that 3 still leads");
+    for (sid, link) in world.ends.keys().copied().collect::<Vec<_>>() {
+        world.ends.remove(&(sid, link));
+        world.step(sid, Input::Closed { link });
+    }
+    world.hush(&[]);
+    for sid in [1, 2] {
+        world.step(Sid(sid), Input::Elected { leader: Sid(3) });
+    }
+    world.run();
+    assert!(matches!(world.state(3), PeerState::Leading { epoch: Epoch(1), .. }), "the same role");
+    assert!(world.told.contains(&answer), "{:?}", world.told);
+}

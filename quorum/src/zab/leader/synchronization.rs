@@ -209,9 +209,15 @@ impl Leader {
     fn up_to_date(&mut self, step: &mut Step<'_>, link: Link) {
         if let Some(idx) = self.find(link) {
             self.handlers[idx].stage = Stage::UpToDate;
-            // No answer of the past confirms a round that is under way.
+            // No answer of the past confirms a round that is under way, but one to a ping of now does: those that were asked may have
+            // lost their connections, and the round would never end.
             self.handlers[idx].pings.wanted = u64::MAX;
             step.send(To::Link(link), Plain::UpToDate);
+            if self.rounds.is_under_way() {
+                self.ping(step, idx);
+                let pings = &mut self.handlers[idx].pings;
+                pings.wanted = pings.sent;
+            }
         }
     }
 }
