@@ -265,7 +265,7 @@ impl Pipeline {
         }
         let before = self.applier.sessions.set_owner(session, Home::Here(owner));
         if let Ok(Some(Home::Here(before))) = before {
-            self.applier.close(before);
+            // Behind the answers to what it has asked, its reads too, for which it must still be known.
             self.filling.steps.push(Step::Close { owner: before });
         }
         self.filling.steps.push(Step::Attach { owner, session, timeout_ms });
@@ -285,9 +285,14 @@ impl Pipeline {
                 return;
             }
         }
-        if let Some(Home::There(_)) = self.applier.sessions.owner(session) {
-            self.filling.steps.push(Step::Refusal { asker, code: Code::SessionMoved });
-            return;
+        match self.applier.sessions.owner(session) {
+            Some(Home::There(_)) => {
+                self.filling.steps.push(Step::Refusal { asker, code: Code::SessionMoved });
+                return;
+            }
+            // It is about to be closed.
+            Some(Home::Here(owner)) if *owner != asker.owner => return,
+            _ => {}
         }
         self.applier.sessions.touch_again(moment.now_ms, session);
         if op == Op::Sync {
@@ -491,9 +496,7 @@ impl Pipeline {
             Step::Refuse { owner } => {
                 applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
             }
-            Step::Close { owner } => {
-                applier.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
-            }
+            Step::Close { owner } => applier.cut(owner),
             Step::Refusal { asker, code } => applier.answer(asker, code),
             Step::Echo { asker } => applier.answer(asker, Code::Ok),
             Step::Read { asker, session, op, body } => {

@@ -144,7 +144,7 @@ impl Applier {
     }
 
     /// A role begins or ends: every connection has ended, and every session has a whole timeout from now on.
-    pub(crate) fn start_over(&mut self, now_ms: u64) {
+    pub fn start_over(&mut self, now_ms: u64) {
         for shard in &mut self.shards {
             *shard = Connections::default();
         }
@@ -157,7 +157,7 @@ impl Applier {
     }
 
     /// Applies decided transactions while nobody is served: `entries` gives each to what it is given.
-    pub(crate) fn replay(&mut self, entries: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+    pub fn replay(&mut self, entries: impl FnOnce(&mut dyn FnMut(&[u8]))) {
         self.begin(Changes::Some);
         let Self { state, applied, diverged, .. } = self;
         entries(&mut |entry| {
@@ -176,7 +176,7 @@ impl Applier {
     }
 
     /// The leader's tree takes the place of this one, while nobody is served.
-    pub(crate) fn replace(&mut self, now_ms: u64, image: &Beside) {
+    pub fn replace(&mut self, now_ms: u64, image: &Beside) {
         self.diverged = None;
         if self.unpublished {
             self.publish();
@@ -191,12 +191,12 @@ impl Applier {
     }
 
     /// Why nothing may be served from the tree any more, until another takes its place. Nobody was shown or told what the last batch did.
-    pub(crate) fn diverged(&self) -> Option<ApplyError> {
+    pub fn diverged(&self) -> Option<ApplyError> {
         self.diverged
     }
 
     /// Everything that a fuzzy tree could be ahead by is applied.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.state.set_fuzzy(Fuzzy::No);
     }
 
@@ -204,7 +204,7 @@ impl Applier {
     ///
     /// # Errors
     /// [`Full`]: the one before is shown.
-    pub(crate) fn show_config(&mut self, config: &QuorumConfig, wall_ms: i64) -> Result<(), Full> {
+    pub fn show_config(&mut self, config: &QuorumConfig, wall_ms: i64) -> Result<(), Full> {
         let text = config.to_string();
         let zxid = self.state.tree().zxid();
         self.state.begin();
@@ -214,7 +214,7 @@ impl Applier {
     }
 
     /// What the server is from now on.
-    pub(crate) fn set_mode(&mut self, mode: Mode) {
+    pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
     }
 
@@ -234,7 +234,7 @@ impl Applier {
     }
 
     /// Tells every shard this.
-    pub(crate) fn tell_all(&mut self, item: impl Fn() -> DeliverItem) {
+    pub fn tell_all(&mut self, item: impl Fn() -> DeliverItem) {
         self.outbox.push_all(item);
     }
 

@@ -73,6 +73,30 @@ fn a_refusal_waits_for_its_place() {
 }
 
 #[test]
+fn a_connection_whose_session_went_on_with_another_is_answered_all_that_it_asked_before() {
+    let mut world = World::new();
+    let before = world.connect(0, 0);
+    world.ask(before, 1, create("/a"));
+    world.ask(before, 2, get("/a"));
+    world.ask(before, 3, set("/a", "x"));
+    let after = world.reopen(owner(0, 1), before.session);
+    world.ask(before, 4, set("/a", "y"));
+    world.ask(after, 5, get("/a"));
+    let expected = [
+        "NodeCreated /a at 0x2",
+        "0: 1 Ok at 0x2 /a",
+        "0: 2 Ok at 0x2 new",
+        "NodeDataChanged /a at 0x3",
+        "0: 3 Ok at 0x3",
+        "0 is to close",
+        "1 is 0x100, 4000 ms",
+        "1: 5 Ok at 0x3 x",
+        "up to 0x3",
+    ];
+    assert_eq!(world.turn()[0], expected);
+}
+
+#[test]
 fn a_session_that_comes_back_has_its_ephemerals() {
     let mut world = World::new();
     let before = world.connect(0, 0);
