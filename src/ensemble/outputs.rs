@@ -147,13 +147,10 @@ impl Core {
             },
             Output::Touched { .. } => self.touched(packet),
             Output::Revalidate { link, touch } => {
-                let valid = match &mut self.role {
-                    Role::Leading(pipeline) => {
-                        pipeline.applier_mut().figures_mut().revalidate_count += 1;
-                        pipeline.revalidate(clock::now(), link, touch)
-                    }
-                    _ => Validity::Expired,
-                };
+                // One that was elected and is to hand over at once serves nobody: the next leader knows which sessions live.
+                let Role::Leading(pipeline) = &mut self.role else { return };
+                pipeline.applier_mut().figures_mut().revalidate_count += 1;
+                let valid = pipeline.revalidate(clock::now(), link, touch);
                 let session = touch.session;
                 self.deferred.push_back(Deferred::Revalidated { link, session, valid });
             }
