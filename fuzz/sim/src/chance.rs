@@ -29,6 +29,10 @@ pub enum Stream {
     Damage = 8,
     /// How clocks go.
     Clocks = 9,
+    /// Delays between clients and servers, and what neither hears of.
+    Wires = 12,
+    /// What wall clocks are set to.
+    WallClocks = 13,
 }
 
 impl Chance {

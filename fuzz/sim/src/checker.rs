@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use jute::{Record, SessionId, TxnHeader, Zxid};
+use jute::Zxid;
 use quorum::{Epoch, Sid};
 
 use crate::disk::{Image, Txn};
+use crate::replay::Replay;
 use crate::violation::Violation;
 
 /// What happened so far, as an observer sees it who sees everything.
@@ -18,8 +19,10 @@ pub struct Checker {
     history: Vec<Image>,
     proposed: BTreeMap<Zxid, u64>,
     leaders: BTreeMap<Epoch, (Sid, u64)>,
-    /// The last request of each session in the history.
-    sessions: BTreeMap<SessionId, i32>,
+    /// What the tree amounts to after some of them.
+    digests: BTreeMap<Zxid, u64>,
+    /// What they make, and what clients asked.
+    pub(crate) replay: Replay,
     /// What clients were told.
     acked: Vec<Zxid>,
     /// The last of them.
@@ -38,8 +41,13 @@ impl Checker {
         self.history.len() as u64
     }
 
+    /// The last of them.
+    pub fn end(&self) -> Zxid {
+        self.history.last().map_or(Zxid::ZERO, |it| it.zxid)
+    }
+
     /// The last transaction that a client knows to be written.
-    pub fn acked_max(&self) -> Zxid {
+    pub fn told_max(&self) -> Zxid {
         self.acked_max
     }
 
@@ -79,14 +87,23 @@ impl Checker {
             return Err(Violation::OrderOfZxids { zxid, last });
         }
         self.history.push(after);
-        let Ok(header) = TxnHeader::decode(&txn.bytes) else {
-            return Err(Violation::NotProposed { sid, zxid });
-        };
-        let before = self.sessions.insert(header.client, header.cxid);
-        if before.is_some_and(|it| header.cxid <= it) {
-            return Err(Violation::SessionOrder { sid });
-        }
+        self.replay.apply(&txn.bytes)?;
         Ok(true)
+    }
+
+    /// A server's tree amounts to this after that transaction.
+    ///
+    /// # Errors
+    /// [`Violation::OtherTree`] if another's amounts to something else.
+    pub fn tree(&mut self, sid: Sid, zxid: Zxid, digest: u64) -> Result<(), Violation> {
+        let known = *self.digests.entry(zxid).or_insert(digest);
+        if known == digest { Ok(()) } else { Err(Violation::OtherTree { sid, zxid }) }
+    }
+
+    /// The state behind a transaction of the history.
+    pub fn image_at(&self, zxid: Zxid) -> Option<Image> {
+        let idx = self.history.binary_search_by_key(&zxid, |it| it.zxid).ok()?;
+        self.history.get(idx).copied()
     }
 
     /// A server is in this state.

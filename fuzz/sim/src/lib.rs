@@ -4,17 +4,25 @@
 //! settings, its clients and all that goes wrong; a *safety stage* with faults is followed by a *liveness stage* without. What
 //! is seen is checked as it happens ([`checker`]); what is found is replayed by its seed.
 //!
-//! *Absent:* the tree, sessions.
+//! Clients are served by the program's own pipeline, tree and session shards; `replay` says what they should have been told.
+
+extern crate alloc;
 
 pub mod chance;
 pub mod checker;
+mod client;
 pub mod clock;
 pub mod disk;
+#[path = "../../../engine/src/twin/model.rs"]
+#[expect(dead_code, reason = "clients here do not ask for everything")]
+mod model;
 pub mod net;
 pub mod node;
 pub mod plan;
 #[cfg(planted)]
 pub mod planted;
+mod replay;
+pub mod service;
 pub mod violation;
 pub mod walk;
 pub mod world;

@@ -140,6 +140,11 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.epochs += one.epochs;
     sum.faults += one.faults;
     sum.syncs += one.syncs;
+    sum.reads += one.reads;
+    sum.events += one.events;
+    sum.moves += one.moves;
+    sum.sessions += one.sessions;
+    sum.expired += one.expired;
     sum.images += one.images;
     sum.streams += one.streams;
     sum.truncs += one.truncs;

@@ -1,31 +1,57 @@
 //! One server: the machine, its disk, its state, and the requests it holds.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use jute::{SessionId, Zxid};
+use net::message::{ConnId, Forward, ForwardItem};
 use quorum::election::Timing;
 use quorum::server::Server;
-use quorum::zab::{Group, Link, Settings, SyncFrom};
+use quorum::zab::{Group, Link, Settings};
 use quorum::{Epoch, Moment, Peer, PeerState, Sid};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Files, Image, Keeping, Refusal};
-use crate::world::MembersFiles;
+use crate::service::{Region, Service};
+use crate::world::{Carried, Later, MembersFiles};
 
-/// A request at the leader, on its way to become a transaction.
-#[derive(Clone, Copy, Debug)]
-pub enum Request {
-    /// Other members.
-    Change,
-    /// A write.
-    Write {
-        /// Whose.
-        session: SessionId,
-        /// The client's number for it.
-        cxid: i32,
-    },
-    /// A sync.
-    Sync(SyncFrom),
+/// When a leader last heard of each session, monotonic milliseconds: what it is held to when it ends one.
+#[derive(Clone, Debug, Default)]
+pub struct Office(BTreeMap<SessionId, u64>);
+
+impl Office {
+    /// A session shows life.
+    pub fn touch(&mut self, now_ms: u64, session: SessionId) {
+        let at = self.0.entry(session).or_default();
+        *at = now_ms.max(*at);
+    }
+
+    /// The sessions of a turn of the shard show life, of those that are open.
+    pub fn hear(&mut self, now_ms: u64, forward: &Forward, is_open: impl Fn(SessionId) -> bool) {
+        for &(session, seen_ms) in &forward.touched {
+            if is_open(session) {
+                self.touch(seen_ms, session);
+            }
+        }
+        for item in &forward.items {
+            if let ForwardItem::Connect { session, .. } | ForwardItem::Request { session, .. } =
+                item
+                && is_open(*session)
+            {
+                self.touch(now_ms, *session);
+            }
+        }
+    }
+
+    /// When a session was last heard of.
+    pub fn heard(&self, session: SessionId) -> Option<u64> {
+        self.0.get(&session).copied()
+    }
+
+    /// Nobody was heard of.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// Whether a server has the disk that it began with.
@@ -64,16 +90,30 @@ pub struct Node {
     pub paused_until: Moment,
     /// Its learners that get what their group gets.
     pub groups: BTreeMap<Link, Group>,
-    /// The request that the packet of this step is.
-    pub incoming: Option<Request>,
-    /// Requests that it has not proposed, while it leads.
-    pub requests: VecDeque<Request>,
+    /// What it does for clients, and their connections.
+    pub service: Option<Service>,
+    /// The memory of its tree.
+    pub region: Region,
+    /// The connections of its clients.
+    pub wires: BTreeMap<ConnId, u64>,
+    /// The trees of the images on its disk.
+    pub images: BTreeMap<Zxid, Rc<[u8]>>,
+    /// What the packet of this step carries.
+    pub carried: Option<Carried>,
+    /// Inputs that follow from this step's outputs.
+    pub later: VecDeque<Later>,
+    /// Of a leader: whom it has heard of.
+    pub office: Office,
+    /// Since when it leads, monotonic milliseconds.
+    pub in_office_ms: u64,
+    /// How wrong its wall clock is, milliseconds.
+    pub wall_off_ms: i64,
     /// Whether a turn of its pipeline is on its way.
     pub is_pumping: bool,
-    /// An image that has come whole.
-    pub received: Option<Image>,
+    /// An image that has come whole, and its tree.
+    pub received: Option<(Image, Rc<[u8]>)>,
     /// Images that were chosen for learners.
-    pub chosen: BTreeMap<Link, Image>,
+    pub chosen: BTreeMap<Link, (Image, Rc<[u8]>)>,
     /// How much slower its disk is than others.
     pub disk_factor: u64,
     /// When it will look at the clock.
@@ -105,8 +145,15 @@ impl Node {
             serving: None,
             paused_until: Moment::ZERO,
             groups: BTreeMap::new(),
-            incoming: None,
-            requests: VecDeque::new(),
+            service: None,
+            region: Region::default(),
+            wires: BTreeMap::new(),
+            images: BTreeMap::new(),
+            carried: None,
+            later: VecDeque::new(),
+            office: Office::default(),
+            in_office_ms: 0,
+            wall_off_ms: 0,
             is_pumping: false,
             received: None,
             chosen: BTreeMap::new(),
@@ -129,6 +176,7 @@ impl Node {
         let restored = self.view.restore();
         self.applied = self.view.image;
         self.life += 1;
+        self.is_pumping = false;
         self.end_role();
         let timing = Timing::default();
         let views = self.members.views();
@@ -157,7 +205,10 @@ impl Node {
         self.stint += 1;
         self.serving = None;
         self.groups.clear();
-        self.requests.clear();
+        self.later.clear();
+        if self.server.is_none() {
+            self.service = None;
+        }
         self.received = None;
         self.chosen.clear();
         self.named.clear();
@@ -172,12 +223,17 @@ impl Node {
     pub fn take_image(&mut self) {
         let image = self.applied;
         let files = &self.disk.files;
+        let Some(service) = self.service.as_ref().filter(|it| it.tree().0 == image.zxid) else {
+            return;
+        };
         let is_logged = files.log.binary_search_by_key(&image.zxid, |it| it.zxid).is_ok();
         // An image never holds what the log does not.
         if !is_logged || self.disk.is_changing() {
             return;
         }
+        let tree = service.image();
         if let Some(after) = self.disk.take_image(image) {
+            self.images.insert(image.zxid, tree);
             for files in [&mut self.disk.files, &mut self.view] {
                 files.image = image;
                 files.purge(after);

@@ -1,6 +1,6 @@
 //! What must never be seen.
 
-use jute::Zxid;
+use jute::{SessionId, Xid, Zxid};
 use quorum::zab::LinkError;
 use quorum::{Epoch, Sid};
 
@@ -26,8 +26,10 @@ pub enum Violation {
     LeaderLacks { sid: Sid, epoch: Epoch, count: u64, committed: u64 },
     #[error("a write that began when {before} was acknowledged became {zxid}")]
     RealTime { before: Zxid, zxid: Zxid },
-    #[error("server {sid} answered a sync at {applied}, {acked} was acknowledged before it began")]
-    StaleSync { sid: Sid, applied: Zxid, acked: Zxid },
+    #[error(
+        "session {session}: a sync was answered at {applied}, {acked} was acknowledged before it began"
+    )]
+    StaleSync { session: SessionId, applied: Zxid, acked: Zxid },
     #[error("the epoch on a disk went from {from} to {to}")]
     EpochWentBack { from: Epoch, to: Epoch },
     #[error("{zxid} was logged behind {last}")]
@@ -48,8 +50,56 @@ pub enum Violation {
     OldLeader { sid: Sid, epoch: Epoch, promised: Epoch },
     #[error("server {sid} was sent what breaks the protocol: {why}")]
     Protocol { sid: Sid, why: LinkError },
-    #[error("server {sid} left a session's requests out of order")]
-    SessionOrder { sid: Sid },
+    #[error(
+        "session {session}: {zxid} is a request that was made before one that is in front of it"
+    )]
+    SessionOrder { session: SessionId, zxid: Zxid },
+    #[error("session {session} began again with {zxid}")]
+    SessionTwice { session: SessionId, zxid: Zxid },
+    #[error("session {session}: {zxid} is a request that nobody made, or made twice")]
+    NobodyAsked { session: SessionId, zxid: Zxid },
+    #[error("{zxid} ended with {found}, and replay ends with {expected}")]
+    OtherOutcome { zxid: Zxid, expected: i32, found: i32 },
+    #[error("session {session}: the answer to {xid:?} is not what replay gives at {zxid}")]
+    OtherAnswer { session: SessionId, xid: Xid, zxid: Zxid },
+    #[error("session {session}: {xid:?} was answered as {zxid}, which is not its transaction")]
+    NotReplayed { session: SessionId, xid: Xid, zxid: Zxid },
+    #[error("session {session}: an answer to {xid:?} came where another is next")]
+    ReplyOrder { session: SessionId, xid: Xid },
+    #[error("session {session} was shown {to} after {from}")]
+    WentBack { session: SessionId, from: Zxid, to: Zxid },
+    #[error("session {session} read what was not there at {zxid}")]
+    OtherRead { session: SessionId, zxid: Zxid },
+    #[error("session {session} was shown {shown} before it was told of {change}, which it watches")]
+    WatchAfterData { session: SessionId, change: Zxid, shown: Zxid },
+    #[error(
+        "session {session}: its watches were set again at {set}, and it was not told of {change}"
+    )]
+    WatchLost { session: SessionId, change: Zxid, set: Zxid },
+    #[error("session {session} was told of {zxid}, which no watch of its waits for")]
+    OtherEvent { session: SessionId, zxid: Zxid },
+    #[error("session {session} was told of {to} after {from}")]
+    EventOrder { session: SessionId, from: Zxid, to: Zxid },
+    #[error(
+        "session {session} ended with {zxid}, and its ephemerals are not those that {zxid} takes"
+    )]
+    EphemeralsLeft { session: SessionId, zxid: Zxid },
+    #[error("session {session} was said to be over, and is not")]
+    ToldExpired { session: SessionId },
+    #[error("a client asked for session {asked} and was given {found}")]
+    OtherSession { asked: SessionId, found: SessionId },
+    #[error(
+        "server {sid} ended session {session} with {zxid} after {silent_ms} ms, and it had {timeout_ms}"
+    )]
+    ExpiredEarly { sid: Sid, session: SessionId, zxid: Zxid, silent_ms: u64, timeout_ms: u64 },
+    #[error("session {session} has no client, and lives on {wait_s} s after the last fault")]
+    NotExpired { session: SessionId, wait_s: u64 },
+    #[error("server {sid}: {zxid} did not leave the tree that it should")]
+    Diverged { sid: Sid, zxid: Zxid },
+    #[error("server {sid} has another tree after {zxid} than others")]
+    OtherTree { sid: Sid, zxid: Zxid },
+    #[error("server {sid} has another tree at the end than replay")]
+    NotTheReplayed { sid: Sid },
     #[error("{zxid} was acknowledged and is not in the history")]
     AckedLost { zxid: Zxid },
     #[error(

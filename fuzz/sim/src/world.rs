@@ -3,33 +3,36 @@
 //! One event after the other, by time and then by order of making; everything that is left to chance is drawn from the seed's
 //! streams. So a seed is a run.
 
+mod clients;
 mod conns;
 mod disks;
 mod faults;
-mod load;
 mod members;
 mod perform;
+mod serving;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use jute::Zxid;
+use jute::{SessionId, Zxid};
 use quorum::election::links;
 use quorum::server::{self, Outputs, Server};
 use quorum::wire::NotificationError;
-use quorum::zab::{Input, Link, Output};
+use quorum::zab::{Input, Link, Output, SyncFrom};
 use quorum::{Moment, Sid};
 
 use crate::chance::{Chance, Stream};
 use crate::checker::Checker;
+use crate::client::Client;
 use crate::disk::Health;
 use crate::net::{Conn, Port, Walls};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::violation::Violation;
-use load::Client;
+use clients::Wire;
 pub use members::MembersFiles;
+pub use serving::{Carried, Later};
 
 /// How long an ensemble without faults may take until all agree and a write is acknowledged.
 const LIVENESS: Duration = Duration::from_mins(1);
@@ -51,6 +54,10 @@ enum Event {
     Wake { node: usize, life: u64 },
     /// A server that searches is told that anybody leads.
     Appoint { node: usize, life: u64 },
+    /// A parcel reaches an end of a client's connection.
+    Wire { wire: u64, side: usize },
+    /// A turn of a session shard.
+    Shard { node: usize, life: u64 },
     /// A turn of a leader's pipeline.
     Pump { node: usize, life: u64 },
     /// The driver of a leader answers about a learner.
@@ -97,6 +104,16 @@ pub struct Summary {
     pub faults: u64,
     /// Syncs answered.
     pub syncs: u64,
+    /// Reads answered.
+    pub reads: u64,
+    /// Watch events.
+    pub events: u64,
+    /// Times that a client went on with its session.
+    pub moves: u64,
+    /// Sessions made.
+    pub sessions: u64,
+    /// Sessions that leaders ended for their silence.
+    pub expired: u64,
     /// Learners brought up by an image, and by the log on the disk.
     pub images: u64,
     /// By the log on the disk.
@@ -139,6 +156,8 @@ pub struct World {
     walls: BTreeMap<u64, Walls>,
     wall_count: u64,
     clients: Vec<Client>,
+    wires: BTreeMap<u64, Wire>,
+    wire_count: u64,
     checker: Checker,
     net: Chance,
     disk: Chance,
@@ -148,7 +167,8 @@ pub struct World {
     members: Chance,
     damage: Chance,
     clocks: Chance,
-    change_count: u64,
+    wire_chance: Chance,
+    walls_chance: Chance,
     /// Whether things go wrong.
     is_stormy: bool,
     healed_at: Option<Moment>,
@@ -183,7 +203,9 @@ impl World {
             conn_count: 0,
             walls: BTreeMap::new(),
             wall_count: 0,
-            clients: (0..plan.clients).map(Client::new).collect(),
+            clients: (0..plan.clients).map(|_| Client::default()).collect(),
+            wires: BTreeMap::new(),
+            wire_count: 0,
             checker: Checker::default(),
             net: Chance::new(seed, Stream::Net),
             disk: Chance::new(seed, Stream::Disk),
@@ -193,7 +215,8 @@ impl World {
             members: Chance::new(seed, Stream::Members),
             damage: Chance::new(seed, Stream::Damage),
             clocks,
-            change_count: 0,
+            wire_chance: Chance::new(seed, Stream::Wires),
+            walls_chance: Chance::new(seed, Stream::WallClocks),
             is_stormy: true,
             healed_at: None,
             is_ailing: false,
@@ -256,10 +279,23 @@ impl World {
                 }
             }
         }
-        match self.checker.check_acked() {
+        match self.checker.check_acked().and_then(|()| self.check_trees()) {
             Err(violation) => self.failed(violation),
             Ok(()) => Ok(self.summary()),
         }
+    }
+
+    /// Every tree is what replay makes of the history, sessions and all.
+    fn check_trees(&self) -> Result<(), Violation> {
+        let end = self.checker.end();
+        for it in &self.nodes {
+            if let Some(service) = it.service.as_ref().filter(|it| it.tree().0 == end)
+                && !self.checker.replay.is(service.applier().state())
+            {
+                return Err(Violation::NotTheReplayed { sid: it.sid });
+            }
+        }
+        Ok(())
     }
 
     fn failed(&self, violation: Violation) -> Result<Summary, Box<Failure>> {
@@ -270,6 +306,7 @@ impl World {
         Summary {
             committed: self.checker.committed(),
             acked: self.checker.acked_count() as u64,
+            sessions: self.checker.replay.session_count() as u64,
             millis: self.now.micros() / 1_000,
             ..self.summary
         }
@@ -294,6 +331,12 @@ impl World {
             Event::Wake { node, life } => self.wake(node, life),
             Event::Appoint { node, life } => self.appoint(node, life),
             Event::Pump { node, life } => self.pump(node, life),
+            Event::Wire { wire, side } => self.wire(wire, side),
+            Event::Shard { node, life } => {
+                if self.is_here(node, life, event) {
+                    self.settle(node);
+                }
+            }
             Event::Answer { node, life, link, what } => self.answer(node, life, Link(link), what),
             Event::Client { client } => self.client(client),
             Event::Change => self.change(),
@@ -341,8 +384,40 @@ impl World {
         self.turn(node, |server, now, out| server.step(now, server::Input::Links(input), out));
     }
 
-    /// A turn of a server: its machines step, and what they order is done.
+    /// A turn of a server: its machines step, what they order is done, and what follows from that.
     fn turn(
+        &mut self,
+        node: usize,
+        step: impl FnOnce(&mut Server, Moment, &mut Outputs) -> Result<(), NotificationError>,
+    ) {
+        self.take_step(node, step);
+        self.settle(node);
+    }
+
+    /// What is between the machines of a server goes on until nothing does.
+    fn settle(&mut self, node: usize) {
+        loop {
+            self.tend(node);
+            let Some(later) = self.nodes[node].later.pop_front() else { break };
+            match later {
+                Later::Sync(link) => {
+                    self.take_input(node, Input::Sync { from: SyncFrom::Learner(link) });
+                }
+                Later::Revalidated(link, session, valid) => {
+                    self.take_input(node, Input::Revalidated { link, session, valid });
+                }
+            }
+        }
+        self.end_turn(node);
+    }
+
+    /// A server's role takes an input, within its turn.
+    fn take_input(&mut self, node: usize, input: Input<'_>) {
+        self.take_step(node, |server, now, out| server.step(now, server::Input::Zab(input), out));
+    }
+
+    /// The machines of a server step, and what they order is done.
+    fn take_step(
         &mut self,
         node: usize,
         step: impl FnOnce(&mut Server, Moment, &mut Outputs) -> Result<(), NotificationError>,
@@ -383,7 +458,6 @@ impl World {
         }
         out.zab.clear();
         self.out = out;
-        self.end_turn(node);
     }
 
     /// Whether a server is up, and in this life.
@@ -399,8 +473,10 @@ impl World {
             let delay = self.disk_delay(node);
             self.after(delay, Event::Disk { node, life });
         }
+        let service = self.service_deadline(node);
         let it = &mut self.nodes[node];
-        let deadline = it.server.as_ref().and_then(Server::next_deadline);
+        let machines = it.server.as_ref().and_then(Server::next_deadline);
+        let deadline = [machines, service].into_iter().flatten().min();
         if let Some(at) = deadline.map(|it_at| it.clock.when(it_at))
             && it.wake_at.is_none_or(|before| at < before || before <= self.now)
         {
@@ -415,12 +491,13 @@ impl World {
             return;
         }
         self.nodes[node].wake_at = None;
+        self.look_at_clock(node);
         let it = &self.nodes[node];
         let due = it.server.as_ref().and_then(Server::next_deadline);
         if due.is_some_and(|at| at <= it.clock.shows(self.now)) {
             self.turn(node, |server, now, out| server.step(now, server::Input::Deadline, out));
         } else {
-            self.end_turn(node);
+            self.settle(node);
         }
     }
 
@@ -441,13 +518,24 @@ impl World {
 
     /// Whether all agree, and something was written since everything was mended.
     fn is_settled(&self) -> bool {
-        !self.is_ailing && self.acked_at_heal < self.checker.acked_count() && self.behind() == 0
+        !self.is_ailing
+            && self.acked_at_heal < self.checker.acked_count()
+            && self.behind() == 0
+            && self.orphan().is_none()
+    }
+
+    /// A session that no client goes on with: it is to end for its silence.
+    fn orphan(&self) -> Option<SessionId> {
+        let has_client = |it: &SessionId| self.clients.iter().any(|client| client.session == *it);
+        self.checker.replay.alive().find(|it| !has_client(it))
     }
 
     /// Servers that are not at the end of the history.
     fn behind(&self) -> usize {
         let end = self.checker.committed();
-        let at_end = |it: &&Node| it.serving.is_some() && it.applied.count == end;
+        let last = self.checker.end();
+        let has_tree = |it: &Node| it.service.as_ref().is_some_and(|it| it.tree().0 == last);
+        let at_end = |it: &&Node| it.serving.is_some() && it.applied.count == end && has_tree(it);
         self.nodes.len() - self.nodes.iter().filter(at_end).count()
     }
 
@@ -455,6 +543,11 @@ impl World {
         let wait_s = LIVENESS.as_secs();
         if self.checker.acked_count() <= self.acked_at_heal {
             return Violation::NoProgress { wait_s };
+        }
+        if self.behind() == 0
+            && let Some(session) = self.orphan()
+        {
+            return Violation::NotExpired { session, wait_s };
         }
         let all = self.nodes.len();
         Violation::NoAgreement { count: all - self.behind(), all, wait_s }

@@ -12,7 +12,6 @@ use quorum::{Epoch, Member, Moment, Sid};
 use super::{Event, World};
 use crate::disk::Image;
 use crate::net::{Conn, Incoming, Parcel, Port};
-use crate::node::Request;
 use crate::violation::Violation;
 
 /// Bytes of an image's numbers, behind its length.
@@ -130,18 +129,17 @@ impl World {
         message.encode(&mut end.written);
     }
 
-    /// Writes an image to a connection, with something behind its numbers so that it has some length.
-    pub(super) fn write_image(&mut self, node: usize, link: Link, image: Image) {
+    /// Writes an image to a connection: its numbers, and its tree.
+    pub(super) fn write_image(&mut self, node: usize, link: Link, image: Image, tree: &[u8]) {
         let life = self.nodes[node].life;
-        let padding = self.net.index(5_000);
         let Some(conn) = self.conns.get_mut(&link.0) else { return };
         let Some(side) = conn.side_of(node, life) else { return };
         let bytes = &mut conn.ends[side].written;
-        bytes.extend_from_slice(&((IMAGE_LEN + padding) as u32).to_be_bytes());
+        bytes.extend_from_slice(&((IMAGE_LEN + tree.len()) as u32).to_be_bytes());
         bytes.extend_from_slice(&image.zxid.0.to_be_bytes());
         bytes.extend_from_slice(&image.count.to_be_bytes());
         bytes.extend_from_slice(&image.digest.to_be_bytes());
-        bytes.resize(bytes.len() + padding, 0);
+        bytes.extend_from_slice(tree);
     }
 
     /// What a server has written in this turn goes on its way.
@@ -351,7 +349,7 @@ impl World {
                 Ok(None) => return,
                 Ok(Some(packet)) => match Message::read(&packet) {
                     Ok(message) => {
-                        self.note_request(node, link, &message);
+                        self.note_carried(node, &message);
                         self.step(node, Input::Packet { link, message });
                     }
                     Err(_) => return self.fail(Violation::BadPacket),
@@ -382,32 +380,19 @@ impl World {
         };
         let image = Image { zxid: Zxid(word(0) as i64), count: word(8), digest: word(16) };
         assert_eq!(image.zxid, zxid);
+        let tree = raw[4 + IMAGE_LEN..len].into();
         stream.take_raw(len);
         let Some(conn) = self.conns.get_mut(&number) else { return false };
         conn.ends[side].image = None;
         let node = conn.ends[side].node;
-        self.nodes[node].received = Some(image);
+        self.nodes[node].received = Some((image, tree));
         self.step(node, Input::SnapshotReceived { link: Link(number) });
         true
     }
 
-    /// What the machine will ask to be prepped in this step.
-    fn note_request(&mut self, node: usize, link: Link, message: &Message<'_>) {
-        if let Message::FollowerInfo { accepted, .. } | Message::ObserverInfo { accepted, .. } =
-            *message
-        {
-            self.nodes[node].named.push(accepted);
-        }
-        if let Message::Request { session, cxid, op, .. } = *message {
-            let sync = Request::Sync(quorum::zab::SyncFrom::Learner(link));
-            let write = Request::Write { session, cxid };
-            let request = if op == super::load::SYNC { sync } else { write };
-            self.nodes[node].incoming = Some(request);
-        }
-    }
-
     /// Forgets connections of servers that are no more.
     pub(super) fn drop_conns_of(&mut self, node: usize) {
+        self.drop_wires_of(node);
         let life = self.nodes[node].life;
         let mut ended = Vec::new();
         for (&number, conn) in &mut self.conns {

@@ -36,6 +36,7 @@ impl World {
             }
             return self.empty(node);
         }
+        self.open_service(node);
         #[cfg(planted)]
         if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
             server.plant(bug);

@@ -6,13 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jute::{Op, ReconfigRequest, Record, SessionId, SetDataTxn, TxnHeader, Zxid};
-use quorum::config::ReconfigRules;
-use quorum::zab::Input;
 use quorum::{QuorumConfig, Sid, Views};
 
 use super::{Event, World};
-use crate::node::Request;
 use crate::plan::Plan;
 
 /// The files that hold the members.
@@ -62,21 +58,6 @@ impl World {
         let mean = every.as_micros() as u64;
         let next = Duration::from_micros(self.members.within(mean / 4..mean * 2));
         self.after(next, Event::Change);
-        let leads = |it: &usize| self.nodes[*it].peer().is_some_and(|it| it.next_zxid().is_some());
-        let leaders: Vec<usize> = (0..self.nodes.len()).filter(leads).collect();
-        if leaders.is_empty() {
-            return;
-        }
-        let node = leaders[self.members.index(leaders.len())];
-        if self.now < self.nodes[node].paused_until {
-            return;
-        }
-        self.nodes[node].requests.push_back(Request::Change);
-        self.pump_soon(node);
-    }
-
-    /// A leader takes a change, if it can be made.
-    pub(super) fn propose_change(&mut self, node: usize) {
         let (mut joining, mut leaving) = (Vec::new(), Vec::new());
         for _ in 0..=self.members.index(2) {
             let sid = Plan::sid(self.members.index(self.nodes.len()));
@@ -88,36 +69,10 @@ impl World {
             }
         }
         let [joining, leaving] = [joining, leaving].map(|it| it.join(","));
-        let request = ReconfigRequest {
-            joining: Some(joining.as_bytes()),
-            leaving: Some(leaving.as_bytes()),
-            members: None,
-            config: -1,
-        };
-        let Some(peer) = self.nodes[node].peer() else { return };
-        let Some(zxid) = peer.next_zxid() else { return };
-        let synced: Vec<Sid> = peer.synced().collect();
-        let made = peer.views().reconfigured(&request, ReconfigRules::default(), &synced);
-        let Ok(config) = made else { return };
-        self.change_count += 1;
-        let txn = txn(zxid, self.change_count, &config.with_version(zxid.0));
-        if let Err(violation) = self.checker.propose(Plan::sid(node), zxid, &txn) {
-            return self.fail(violation);
-        }
-        self.step(node, Input::Propose { zxid, txn: &txn });
+        self.ask_for_members(&joining, &leaving);
     }
 }
 
 fn line(sid: Sid, port: u16, role: &str) -> String {
     format!("server.{sid}=10.0.0.{sid}:{port}:3888:{role};2181")
-}
-
-/// The transaction of a change; nobody waits for it.
-fn txn(zxid: Zxid, count: u64, config: &QuorumConfig) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let client = SessionId(1 << 60 | count as i64);
-    TxnHeader { client, cxid: 1, zxid, time_ms: 0, op: Op::Reconfig.number() }.encode(&mut bytes);
-    let (path, text) = (b"/zookeeper/config".as_slice(), config.to_string());
-    SetDataTxn { path, data: Some(text.as_bytes()), version: -1 }.encode(&mut bytes);
-    bytes
 }

@@ -11,7 +11,6 @@ use quorum::{Epoch, Sid};
 use super::{Answer, Event, World};
 use crate::disk::{DiskWrite, Txn};
 use crate::net::{Conn, Port};
-use crate::node::Request;
 use crate::violation::{Violation, is_broken_protocol};
 
 impl World {
@@ -52,24 +51,20 @@ impl World {
                     self.check_reason(node, Some(why));
                 }
                 self.nodes[node].end_role();
+                self.close_doors(node);
                 if self.is_stormy && self.election.hits(self.plan.odd_leader_per_mille) {
                     let delay = Duration::from_micros(self.election.within(1_000..60_000));
                     self.after(delay, Event::Appoint { node, life });
                 }
             }
-            Output::Request { .. } => {
-                let request = self.nodes[node].incoming.take();
-                self.nodes[node].requests.extend(request);
-                self.pump_soon(node);
-            }
+            Output::Request { link } | Output::Touched { link } => self.take_carried(node, link),
+            Output::Revalidate { link, touch } => self.revalidate(node, link, touch),
+            Output::SessionIs { session, valid } => self.session_is(node, session, valid),
             Output::Synced { id } => self.synced(node, id),
             Output::Propose { config } => self.keep_proposed(node, config),
             Output::Activate { config } => self.keep_agreed(node, config),
-            // Nothing that this world has; who may be called, it sees for itself.
-            Output::Elected { .. }
-            | Output::Touched { .. }
-            | Output::Revalidate { .. }
-            | Output::SessionIs { .. } => {}
+            // Who may be called, this world sees for itself.
+            Output::Elected { .. } => {}
         }
     }
 
@@ -117,6 +112,7 @@ impl World {
 
     /// A write is ordered: the files will be like that.
     fn order(&mut self, node: usize, id: WriteId, what: Write) {
+        let moment = self.moment(node);
         let it = &mut self.nodes[node];
         let write = match what {
             Write::Append { zxid } => {
@@ -146,7 +142,7 @@ impl World {
             }
             Write::CurrentEpoch(epoch) => DiskWrite::Current(epoch),
             Write::InstallSnapshot { zxid } => {
-                let Some(image) = it.received.take() else {
+                let Some((image, tree)) = it.received.take() else {
                     let sid = it.sid;
                     return self.fail(Violation::CommittedUnknown { sid, zxid });
                 };
@@ -156,6 +152,10 @@ impl World {
                 }
                 it.applied = image;
                 self.summary.images += 1;
+                if let Some(service) = &mut it.service {
+                    service.replace(moment, zxid, &tree);
+                }
+                it.images.insert(zxid, tree);
                 if let Err(violation) = self.checker.check_image(it.sid, image) {
                     return self.fail(violation);
                 }
@@ -183,7 +183,6 @@ impl World {
                 Ok(true) => self.check_quorum(node, txn.zxid),
                 Ok(false) => {}
             }
-            self.reply(node, &txn);
         }
         if self.nodes[node].applied.zxid < upto {
             let sid = self.nodes[node].sid;
@@ -211,6 +210,7 @@ impl World {
                 self.fail(violation);
             }
         }
+        self.open_doors(node);
     }
 
     fn answer_soon(&mut self, node: usize, link: Link, what: Answer) {
@@ -235,13 +235,17 @@ impl World {
                 self.step(node, Input::LogFloor { link, floor });
             }
             Answer::Choose => {
-                let image = self.nodes[node].applied;
-                self.nodes[node].chosen.insert(link, image);
-                self.step(node, Input::SnapshotChosen { link, zxid: image.zxid });
+                self.catch_up(node);
+                let Some(service) = &self.nodes[node].service else { return };
+                let (zxid, _) = service.tree();
+                let tree = service.image();
+                let image = self.checker.image_at(zxid).unwrap_or_default();
+                self.nodes[node].chosen.insert(link, (image, tree));
+                self.step(node, Input::SnapshotChosen { link, zxid });
             }
             Answer::Image => {
-                if let Some(image) = self.nodes[node].chosen.remove(&link) {
-                    self.write_image(node, link, image);
+                if let Some((image, tree)) = self.nodes[node].chosen.remove(&link) {
+                    self.write_image(node, link, image, &tree);
                     self.step(node, Input::SnapshotSent { link });
                 }
             }
@@ -271,39 +275,5 @@ impl World {
         }
         self.summary.streams += 1;
         self.step(node, Input::LogStreamed { link });
-    }
-
-    /// A leader's pipeline has something to do.
-    pub(super) fn pump_soon(&mut self, node: usize) {
-        if !self.nodes[node].is_pumping {
-            self.nodes[node].is_pumping = true;
-            let life = self.nodes[node].life;
-            let delay = Duration::from_micros(self.load.within(10..500));
-            self.after(delay, Event::Pump { node, life });
-        }
-    }
-
-    /// A turn of a leader's pipeline: everything that waits, in its order.
-    pub(super) fn pump(&mut self, node: usize, life: u64) {
-        if !self.is_here(node, life, Event::Pump { node, life }) {
-            return;
-        }
-        self.nodes[node].is_pumping = false;
-        while let Some(request) = self.nodes[node].requests.pop_front() {
-            match request {
-                Request::Sync(from) => self.step(node, Input::Sync { from }),
-                Request::Change => self.propose_change(node),
-                Request::Write { session, cxid } => {
-                    let next = self.nodes[node].peer().and_then(quorum::Peer::next_zxid);
-                    let Some(zxid) = next else { continue };
-                    let txn = super::load::txn(zxid, session, cxid);
-                    let sid = self.nodes[node].sid;
-                    if let Err(violation) = self.checker.propose(sid, zxid, &txn) {
-                        return self.fail(violation);
-                    }
-                    self.step(node, Input::Propose { zxid, txn: &txn });
-                }
-            }
-        }
     }
 }
