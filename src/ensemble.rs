@@ -31,7 +31,7 @@ use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort};
 use net::ring::Mailbox;
 use quorum::server::{self, Outputs};
-use quorum::zab::{Input, WriteId};
+use quorum::zab::{Input, Link, SyncFrom, WriteId};
 use quorum::{Address, Server};
 use snapshot::Beside;
 use wal::DiskSpace;
@@ -114,6 +114,8 @@ struct Core {
     /// Where the election port is to be from now on.
     elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
+    /// Learners' syncs behind so many transactions of the batch that is being filled.
+    syncs_behind: VecDeque<(u32, Link)>,
     /// Learners for which the log is asked.
     askings: Vec<asking::Asking>,
     /// Learners that are being sent a part of the log.
@@ -166,6 +168,7 @@ impl EnsembleShard {
             out: Outputs::default(),
             elects_at: None,
             deferred: VecDeque::new(),
+            syncs_behind: VecDeque::new(),
             askings: Vec::new(),
             streams: Vec::new(),
             standing: Standing::default(),
@@ -366,7 +369,7 @@ impl Core {
                     let auth = outputs::id_list(&engine::auth::AuthIds::default());
                     let op = jute::Op::Sync;
                     self.forward(port, outputs::request(session, cxid, op, &body, &auth));
-                    self.step(port, Input::Sync { from: quorum::zab::SyncFrom::Local(id) });
+                    self.step(port, Input::Sync { from: SyncFrom::Local(id) });
                 }
                 ToLeader::Revalidate(touch) => self.step(port, Input::Revalidate(touch)),
                 ToLeader::Touch(touch) => self.step(port, Input::Touch(touch)),
@@ -460,9 +463,12 @@ impl Core {
         }
         self.proposing = Some(WriteId::default());
         pipeline.applier_mut().figures_mut().proposal_count += u64::from(batch.count());
-        for (zxid, txn) in batch.records() {
+        for (offered, (zxid, txn)) in (1..).zip(batch.records()) {
             self.standing.proposed(txn.len());
             self.step(port, Input::Propose { zxid, txn });
+            while let Some((_, link)) = self.syncs_behind.pop_front_if(|it| it.0 <= offered) {
+                self.step(port, Input::Sync { from: SyncFrom::Learner(link) });
+            }
         }
         let last = self.proposing.take().unwrap_or_default();
         self.disk.append_batch(last, batch);

@@ -431,6 +431,11 @@ impl Pipeline {
         !self.filling.batch.is_empty()
     }
 
+    /// How many transactions the next batch has so far.
+    pub fn filled(&self) -> u32 {
+        self.filling.batch.count()
+    }
+
     /// The batch to write next, if something waits. An empty one needs no write: only answers wait. Batches come back by
     /// [`Pipeline::durable`] in their order; at most [`OUT_MAX`] are out.
     pub fn next_batch(&mut self) -> Option<Batch> {

@@ -305,4 +305,6 @@ fn plain_message(plain: Plain) -> Message<'static> {
 #[cfg(test)]
 mod image_tests;
 #[cfg(test)]
+mod sync_tests;
+#[cfg(test)]
 mod tests;

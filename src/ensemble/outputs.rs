@@ -248,7 +248,12 @@ impl Core {
         self.tell_pipeline_of_members();
         let Role::Leading(pipeline) = &mut self.role else { return };
         match Op::from_number(op) {
-            Some(Op::Sync) => self.deferred.push_back(Deferred::LearnerSync(link)),
+            // A reference server that follows needs its answer in the order of its other requests: the machine sees to what is
+            // offered already, and what is not yet is offered first.
+            Some(Op::Sync) => match pipeline.filled() {
+                0 => self.deferred.push_back(Deferred::LearnerSync(link)),
+                filled => self.syncs_behind.push_back((filled, link)),
+            },
             Some(op) => {
                 let id = |it: Id<'_>| AuthId {
                     scheme: it.scheme.unwrap_or_default().to_vec(),

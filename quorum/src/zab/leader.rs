@@ -297,13 +297,15 @@ impl Leader {
         }
     }
 
-    fn forget(&mut self, step: &Step<'_>, link: Link) {
+    fn forget(&mut self, step: &mut Step<'_>, link: Link) {
         if step.replica.has(Bug::KeepAcksOfTheGone) {
             let handlers = self.handlers.iter().filter(|it| it.link == link);
             self.ghosts.extend(handlers.map(|it| (it.sid, it.acked)));
         }
         self.handlers.retain(|it| it.link != link);
         self.rounds.forget(|it| it == SyncFrom::Learner(link));
+        // What waited for the answer waits no longer.
+        self.commit_ready(step);
     }
 
     /// Looks at the clock.

@@ -104,12 +104,24 @@ impl Leader {
         marks.iter().copied().filter(|&it| has(it)).max().unwrap_or_default()
     }
 
-    /// Commits what has its quorums, in order.
+    /// Commits what has its quorums, in order, and answers the syncs between.
     pub(super) fn commit_ready(&mut self, step: &mut Step<'_>) {
+        loop {
+            self.commit_upto_sync(step);
+            if !self.answer_syncs(step) {
+                break;
+            }
+        }
+    }
+
+    /// Commits what has its quorums up to where a learner's sync is to be answered.
+    fn commit_upto_sync(&mut self, step: &mut Step<'_>) {
+        let bound = self.rounds.bound();
         while self.phase == Phase::Broadcast && self.designated.is_none() {
             let Some(head) = self.outstanding.front() else { break };
             let views = Arc::clone(&head.views);
             let mark = self.quorum_mark(step, &views);
+            let mark = bound.map_or(mark, |it| it.min(mark));
             let fits = |it: &mut Outstanding| it.zxid <= mark && Arc::ptr_eq(&it.views, &views);
             let mut any = false;
             if step.replica.has(Bug::CommitOutOfOrder) && self.outstanding.len() > 1 {
@@ -125,7 +137,6 @@ impl Leader {
                 break;
             }
         }
-        self.answer_syncs(step);
     }
 
     fn commit(&mut self, step: &mut Step<'_>, proposal: &Outstanding) {
@@ -180,11 +191,12 @@ impl Leader {
 
     /// Somebody waits for what was proposed before.
     pub(super) fn sync(&mut self, step: &mut Step<'_>, from: SyncFrom) {
-        if self.phase == Phase::Broadcast {
+        let is_gone = matches!(from, SyncFrom::Learner(link) if self.find(link).is_none());
+        if self.phase == Phase::Broadcast && !is_gone {
             let last = step.replica.history.last();
             self.rounds.push(from, last);
             self.next_round(step);
-            self.answer_syncs(step);
+            self.commit_ready(step);
         }
     }
 
@@ -236,18 +248,22 @@ impl Leader {
             || replica.has_quorum(&replica.views, |it| it == replica.sid || answered(it))
         {
             self.rounds.confirm();
-            self.answer_syncs(step);
+            self.commit_ready(step);
             self.next_round(step);
         }
     }
 
-    fn answer_syncs(&mut self, step: &mut Step<'_>) {
+    /// Whether there were any.
+    fn answer_syncs(&mut self, step: &mut Step<'_>) -> bool {
+        let mut any = false;
         while let Some(from) = self.rounds.pop(self.settled) {
+            any = true;
             match from {
                 SyncFrom::Local(id) => step.out.push(Output::Synced { id }),
                 SyncFrom::Learner(link) => step.send(To::Link(link), Plain::Sync),
             }
         }
+        any
     }
 
     /// Half a tick has passed. Every second time: is a quorum in step, and is the own disk?

@@ -66,6 +66,13 @@ impl Rounds {
         self.waiting.pop_front_if(ready).map(|it| it.from)
     }
 
+    /// Up to where transactions may be committed while a learner waits: its `sync` is answered in its place among the commits. A reference
+    /// server that follows takes what it has asked for in the order of its own requests, and never looks back.
+    pub(super) fn bound(&self) -> Option<Zxid> {
+        let learners = |it: &&Waiting| matches!(it.from, SyncFrom::Learner(_));
+        self.waiting.iter().find(learners).map(|it| it.after)
+    }
+
     /// Forgets those for whom `is_gone` holds.
     pub(super) fn forget(&mut self, is_gone: impl Fn(SyncFrom) -> bool) {
         self.waiting.retain(|it| !is_gone(it.from));
