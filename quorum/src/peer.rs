@@ -303,6 +303,8 @@ fn plain_message(plain: Plain) -> Message<'static> {
 }
 
 #[cfg(test)]
+mod conversation_tests;
+#[cfg(test)]
 mod image_tests;
 #[cfg(test)]
 mod sync_tests;

@@ -21,11 +21,12 @@ use crate::switch::{ALL_LOST, Obstacle, What};
 
 /// Of clients, of the leader for its learners, and of elections.
 const CLIENT_PORT: u16 = 2181;
-const QUORUM_PORT: u16 = 2888;
-const ELECTION_PORT: u16 = 3888;
+pub(crate) const QUORUM_PORT: u16 = 2888;
+pub(crate) const ELECTION_PORT: u16 = 3888;
 
-/// Two seconds without a word from a peer are its end. Segments are small beside the disk.
-const LINES: &str = "initLimit=20\nsyncLimit=4\npreAllocSize=4096\nringkeeper.diskReserveMiB=8\n";
+/// Two seconds without a word from a peer are its end. Segments are small beside the disk, and the log behind three snapshots fits.
+const LINES: &str =
+    "initLimit=20\nsyncLimit=4\nsnapCount=3000\npreAllocSize=4096\nringkeeper.diskReserveMiB=8\n";
 
 /// Which of the packets between a server and others are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +89,21 @@ pub(crate) struct World {
 impl World {
     /// Starts an ensemble with one of each kind.
     pub(crate) fn build(kinds: &[Kind]) -> anyhow::Result<(Self, Ensemble)> {
+        let (world, mut ensemble) = Self::prepare(kinds)?;
+        ensemble.launch_all(kinds)?;
+        for number in 0..kinds.len() {
+            ensemble.await_service(number)?;
+        }
+        Ok((world, ensemble))
+    }
+
+    /// The same, and none is started.
+    pub(crate) fn prepare(kinds: &[Kind]) -> anyhow::Result<(Self, Ensemble)> {
         let net = match Namespaces::build(kinds.len()) {
             Ok(net) => net,
             Err(error) => {
                 println!("servers are killed and paused only, for there is no network: {error:#}");
-                let ensemble = Ensemble::start_with(kinds, 0, LINES)?;
+                let ensemble = Ensemble::prepare(kinds, 0, LINES)?;
                 return Ok((Self { net: None, disks: Vec::new() }, ensemble));
             }
         };
@@ -108,14 +119,14 @@ impl World {
             server.live_in(net.name(number));
             disks.push(SmallDisk::mount(&server.dir().join("data"))?);
             write_id(&server, number + 1)?;
-            server.launch()?;
             servers.push(server);
         }
-        let ensemble = Ensemble { servers, lines };
-        for number in 0..kinds.len() {
-            ensemble.await_service(number)?;
-        }
-        Ok((Self { net: Some(net), disks }, ensemble))
+        Ok((Self { net: Some(net), disks }, Ensemble { servers, lines }))
+    }
+
+    /// The network, if there is one.
+    pub(crate) fn net(&self) -> Option<&Namespaces> {
+        self.net.as_ref()
     }
 
     /// Lets a fault happen to a server for some time, and end.
@@ -143,9 +154,9 @@ impl World {
             }
             (_, None) => pause(server, last),
             (_, Some(net)) => {
-                net.set(&obstacles(net, ensemble.servers.len(), victim, fault));
+                net.switch().set(&obstacles(net, ensemble.servers.len(), victim, fault));
                 thread::sleep(last);
-                net.set(&[]);
+                net.switch().set(&[]);
                 Ok(())
             }
         }

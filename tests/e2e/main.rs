@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod disk_faults;
@@ -87,6 +89,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(export::trials());
     trials.extend(reconfig::trials());
     trials.extend(migration::trials());
+    trials.extend(conversations::trials());
     trials.extend(load::trials());
     trials.extend(partitions::trials());
     libtest_mimic::run(&args, trials).exit_code()

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
 
-use crate::switch::{Obstacle, Switch, hardware_address};
+use crate::switch::{Switch, hardware_address};
 
 /// How many this process has built.
 static BUILT: AtomicU32 = AtomicU32::new(0);
@@ -64,9 +64,9 @@ impl Namespaces {
         self.names.len()
     }
 
-    /// From now on these obstacles are in the way, and no others.
-    pub(crate) fn set(&self, obstacles: &[Obstacle]) {
-        self.switch.as_ref().expect("it was started").set(obstacles);
+    /// What joins them.
+    pub(crate) fn switch(&self) -> &Switch {
+        self.switch.as_ref().expect("it was started")
     }
 }
 

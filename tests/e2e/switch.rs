@@ -2,7 +2,7 @@
 //!
 //! Each port of it is a TAP device, whose other side is a machine's network card. Frames go where their address says, and a broadcast to all.
 //! What is late stays in order between two machines. Address resolution always comes through, as behind a packet filter.
-//! Absent here: machines, which are in `namespaces`.
+//! On request it keeps what it has passed on. Absent here: machines, which are in `namespaces`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -40,9 +40,14 @@ pub(crate) enum What {
 /// Everything is lost.
 pub(crate) const ALL_LOST: What = What::Lost { percent: 100 };
 
+/// A frame that was passed on, and who sent it.
+pub(crate) type Passed = (usize, Vec<u8>);
+
 /// The switch; it ends with this.
 pub(crate) struct Switch {
     obstacles: Arc<Mutex<Vec<Obstacle>>>,
+    /// None: nothing is kept.
+    kept: Arc<Mutex<Option<Vec<Passed>>>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,8 +57,10 @@ impl Switch {
     pub(crate) fn start(taps: Vec<File>) -> anyhow::Result<Self> {
         let obstacles = Arc::new(Mutex::new(Vec::new()));
         let over = Arc::new(AtomicBool::new(false));
+        let kept = Arc::new(Mutex::new(None));
         let running = Running {
             obstacles: Arc::clone(&obstacles),
+            kept: Arc::clone(&kept),
             taps,
             late: BinaryHeap::new(),
             last: BTreeMap::new(),
@@ -63,7 +70,22 @@ impl Switch {
         let ends = Arc::clone(&over);
         let run = move || running.run(&ends);
         let thread = thread::Builder::new().name("switch".into()).spawn(run);
-        Ok(Self { obstacles, over, thread: Some(thread.context("no thread for the switch")?) })
+        Ok(Self {
+            obstacles,
+            kept,
+            over,
+            thread: Some(thread.context("no thread for the switch")?),
+        })
+    }
+
+    /// From now on everything is kept that is passed on.
+    pub(crate) fn keep(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was kept.
+    pub(crate) fn kept(&self) -> Vec<Passed> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// From now on these obstacles are in the way, and no others.
@@ -90,6 +112,7 @@ type Late = Reverse<(Instant, u64, usize, Vec<u8>)>;
 
 struct Running {
     obstacles: Arc<Mutex<Vec<Obstacle>>>,
+    kept: Arc<Mutex<Option<Vec<Passed>>>>,
     taps: Vec<File>,
     late: BinaryHeap<Late>,
     /// When the last late frame between two goes.
@@ -160,6 +183,9 @@ impl Running {
                     }
                 }
             }
+        }
+        if let Some(kept) = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
+            kept.push((from, frame.to_vec()));
         }
         let now = Instant::now();
         let before = self.last.get(&(from, to)).copied().filter(|it| now < *it);
