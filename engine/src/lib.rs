@@ -10,6 +10,7 @@ pub mod apply;
 pub mod arena;
 pub mod auth;
 pub mod map;
+pub mod planted;
 pub mod prep;
 pub mod quota;
 pub mod read;

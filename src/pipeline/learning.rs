@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use engine::auth::AuthIds;
+use engine::planted::{self, Bug};
 use jute::{Code, CreateSessionTxn, Op, Record as _, SessionId, TxnHeader, Xid};
 use net::message::{DeliverItem, Forward, ForwardItem};
 use quorum::wire::Touch;
@@ -173,6 +174,9 @@ impl Learning {
     }
 
     fn touch(&mut self, session: SessionId) {
+        if planted::has(Bug::ForgetTouches) {
+            return;
+        }
         if let Some(timeout_ms) = self.applier.sessions.timeout_ms(session) {
             self.to_leader.push(ToLeader::Touch(Touch { session, timeout_ms }));
         }
@@ -253,7 +257,7 @@ impl Learning {
             return;
         }
         let body = body.to_vec();
-        if op == Op::Sync {
+        if op == Op::Sync && !planted::has(Bug::SyncAtLearner) {
             self.next_sync += 1;
             let id = self.next_sync;
             self.syncs.insert(id, owner);

@@ -6,6 +6,7 @@ use jute::{Code, CreateSessionTxn, Field as _, Op, Record as _, SessionId, paren
 
 use super::overlay::SessionState;
 use super::{Ask, Prep, marshalling};
+use crate::planted::{self, Bug};
 
 /// Sessions that were found open lately, and not closed since.
 ///
@@ -65,7 +66,10 @@ impl Prep {
     pub(super) fn close_session(&mut self, ask: &Ask<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
         ask.header(Op::CloseSession).write(out);
         let session = ask.request.session;
-        let paths = self.overlay.ephemerals(&ask.state.tree, session);
+        let mut paths = self.overlay.ephemerals(&ask.state.tree, session);
+        if planted::has(Bug::ForgetOneEphemeral) {
+            paths.pop();
+        }
         (paths.len() as i32).write(out);
         for path in &paths {
             path.as_slice().write(out);

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use jute::{Code, SessionId};
 
 use crate::map::{Map, MapSeed};
+use crate::planted::{self, Bug};
 
 /// The sessions of one server. `O` says where a session's connection is.
 #[derive(Debug)]
@@ -263,6 +264,9 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
         let Some(tracked) = self.sessions.get_mut(&session) else { return };
         if tracked.queued_at != at || tracked.life == Life::Closing {
             return;
+        }
+        if planted::has(Bug::NeverExpire) {
+            tracked.expires_at = at + self.tick_ms;
         }
         if at < tracked.expires_at {
             tracked.queued_at = tracked.expires_at;

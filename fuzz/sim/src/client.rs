@@ -118,6 +118,10 @@ pub(crate) struct Client {
     pub(crate) is_connected: bool,
     /// How often it has connected with this session, or tried.
     pub(crate) tries: u32,
+    /// Whether its session had ended when it last asked for it.
+    pub(crate) is_too_late: bool,
+    /// Since when the connection has its session.
+    pub(crate) connected_at: Moment,
     /// When it last heard something, or connected.
     pub(crate) heard_at: Moment,
     /// When it last said something.
@@ -293,6 +297,9 @@ impl Client {
         let is_theirs = greeting.password == Some(&jute::password(session));
         if replay.life(session).is_none() || !is_theirs {
             return Err(Violation::OtherSession { asked: self.session, found: session });
+        }
+        if self.session == session && self.is_too_late {
+            return Err(Violation::Resumed { session });
         }
         self.session = session;
         self.timeout_ms = greeting.timeout_ms;

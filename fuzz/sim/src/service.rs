@@ -294,15 +294,24 @@ impl Service {
         }
     }
 
-    /// The shard hears what is new. Whether anything was.
-    pub fn hand_out(&mut self, now_ms: u64) -> bool {
+    /// What is new waits for the shard. Whether anything was.
+    pub fn collect(&mut self) -> bool {
         let mut any = false;
         while let Some(deliver) = self.applier_mut().deliver(0) {
             any = true;
             self.inbox.0.push_back(deliver);
         }
-        self.shard.drain(now_ms, &mut self.inbox);
         any
+    }
+
+    /// Whether something waits for the shard.
+    pub fn has_news(&self) -> bool {
+        !self.inbox.0.is_empty()
+    }
+
+    /// The shard hears what is new.
+    pub fn drain(&mut self, now_ms: u64) {
+        self.shard.drain(now_ms, &mut self.inbox);
     }
 
     /// What the shard sends, and whom it closes.

@@ -92,6 +92,12 @@ pub enum Violation {
         "server {sid} ended session {session} with {zxid} after {silent_ms} ms, and it had {timeout_ms}"
     )]
     ExpiredEarly { sid: Sid, session: SessionId, zxid: Zxid, silent_ms: u64, timeout_ms: u64 },
+    #[error(
+        "server {sid} ended session {session} with {zxid}, whose client was there all the time"
+    )]
+    ExpiredThough { sid: Sid, session: SessionId, zxid: Zxid },
+    #[error("session {session} goes on, and had ended before its client asked for it")]
+    Resumed { session: SessionId },
     #[error("session {session} has no client, and lives on {wait_s} s after the last fault")]
     NotExpired { session: SessionId, wait_s: u64 },
     #[error("server {sid}: {zxid} did not leave the tree that it should")]

@@ -2,6 +2,7 @@
 //!
 //! ZooKeeper: `ZooKeeperServer.processConnectRequest`, `finishSessionInit`, `NIOServerCnxn.checkFourLetterWord`.
 
+use engine::planted::{self, Bug};
 use jute::{ConnectRequest, ConnectResponse, Field as _, Record as _, SessionId};
 
 use super::connection::Stage;
@@ -107,7 +108,7 @@ impl<T: Tree> Shard<T> {
             return self.finish(conn);
         }
         let here = self.tree.zxid().unwrap_or(self.applied).max(self.applied);
-        if here < request.last_zxid_seen {
+        if here < request.last_zxid_seen && !planted::has(Bug::LetInTheAhead) {
             let seen = request.last_zxid_seen;
             self.outputs.push_back(Output::Notice(Notice::Ahead { peer, seen, here }));
             return self.finish(conn);

@@ -3,6 +3,7 @@
 //! ZooKeeper: `NIOServerCnxn.readRequest`, `ZooKeeperServer.processPacket`, the reads of `FinalRequestProcessor`.
 
 use engine::auth::{AuthOutcome, authenticate};
+use engine::planted::{self, Bug};
 use engine::watch::{WatchKind, Watcher};
 use jute::{
     AuthPacket, Code, Op, PathWatchRequest, Record as _, ReplyHeader, RequestHeader, Xid, Zxid,
@@ -208,7 +209,7 @@ impl<T: Tree> Shard<T> {
             | Op::WhoAmI
             | Op::SetWatches
             | Op::SetWatches2 => {
-                if alone {
+                if alone || planted::has(Bug::ReadBeforeWrite) {
                     self.read(request, inbox);
                 } else {
                     self.forward(request);
@@ -241,7 +242,7 @@ impl<T: Tree> Shard<T> {
             let read = Read { session: connection.session, auth: &connection.auth, op, body };
             let served = self.tree.serve(read, &mut connection.out.bytes);
             if let Some((zxid, code)) = served
-                && zxid == self.applied
+                && (zxid == self.applied || planted::has(Bug::ReadBeforeEvent))
             {
                 return self.served(request, start, (zxid, code));
             }

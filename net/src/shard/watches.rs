@@ -3,6 +3,7 @@
 //! ZooKeeper: `DataTree.setWatches`, `addWatch`, `removeWatch`, `containsWatcher`, and their cases in
 //! `FinalRequestProcessor`.
 
+use engine::planted::{self, Bug};
 use engine::read::one_shot;
 use engine::watch::{TooManyWatches, WatchKind, Watcher, WatcherType};
 use jute::{
@@ -90,6 +91,7 @@ impl<T: Tree> Shard<T> {
                 match missed.next() {
                     Some(0) if self.leave(conn, path, kind).is_err() => return Code::QuotaExceeded,
                     Some(0) => {}
+                    Some(_) if planted::has(Bug::ForgetMissed) => {}
                     Some(&event) => self.fire_now(conn, event.into(), path),
                     None => panic!("an answer to {op:?} that says nothing of some path"),
                 }

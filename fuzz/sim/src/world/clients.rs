@@ -271,6 +271,8 @@ impl World {
         let wire = self.wire_count;
         client.wire = Some(wire);
         client.heard_at = self.now;
+        let life = self.checker.replay.life(client.session);
+        client.is_too_late = life.is_some_and(|it| it.closed.is_some());
         let bytes = client.handshake(timeout_ms);
         let session = client.session;
         self.tell_client(number, &format_args!("goes to server {} with {session}", node + 1));
@@ -409,7 +411,10 @@ impl World {
             Heard::Read => self.summary.reads += 1,
             Heard::Synced => self.summary.syncs += 1,
             Heard::Event => self.summary.events += 1,
-            Heard::Connected => self.summary.moves += u64::from(1 < self.clients[number].tries),
+            Heard::Connected => {
+                self.clients[number].connected_at = self.now;
+                self.summary.moves += u64::from(1 < self.clients[number].tries);
+            }
             Heard::Expired => {
                 self.hang_up(number, wire);
                 self.clients[number].forget();

@@ -12,6 +12,7 @@ use quorum::{Moment, Sid};
 use ringkeeper::pipeline::{self, RemoteRequest, ToLeader};
 
 use super::{Event, World};
+use crate::client::Client;
 use crate::disk::Txn;
 use crate::service::{Role, Service};
 use crate::violation::Violation;
@@ -73,7 +74,7 @@ impl World {
         let it = &mut self.nodes[node];
         let zxid = it.applied.zxid;
         let image = it.images.get(&zxid).map(|bytes| (zxid, &**bytes));
-        assert_eq!(image.is_none(), zxid == Zxid::ZERO, "the disk has its image");
+        assert!(image.is_some() || zxid == Zxid::ZERO, "the disk has its image");
         it.service = Some(Service::new(&it.region, it.sid, tick_ms, moment, image));
     }
 
@@ -153,14 +154,26 @@ impl World {
             let mut any = self.take_forwards(node);
             any |= self.tell_leader(node);
             any |= self.apply_decided(node);
-            if let Some(service) = &mut self.nodes[node].service {
-                any |= service.hand_out(now_ms);
-            }
+            any |= self.hand_out(node, now_ms);
             self.talk(node);
             if !any {
                 return;
             }
         }
+    }
+
+    /// What is new goes to the shard, which looks at it now, or only when it next has something to do.
+    fn hand_out(&mut self, node: usize, now_ms: u64) -> bool {
+        let Some(service) = &mut self.nodes[node].service else { return false };
+        let any = service.collect();
+        if service.has_news() && self.wire_chance.hits(300) {
+            let life = self.nodes[node].life;
+            let delay = Duration::from_micros(self.wire_chance.within(5..2_000));
+            self.after(delay, Event::Shard { node, life });
+        } else {
+            service.drain(now_ms);
+        }
+        any
     }
 
     /// What the shard has collected.
@@ -431,7 +444,26 @@ impl World {
         let timeout_ms = self.checker.replay.life(session).map_or(0, |it| it.timeout_ms) as u64;
         if silent_ms < timeout_ms {
             let sid: Sid = it.sid;
-            self.fail(Violation::ExpiredEarly { sid, session, zxid, silent_ms, timeout_ms });
+            return self.fail(Violation::ExpiredEarly {
+                sid,
+                session,
+                zxid,
+                silent_ms,
+                timeout_ms,
+            });
+        }
+        // In calm weather, and with a connection that stands long enough, nobody's session ends.
+        let sid = it.sid;
+        let long = Duration::from_millis(timeout_ms * 3);
+        let is_there = |client: &Client| {
+            client.session == session
+                && client.is_connected
+                && long < self.now.since(client.connected_at)
+                && client.asleep_until < client.connected_at
+        };
+        let is_calm = self.healed_at.is_some_and(|at| long < self.now.since(at));
+        if is_calm && !self.is_ailing && self.clients.iter().any(is_there) {
+            self.fail(Violation::ExpiredThough { sid, session, zxid });
         }
     }
 }

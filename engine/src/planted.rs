@@ -1,0 +1,67 @@
+//! Bugs of sessions, watches and the tree that others had, put back in on purpose: those of ZAB are `quorum`'s.
+//!
+//! They exist only in a build with `--cfg planted`: without it [`has`] is `false` at compile time. A release build with that flag
+//! does not compile (`quorum::zab`).
+
+/// A bug. Beside each: where it was, as the reference's tracker numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bug {
+    /// A read is answered before the writes of its session that are in front of it. Z-2684.
+    ReadBeforeWrite,
+    /// A read shows what its connection's watches have not told yet. Z-1863, class.
+    ReadBeforeEvent,
+    /// A server that is behind what a client has seen lets it in. Z-1282, class.
+    LetInTheAhead,
+    /// A learner answers `sync` by itself. Z-2136, class.
+    SyncAtLearner,
+    /// Watches that are set again do not tell what was missed. Z-1412, 961.
+    ForgetMissed,
+    /// A silent session never ends. Z-3471, class.
+    NeverExpire,
+    /// A learner does not tell the leader of its clients' pings. Z-1669, class.
+    ForgetTouches,
+    /// A session whose end is on its way may still make an ephemeral. Z-1208, 2355.
+    EphemeralAfterClose,
+    /// The end of a session leaves one of its ephemerals. Z-919, 1496.
+    ForgetOneEphemeral,
+    /// The owner of a session is not looked at: a request comes in by a server that its client has left. Z-2886, 907.
+    ForgetOwner,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::ReadBeforeWrite,
+        Self::ReadBeforeEvent,
+        Self::LetInTheAhead,
+        Self::SyncAtLearner,
+        Self::ForgetMissed,
+        Self::NeverExpire,
+        Self::ForgetTouches,
+        Self::EphemeralAfterClose,
+        Self::ForgetOneEphemeral,
+        Self::ForgetOwner,
+    ];
+}
+
+#[cfg(planted)]
+static PLANTED: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(u8::MAX);
+
+/// Puts a bug in, or takes it out, everywhere in this process.
+#[cfg(planted)]
+pub fn plant(bug: Option<Bug>) {
+    let number = bug.map_or(u8::MAX, |it| it as u8);
+    PLANTED.store(number, core::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether the bug is put in.
+#[cfg(planted)]
+pub fn has(bug: Bug) -> bool {
+    PLANTED.load(core::sync::atomic::Ordering::Relaxed) == bug as u8
+}
+
+/// Whether the bug is put in: it is not.
+#[cfg(not(planted))]
+pub const fn has(_: Bug) -> bool {
+    false
+}
