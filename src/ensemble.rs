@@ -208,8 +208,10 @@ impl EnsembleShard {
     /// Does what the connections of the election order, until they order nothing more.
     fn send_votes(&mut self) {
         let Self { votes, learners, core } = self;
-        if let Some(addresses) = core.elects_at.take() {
-            votes.set_own_addresses(addresses);
+        if let Some(addresses) = core.elects_at.take()
+            && let Err(error) = votes.set_own_addresses(addresses)
+        {
+            tracing::error!("our new election address is of no use: {error}");
         }
         let now = clock::moment();
         while !core.out.links.is_empty() {

@@ -2,8 +2,9 @@
 
 use std::io::{ErrorKind, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use engine::arena::Reader;
@@ -137,7 +138,10 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let Wiring { lanes, sessions, mouths, admission } =
         wire(config, data.state.tree().reader(), listeners, &events);
     let (pipeline, orders) = mailbox();
-    let parts = Parts { lanes, sessions, orders };
+    let ControlFlow::Continue(joining) = join(config, &data, &heard, &events)? else {
+        return Ok(());
+    };
+    let parts = Parts { lanes, sessions, orders, joining };
     let releaser = data.tail.releaser();
     let mut purger = Purger::new(&data.store.images);
     if let Some(zxid) = image {
@@ -228,6 +232,26 @@ struct Parts {
     sessions: Vec<SessionShard>,
     /// From the control thread to the pipeline.
     orders: Mailbox<Order>,
+    /// Of a member.
+    joining: Option<Joining>,
+}
+
+/// What a member has before its shards start; it may wait for addresses of its own, until it is told to stop.
+fn join(
+    config: &Config,
+    data: &Data,
+    heard: &Receiver<Event>,
+    events: &Sender<Event>,
+) -> Result<ControlFlow<(), Option<Joining>>, ServerError> {
+    let Some(ensemble) = &config.ensemble else { return Ok(ControlFlow::Continue(None)) };
+    let pause = |span| match heard.recv_timeout(span) {
+        Ok(Event::Signal) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let found = (&*data.store.images, data.state.tree().zxid(), data.last);
+    let tick_ms = config.sessions.tick_ms;
+    let joining = Joining::prepare(ensemble, tick_ms, found, events.clone(), pause)?;
+    Ok(joining.map_or(ControlFlow::Break(()), |it| ControlFlow::Continue(Some(it))))
 }
 
 /// Starts the shards, each on its core. Gives back the locked directories.
@@ -238,10 +262,8 @@ fn launch(
     parts: Parts,
     events: &Sender<Event>,
 ) -> Result<Store, ServerError> {
-    let Data {
-        store, state, shadow, backlog, last, tail, void_sequence, took_ms, replayed, ..
-    } = data;
-    let Parts { lanes, mut sessions, orders } = parts;
+    let Data { store, state, shadow, backlog, tail, void_sequence, took_ms, replayed, .. } = data;
+    let Parts { lanes, mut sessions, orders, joining } = parts;
     let imager = Imager::start(ImagerOptions::new(&store.images), shadow);
     let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
@@ -254,7 +276,6 @@ fn launch(
     let tracker = SessionTracker::new(config.sessions.tick_ms, first, seed);
     let rules = settings::rules(config);
     let now_ms = clock::now_ms();
-    let applied = state.tree().zxid();
     let mut applier = Applier::new(state, rules, tracker, lanes.len(), now_ms);
     let figures = applier.figures_mut();
     figures.startup_snap_load_time.add(took_ms[0]);
@@ -271,16 +292,14 @@ fn launch(
     let teller = events.clone();
     // The control thread ends last.
     let ended = move |done| drop(teller.send(Event::Ended(done)));
-    let started = if let Some(ensemble) = &config.ensemble {
+    let started = if let (Some(ensemble), Some(joining)) = (&config.ensemble, joining) {
         let tick_ms = config.sessions.tick_ms;
-        let (ensemble, dir, events) = (ensemble.clone(), store.images.clone(), events.clone());
         let helpers = Unpinned::here().map_err(system("cannot read the cores of this process"))?;
-        let place = settings::place(config, &dir, [chance(), chance()], helpers);
-        let manners = settings::manners(config, &ensemble);
+        let place = settings::place(config, &store.images, [chance(), chance()], helpers);
+        let manners = settings::manners(config, ensemble);
         let ids = SessionTracker::new(tick_ms, first, MapSeed { low: chance(), high: chance() });
-        applier.set_local(LocalSessions::new(settings::local_policy(&ensemble), ids));
+        applier.set_local(LocalSessions::new(settings::local_policy(ensemble), ids));
         let make = move || -> Result<_, ServerError> {
-            let joining = Joining::prepare(&ensemble, tick_ms, &dir, (applied, last), events)?;
             let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
             let member = joining.member((log, place), backlog, applier, reaping, manners);
             Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))

@@ -167,28 +167,18 @@ impl ElectionPort {
         });
     }
 
-    /// Our own addresses are these from now on: there we listen at once. May wait for a name. If that fails, they stay what they were.
-    pub fn set_own_addresses(&mut self, addresses: Vec<Address>) {
-        if addresses == self.settings.own_addresses {
-            return;
+    /// Our own addresses are these from now on: there we listen at once. May wait for a name.
+    ///
+    /// # Errors
+    /// [`PortError`]: they stay what they were.
+    pub fn set_own_addresses(&mut self, addresses: Vec<Address>) -> Result<(), PortError> {
+        if addresses != self.settings.own_addresses {
+            let settings =
+                ElectionPortSettings { own_addresses: addresses, ..self.settings.clone() };
+            self.ears.move_to(&self.watch, settings.listening())?;
+            self.settings = settings;
         }
-        let mut settings = self.settings.clone();
-        settings.own_addresses = addresses;
-        // The old ones first: one of them may be among the new.
-        self.ears.close();
-        let moved = Ears::new(settings.listening()).and_then(|mut ears| {
-            ears.open(&self.watch)?;
-            Ok(ears)
-        });
-        match moved {
-            Ok(ears) => (self.ears, self.settings) = (ears, settings),
-            Err(error) => {
-                warn!("our new address is of no use, the old one stays: {error}");
-                if let Err(error) = self.ears.open(&self.watch) {
-                    warn!("nor is the old one: {error}");
-                }
-            }
-        }
+        Ok(())
     }
 
     fn accept(&mut self, now: Moment, ear: u64) {

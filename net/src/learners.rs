@@ -208,19 +208,26 @@ impl LearnerPort {
     /// # Errors
     /// [`PortError`]: they stay what they were.
     pub fn set_own_addresses(&mut self, addresses: Vec<Address>) -> Result<(), PortError> {
-        if addresses == self.settings.own_addresses {
-            return Ok(());
+        if addresses != self.settings.own_addresses {
+            let listening = self.settings.listening(addresses.clone());
+            self.ears.move_to(&self.watch, listening)?;
+            self.settings.own_addresses = addresses;
         }
-        let mut ears = Ears::new(self.settings.listening(addresses.clone()))?;
-        if self.ears.is_open() {
-            // The old ones first: one of them may be among the new.
-            self.ears.close();
-            if let Err(error) = ears.open(&self.watch) {
-                self.ears.open(&self.watch)?;
-                return Err(error);
-            }
+        Ok(())
+    }
+
+    /// The same for those where observers are heard, if they are at all.
+    ///
+    /// # Errors
+    /// [`PortError`]: they stay what they were.
+    pub fn set_observer_addresses(&mut self, addresses: Vec<Address>) -> Result<(), PortError> {
+        let listening = self.settings.listening(addresses.clone());
+        if addresses != self.settings.observer_addresses
+            && let Some(ears) = &mut self.observer_ears
+        {
+            ears.move_to(&self.watch, listening)?;
+            self.settings.observer_addresses = addresses;
         }
-        (self.ears, self.settings.own_addresses) = (ears, addresses);
         Ok(())
     }
 

@@ -11,12 +11,13 @@
 //! *Absent:* sockets, files, names, the tree.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::election::links::{self, Conn, Links};
 use crate::election::{self, Candidate, Election, History, Timing};
 use crate::wire::{NotificationError, ServerState};
 use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings};
-use crate::{Moment, Peer, Role, Sid, Views};
+use crate::{Moment, Peer, PeerState, Role, Sid, Views};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -53,6 +54,10 @@ pub struct Server {
     election: Election,
     links: Links,
     peer: Peer,
+    /// When to begin a search that waits: an observer's.
+    search_at: Option<Moment>,
+    /// See [`zab::ObserverDelays::election`].
+    election_delay: Duration,
     /// Empty between steps.
     votes: Vec<election::Output>,
 }
@@ -77,6 +82,8 @@ impl Server {
             election: Election::new(electing, views.clone(), history),
             links: Links::new(sid, views.clone()),
             peer: Peer::new(sid, settings, views, restored),
+            search_at: None,
+            election_delay: settings.observer_delays.election,
             votes: Vec::new(),
         }
     }
@@ -114,7 +121,7 @@ impl Server {
 
     /// Makes a server the leader without a search, if this one has none.
     pub fn appoint(&mut self, now: Moment, leader: Sid, out: &mut Outputs) {
-        if self.peer.state() == crate::PeerState::Looking {
+        if self.peer.state() == PeerState::Looking {
             self.search(now, Some(leader), out);
             self.settle(now, out);
         }
@@ -122,9 +129,9 @@ impl Server {
 
     /// When to call `step` with [`Input::Deadline`] if nothing else happens.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let all =
+        let machines =
             [self.peer.next_deadline(), self.election.next_deadline(), self.links.next_deadline()];
-        all.into_iter().flatten().min()
+        machines.into_iter().chain([self.search_at]).flatten().min()
     }
 
     /// The role.
@@ -146,12 +153,18 @@ impl Server {
     /// Gives the role an input, and the others what follows from what it ordered.
     fn role(&mut self, now: Moment, input: zab::Input<'_>, out: &mut Outputs) {
         let before = out.zab.len();
+        let observed = matches!(self.peer.state(), PeerState::Observing { .. });
         self.peer.step(now, input, &mut out.zab);
         for at in before..out.zab.len() {
             match out.zab.get(at) {
                 Some(&zab::Output::Look { why: LeaveReason::Reconfigured { designated } }) => {
                     self.reconfigure(now, out);
                     self.search(now, Some(designated), out);
+                }
+                Some(zab::Output::Look { .. }) if observed && !self.election_delay.is_zero() => {
+                    let round = self.election.clock() as u64;
+                    let delay = Moment::spread(self.sid, round, self.election_delay);
+                    self.search_at = Some(now + delay);
                 }
                 Some(zab::Output::Look { .. }) => self.search(now, None, out),
                 Some(&zab::Output::Serve { epoch }) => {
@@ -167,6 +180,7 @@ impl Server {
 
     /// Begins a search, or ends it at once if a leader is named.
     fn search(&mut self, now: Moment, leader: Option<Sid>, out: &mut Outputs) {
+        self.search_at = None;
         let vote = self.peer.vote();
         let Some(leader) = leader else {
             let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
@@ -230,6 +244,9 @@ impl Server {
         }
         if is_due(self.peer.next_deadline()) {
             self.role(now, zab::Input::Deadline, out);
+        }
+        if is_due(self.search_at) {
+            self.search(now, None, out);
         }
     }
 

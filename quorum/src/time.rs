@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
 
+use crate::Sid;
+
 /// A moment of a clock that does not go back: microseconds since an origin that the driver chose.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
@@ -25,6 +27,18 @@ impl Moment {
     /// Microseconds since the origin.
     pub const fn micros(self) -> u64 {
         self.0
+    }
+
+    /// A part of `most` that differs from server to server and from time to time, as if by chance: for what all would do at once. Nothing else may
+    /// depend on it.
+    pub(crate) fn spread(sid: Sid, nth: u64, most: Duration) -> Duration {
+        // splitmix64, of a number that no two servers have at once.
+        let mut mixed = (sid.0 as u64).rotate_left(32).wrapping_add(nth);
+        mixed = mixed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let part = ((mixed ^ mixed >> 31) >> 32) as u32;
+        most.mul_f64(f64::from(part) / f64::from(u32::MAX))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.

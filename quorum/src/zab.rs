@@ -24,7 +24,7 @@ pub use learner::ObserverMasters;
 #[cfg(planted)]
 pub use planted::Bug;
 pub(crate) use replica::Replica;
-pub use replica::{Reconfig, Restored, Settings};
+pub use replica::{ObserverDelays, Reconfig, Restored, Settings};
 pub(crate) use sync_plan::SyncPlan;
 
 use crate::Moment;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use quorum::config::ReconfigRules;
-use quorum::zab::{Reconfig, WindowLimits};
+use quorum::zab::{ObserverDelays, Reconfig, WindowLimits};
 use quorum::{Address, Member, QuorumConfig, Role, Sid};
 
 /// Which file lists the members.
@@ -65,6 +65,8 @@ pub struct EnsembleConfig {
     pub reconfig: Reconfig,
     /// Port at which followers tell observers, the same at every server; `None`: only the leader does. Source: `observerMasterPort`.
     pub observer_master_port: Option<u16>,
+    /// How long a member waits, as an observer that has lost its leader. Source: `observer.election.DelayMs`, `observer.reconnectDelayMs`.
+    pub observer_delays: ObserverDelays,
     /// Whether new sessions are known to one server alone. Default false. Source: `localSessionsEnabled`.
     pub local_sessions: bool,
     /// Whether the first ephemeral makes such a session a global one. Default false. Source: `localSessionsUpgradingEnabled`.
@@ -92,8 +94,7 @@ impl EnsembleConfig {
 
     /// Where this server listens for observers while it follows.
     pub fn observer_addresses(&self) -> Vec<Address> {
-        let Some(port) = self.observer_master_port else { return Vec::new() };
-        self.own().quorum_addresses().map(|it| Address { port, ..it }).collect()
+        self.observer_master_port.map_or_else(Vec::new, |port| self.own().quorum_addresses_at(port))
     }
 
     /// What this server is by its line.
@@ -124,6 +125,7 @@ impl Default for EnsembleConfig {
             leader_serves: true,
             reconfig: Reconfig::Disabled,
             observer_master_port: None,
+            observer_delays: ObserverDelays::default(),
             local_sessions: false,
             local_sessions_upgrade: false,
             first_counter: 0,

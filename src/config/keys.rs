@@ -5,6 +5,8 @@
 //! One row per key makes this file longer than others; each row stands alone.
 //! Absent: values that depend on each other, see `parse`.
 
+use std::time::Duration;
+
 use quorum::Role;
 
 use super::default::{COMMIT_LOG_COUNT_MIN, SNAP_COUNT_MIN, SNAP_RETAIN_MIN};
@@ -773,6 +775,20 @@ pub static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "observer.election.DelayMs",
+        default: "200",
+        allowed: MILLIS,
+        effect: "an observer that has lost its leader searches after a random part of this",
+        set: |d, v| decoded(v, 0..=I32).map(|it| d.ensemble.observer_delays.election = millis(it)),
+    },
+    Key {
+        name: "observer.reconnectDelayMs",
+        default: "0",
+        allowed: MILLIS,
+        effect: "an observer connects to the leader, or to followers that it has tried before, after a random part of this",
+        set: |d, v| decoded(v, 0..=I32).map(|it| d.ensemble.observer_delays.reconnect = millis(it)),
+    },
+    Key {
         name: "localSessionsEnabled",
         default: "false",
         allowed: "true or false, the same at every member",
@@ -834,4 +850,9 @@ pub static KEYS: &[Key] = &[
 /// A timeout as the reference reads it: -1 is unset, and 0 has to be a timeout after all.
 fn timeout(value: i64) -> Option<u32> {
     u32::try_from(value).ok().map(|it| it.max(1))
+}
+
+/// A number that is not below 0.
+fn millis(value: i64) -> Duration {
+    Duration::from_millis(value.unsigned_abs())
 }

@@ -18,8 +18,6 @@ pub static LATER_KEYS: &[LaterKey] = &[
     later("oraclePath", Capability::Ensemble),
     later("multiAddress.reachabilityCheckEnabled", Capability::Ensemble),
     later("multiAddress.reachabilityCheckTimeoutMs", Capability::Ensemble),
-    later("observer.reconnectDelayMs", Capability::Ensemble),
-    later("observer.election.DelayMs", Capability::Ensemble),
     later("leader.maxTimeToWaitForEpoch", Capability::Ensemble),
     later("leader.maxConcurrentSnapSyncs", Capability::Ensemble),
     later("leader.maxConcurrentDiffSyncs", Capability::Ensemble),

@@ -2,6 +2,7 @@
 //!
 //! ZooKeeper: `QuorumPeerMain.runFromConfig`, `QuorumPeer.loadDataBase`, `startLeaderElection`.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -13,7 +14,7 @@ use net::election::{ElectionPort, ElectionPortSettings};
 use net::learners::{LearnerPort, LearnerPortSettings, PortError};
 use quorum::election::Timing;
 use quorum::zab::{ObserverMasters, Restored, Settings};
-use quorum::{Address, Server, Views};
+use quorum::{Server, Views};
 use wal::Log;
 
 use super::{Backlog, Disk, Manners, Member, Members, Place};
@@ -53,18 +54,17 @@ pub(crate) struct Joining {
 }
 
 impl Joining {
-    /// Reads the epochs and opens the ports. `zxids`: the last transaction applied, which an image holds, and the last logged.
+    /// Reads the epochs of the data in `dir` and opens the ports; `pause` waits between two tries, and ends them. None if it does.
     ///
     /// # Errors
     /// [`JoinError`].
     pub(crate) fn prepare(
         config: &EnsembleConfig,
         tick_ms: u32,
-        dir: &Path,
-        zxids: (Zxid, Zxid),
+        (dir, committed, last): (&Path, Zxid, Zxid),
         events: Sender<Event>,
-    ) -> Result<Self, JoinError> {
-        let (committed, last) = zxids;
+        pause: impl Fn(Duration) -> ControlFlow<()>,
+    ) -> Result<Option<Self>, JoinError> {
         let epochs = Epochs::open(dir, last)?;
         let [accepted, current] = [Which::Accepted, Which::Current].map(|it| epochs.epoch(it));
         let restored = Restored { accepted, current, last, committed };
@@ -80,6 +80,7 @@ impl Joining {
                 Some(_) => ObserverMasters::On,
                 None => ObserverMasters::Off,
             },
+            observer_delays: config.observer_delays,
         };
         let timing = Timing {
             resend_min: Duration::from_millis(u64::from(config.notification_ms_min)),
@@ -89,7 +90,7 @@ impl Joining {
         let server = Server::new(config.myid, settings, timing, views(config), &restored);
         let keep_alive = if config.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
         let connect_timeout = Duration::from_millis(u64::from(config.connect_timeout_ms));
-        let settings = ElectionPortSettings {
+        let votes = ElectionPortSettings {
             myid: config.myid,
             own_addresses: config.own().election_addresses().collect(),
             listen_on_all: config.listen_on_all,
@@ -97,20 +98,20 @@ impl Joining {
             handshake_timeout: Duration::from_millis(u64::from(config.handshake_timeout_ms)),
             keep_alive,
         };
-        let votes = open_votes(&settings, config.bind_tries)?;
-        let own_addresses: Vec<Address> = config.own().quorum_addresses().collect();
-        let learners = LearnerPort::open(LearnerPortSettings {
+        let learners = LearnerPortSettings {
             myid: config.myid,
-            own_addresses,
+            own_addresses: config.own().quorum_addresses().collect(),
             observer_addresses: config.observer_addresses(),
             listen_on_all: config.listen_on_all,
             connect_timeout: Duration::from_millis(u64::from(config.connect_limit * tick_ms)),
             keep_alive,
             data_len_max: DATA_LEN_MAX,
             queued_max: QUEUED_MAX,
-        })?;
+        };
+        let opened = open_ports((&votes, &learners), config.bind_tries, pause)?;
+        let Some((votes, learners)) = opened else { return Ok(None) };
         let members = Members::new(config, events)?;
-        Ok(Self { server, votes, learners, epochs, members })
+        Ok(Some(Self { server, votes, learners, epochs, members }))
     }
 
     /// The member, on the thread where it runs.
@@ -136,25 +137,29 @@ fn views(config: &EnsembleConfig) -> Views {
     views
 }
 
-/// From one try to open the election port to the next. Source: `QuorumCnxManager.Listener`.
+/// From one try to open the ports to the next. Source: `QuorumCnxManager.Listener`.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
-#[expect(clippy::disallowed_methods, reason = "no shard runs yet")]
-fn pause() {
-    std::thread::sleep(BIND_PAUSE);
-}
-
-/// Opens the election port, with so many tries where its address is taken, or cannot be had yet; 0 is without end.
-fn open_votes(settings: &ElectionPortSettings, tries: u32) -> Result<ElectionPort, PortError> {
-    let mut number = 0;
-    loop {
-        number += 1;
-        match ElectionPort::open(settings.clone()) {
-            Err(error @ PortError::Listen { .. }) if number != tries => {
+/// Opens both ports, with so many tries where an address is taken, or cannot be had, or its name is not known yet; 0 is without end. None: told
+/// to stop in between.
+fn open_ports(
+    (votes, learners): (&ElectionPortSettings, &LearnerPortSettings),
+    tries: u32,
+    pause: impl Fn(Duration) -> ControlFlow<()>,
+) -> Result<Option<(ElectionPort, LearnerPort)>, PortError> {
+    let open = || -> Result<_, PortError> {
+        Ok((ElectionPort::open(votes.clone())?, LearnerPort::open(learners.clone())?))
+    };
+    for number in 1_u64.. {
+        match open() {
+            Err(error @ PortError::Listen { .. }) if number != u64::from(tries) => {
                 tracing::warn!("{error}; try {number} of {tries}, the next in {BIND_PAUSE:?}");
-                pause();
+                if pause(BIND_PAUSE).is_break() {
+                    break;
+                }
             }
-            opened => return opened,
+            opened => return opened.map(Some),
         }
     }
+    Ok(None)
 }

@@ -98,6 +98,11 @@ impl Core {
         if let Err(error) = port.set_own_addresses(own.quorum_addresses().collect()) {
             tracing::error!("our new quorum address is of no use: {error}");
         }
+        if let Some(observers) = self.manners.observer_master_port
+            && let Err(error) = port.set_observer_addresses(own.quorum_addresses_at(observers))
+        {
+            tracing::error!("our new address for observers is of no use: {error}");
+        }
     }
 
     /// Tells the pipeline of a leader how the ensemble is, before it takes a request.

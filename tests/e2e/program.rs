@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
@@ -24,8 +25,9 @@ type Story = fn() -> anyhow::Result<()>;
 
 /// Nothing of the reference server is judged by these.
 pub(crate) fn trials() -> Vec<Trial> {
-    let stories: [(&str, Story); 10] = [
+    let stories: [(&str, Story); 11] = [
         ("a_port_in_use_is_named", port_in_use),
+        ("a_member_waits_for_its_election_port_until_it_is_told_to_stop", election_port_in_use),
         ("a_data_directory_in_use_is_named", data_in_use),
         ("a_data_directory_that_cannot_be_is_named", data_unusable),
         ("sigterm_stops_it_quickly_and_keeps_everything", sigterm),
@@ -76,6 +78,55 @@ fn port_in_use() -> anyhow::Result<()> {
     let data = data.to_str().context("a path of ASCII")?;
     refuses(&["server", "--data-dir", data, "--client-port", &port], 1, &[&port])?;
     Client::connect(server.address())?.ask(op::EXISTS, &Body::default().buffer(b"/").byte(0))?;
+    Ok(())
+}
+
+/// Waits until the log has a line with this.
+fn await_line(log: &Path, what: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !tail(log, 10_000).contains(what) {
+        ensure!(Instant::now() < end, "never said: {what}\n{}", tail(log, 10_000));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Two tries end the server; without an end of tries, a signal does; and it starts once the port is free.
+fn election_port_in_use() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let taken = TcpListener::bind(("127.0.0.1", 0))?;
+    let (election, quorum, client) = (taken.local_addr()?.port(), free_port()?, free_port()?);
+    fs::create_dir(dir.path().join("data"))?;
+    fs::write(dir.path().join("data/myid"), "1")?;
+    let config = |tries: u32| {
+        let text = format!(
+            "dataDir=data\nclientPort={client}\ninitLimit=10\nsyncLimit=5\nelectionPortBindRetry={tries}\n\
+             server.1=127.0.0.1:{quorum}:{election}\nserver.2=127.0.0.1:1:2\n"
+        );
+        fs::write(dir.path().join("zoo.cfg"), text)
+    };
+    let args = ["server", "--config", "zoo.cfg"];
+    config(2)?;
+    let (status, said) = run(&args, dir.path())?;
+    ensure!(status == Some(14), "{status:?}\n{said}");
+    ensure!(said.contains("try 1 of 2"), "{said}");
+    config(0)?;
+    let log = dir.path().join("run.log");
+    fs::write(&log, "")?;
+    let mut command = Command::new(binary());
+    command.args(args).current_dir(dir.path());
+    let mut waiting = Process::spawn(&command, Talk::Log, &log)?;
+    await_line(&log, "try 2 of 0")?;
+    waiting.terminate()?;
+    let status = waiting.wait(PATIENCE)?.context("it does not hear the signal")?;
+    ensure!(status.code() == Some(0), "{status:?}\n{}", tail(&log, 10_000));
+    let mut waiting = Process::spawn(&command, Talk::Log, &log)?;
+    await_line(&log, "try 3 of 0")?;
+    drop(taken);
+    await_line(&log, "listening on")?;
+    waiting.terminate()?;
+    let status = waiting.wait(PATIENCE)?.context("it does not hear the signal")?;
+    ensure!(status.code() == Some(0), "{status:?}\n{}", tail(&log, 10_000));
     Ok(())
 }
 
@@ -284,7 +335,7 @@ fn quota() -> anyhow::Result<()> {
     ensure!(create("/soft/0", b"within")? == 0 && create("/hard/0", b"within")? == 0);
     ensure!(!server.log().contains("exceeded"), "nothing is\n{}", server.log());
     // All of them are done, though from the first on they exceed the count, and later the bytes.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for number in 1..200 {
         ensure!(create(&format!("/soft/{number}"), b"beyond")? == 0, "soft {number}");
     }

@@ -74,6 +74,7 @@ impl Plan {
             reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
             first_counter: 0,
             observer_masters: quorum::zab::ObserverMasters::Off,
+            observer_delays: quorum::zab::ObserverDelays::default(),
         };
         let mut damage = Chance::new(seed, Stream::Damage);
         // Where members change, a majority may come to be one whose disks are not what they should be.

@@ -75,6 +75,24 @@ impl Ears {
         Ok(())
     }
 
+    /// Listens elsewhere from now on, if it listens; the next time otherwise. This may wait for a name.
+    ///
+    /// # Errors
+    /// [`PortError`]; then it stays where it was.
+    pub(crate) fn move_to(&mut self, watch: &Watch, to: Listening) -> Result<(), PortError> {
+        let mut ears = Self::new(to)?;
+        if self.is_open() {
+            // The old ones first: one of them may be among the new.
+            self.close();
+            if let Err(error) = ears.open(watch) {
+                self.open(watch)?;
+                return Err(error);
+            }
+        }
+        *self = ears;
+        Ok(())
+    }
+
     fn open_all(&self, watch: &Watch) -> Result<Vec<TcpListener>, (Address, Error)> {
         let (keep_alive, sharing) = (self.listening.keep_alive, Sharing::Alone);
         let settings = ListenSettings { backlog: BACKLOG, keep_alive, sharing };

@@ -1,10 +1,10 @@
 //! The epoll of one port. Its descriptor is watched by the epoll of the port's thread.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use tracing::warn;
 
@@ -54,7 +54,8 @@ impl Source {
 /// An epoll, and the events that it had last.
 pub(crate) struct Watch {
     epoll: OwnedFd,
-    events: Vec<Event>,
+    /// Not as the system has them: those cannot go to another thread.
+    events: Vec<(Source, EventFlags)>,
 }
 
 impl std::fmt::Debug for Watch {
@@ -106,9 +107,12 @@ impl Watch {
     /// Looks what there is, without waiting; how many.
     pub(crate) fn look(&mut self) -> usize {
         self.events.clear();
-        let now = Timespec::default();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&now)) {
-            Ok(_) | Err(Errno::INTR) => {}
+        let mut found = [const { MaybeUninit::uninit() }; EVENTS];
+        match epoll::wait(&self.epoll, &mut found[..], Some(&Timespec::default())) {
+            Ok((found, _)) => {
+                self.events.extend(found.iter().map(|it| (Source::of(it.data), it.flags)));
+            }
+            Err(Errno::INTR) => {}
             Err(errno) => warn!("epoll: {errno}"),
         }
         self.events.len()
@@ -116,6 +120,6 @@ impl Watch {
 
     /// One of what the last look found.
     pub(crate) fn event(&self, idx: usize) -> Option<(Source, EventFlags)> {
-        self.events.get(idx).map(|it| (Source::of(it.data), it.flags))
+        self.events.get(idx).copied()
     }
 }

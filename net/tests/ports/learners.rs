@@ -351,3 +351,28 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
     assert!(matches!(said[..], [Said::Failed]), "{said:?}");
     assert!((250..2_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
 }
+
+#[test]
+fn the_port_for_observers_moves_with_the_addresses_of_its_server() {
+    let ports = free_ports(3);
+    let at = |port| vec![Address::new("127.0.0.1", port)];
+    let mut settings = learner_settings(1, ports[0]);
+    settings.observer_addresses = at(ports[1]);
+    let mut port = LearnerPort::open(settings).unwrap();
+    let is_open = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+    port.listen_for_observers().unwrap();
+    assert!(is_open(ports[1]) && !is_open(ports[2]));
+    port.set_observer_addresses(at(ports[2])).unwrap();
+    assert!(!is_open(ports[1]) && is_open(ports[2]));
+    // Where another listens, it does not.
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports[1])).unwrap();
+    assert!(port.set_observer_addresses(at(ports[1])).is_err());
+    drop(taken);
+    assert!(!is_open(ports[1]) && is_open(ports[2]));
+    // While it leads, it only keeps the address in mind.
+    port.listen().unwrap();
+    port.set_observer_addresses(at(ports[1])).unwrap();
+    assert!(!is_open(ports[1]) && !is_open(ports[2]) && is_open(ports[0]));
+    port.listen_for_observers().unwrap();
+    assert!(is_open(ports[1]));
+}

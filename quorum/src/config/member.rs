@@ -118,6 +118,11 @@ impl Member {
         self.endpoints.iter().map(|it| Address { host: it.host.clone(), port: it.quorum_port })
     }
 
+    /// The same at another port: where it listens for observers while it follows. Source: `observerMasterPort`.
+    pub fn quorum_addresses_at(&self, port: u16) -> Vec<Address> {
+        self.endpoints.iter().map(|it| Address { host: it.host.clone(), port }).collect()
+    }
+
     /// Whether it votes.
     pub fn is_participant(&self) -> bool {
         self.role == Role::Participant

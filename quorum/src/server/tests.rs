@@ -11,20 +11,27 @@ use crate::{Epoch, PeerState, QuorumConfig};
 
 /// Server 1 of so many, with an empty disk.
 fn server(voters: i64) -> Server {
+    member(1, voters, Settings::default())
+}
+
+/// A server beside so many voters, with an empty disk; whoever is not among them observes.
+fn member(sid: i64, voters: i64, settings: Settings) -> Server {
     let mut text = alloc::string::String::new();
     for sid in 1..=voters {
         text += &alloc::format!("server.{sid}=10.0.0.{sid}:2888:3888:participant\n");
     }
+    if voters < sid {
+        text += &alloc::format!("server.{sid}=10.0.0.{sid}:2888:3888:observer\n");
+    }
     text += "version=0";
     let config = QuorumConfig::parse(&text).expect("a configuration");
-    let settings = Settings::default();
     let restored = Restored {
         accepted: Epoch::ZERO,
         current: Epoch::ZERO,
         last: Zxid::ZERO,
         committed: Zxid::ZERO,
     };
-    Server::new(Sid(1), settings, Timing::default(), Views::new(Arc::new(config)), &restored)
+    Server::new(Sid(sid), settings, Timing::default(), Views::new(Arc::new(config)), &restored)
 }
 
 #[test]
@@ -79,4 +86,52 @@ fn a_role_that_ends_begins_a_search_in_a_new_round() {
     server.step(late, Input::Deadline, &mut out).expect("no frame");
     assert_eq!(server.peer().state(), PeerState::Looking);
     assert_eq!(server.election().clock(), round + 1);
+}
+
+#[test]
+fn an_observer_that_has_lost_its_leader_searches_after_a_part_of_its_delay() {
+    let delays: Vec<Duration> = (4..12)
+        .map(|sid| {
+            let mut out = Outputs::default();
+            let mut server = member(sid, 3, Settings::default());
+            server.start(Moment::ZERO, &mut out);
+            server.appoint(Moment::ZERO, Sid(2), &mut out);
+            let round = server.election().clock();
+            assert_eq!(server.peer().state(), PeerState::Observing { leader: Sid(2) });
+            let lost = Moment::ZERO + Duration::from_mins(1);
+            server.step(lost, Input::Deadline, &mut out).expect("no frame");
+            assert_eq!(server.election().clock(), round, "it does not search at once");
+            let at = server.next_deadline().expect("it will");
+            server.step(at, Input::Deadline, &mut out).expect("no frame");
+            assert_eq!(server.election().clock(), round + 1);
+            at.since(lost)
+        })
+        .collect();
+    assert!(delays.iter().all(|it| *it <= Duration::from_millis(200)), "{delays:?}");
+    let most = delays.iter().max().expect("eight");
+    let least = delays.iter().min().expect("eight");
+    assert!(*least + Duration::from_millis(50) < *most, "all at once: {delays:?}");
+}
+
+#[test]
+fn an_observer_calls_a_leader_after_a_part_of_its_delay_and_a_follower_at_once() {
+    let reconnect = Duration::from_secs(4);
+    let delays = zab::ObserverDelays { reconnect, ..zab::ObserverDelays::default() };
+    let settings = Settings { observer_delays: delays, ..Settings::default() };
+    let calls = |out: &Outputs| {
+        out.zab.iter().filter(|it| matches!(it, zab::Output::Connect { to: Sid(2) })).count()
+    };
+    let (mut observer, mut out) = (member(4, 3, settings), Outputs::default());
+    observer.start(Moment::ZERO, &mut out);
+    observer.appoint(Moment::ZERO, Sid(2), &mut out);
+    assert_eq!(calls(&out), 0);
+    let at = observer.peer().next_deadline().expect("it will");
+    assert!(at <= Moment::ZERO + reconnect, "{at:?}");
+    observer.step(at, Input::Deadline, &mut out).expect("no frame");
+    assert_eq!(calls(&out), 1);
+
+    let (mut follower, mut out) = (member(1, 3, settings), Outputs::default());
+    follower.start(Moment::ZERO, &mut out);
+    follower.appoint(Moment::ZERO, Sid(2), &mut out);
+    assert_eq!(calls(&out), 1);
 }

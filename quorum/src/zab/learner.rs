@@ -108,16 +108,15 @@ impl Learner {
     /// Begins to connect.
     pub(crate) fn elected(step: &mut Step<'_>, leader: Sid) -> Self {
         let is_observer = step.replica.is_observer();
-        let master = Self::master(step, leader, 0);
-        step.out.push(Output::Connect { to: master });
-        Self {
+        let until = step.now + Self::rest(step, leader, 0);
+        let mut learner = Self {
             leader,
-            master,
+            master: leader,
             is_observer,
-            stage: Stage::Connecting,
+            stage: Stage::Pausing { until },
             link: None,
-            tries: 1,
-            heard_until: step.now + step.replica.settings.init_time(),
+            tries: 0,
+            heard_until: until + step.replica.settings.init_time(),
             epoch: Epoch::ZERO,
             pending: VecDeque::new(),
             committed: Zxid::ZERO,
@@ -128,7 +127,19 @@ impl Learner {
             syncs: VecDeque::new(),
             asked: VecDeque::new(),
             hosted: None,
+        };
+        if until <= step.now {
+            learner.call(step);
         }
+        learner
+    }
+
+    /// Connects to whoever is next.
+    fn call(&mut self, step: &mut Step<'_>) {
+        self.stage = Stage::Connecting;
+        self.master = Self::master(step, self.leader, self.tries);
+        self.tries += 1;
+        step.out.push(Output::Connect { to: self.master });
     }
 
     /// Whom it follows.
@@ -265,7 +276,9 @@ impl Learner {
             }
             let pause = RETRY_MIN * (1 << self.tries.saturating_sub(1).min(TRIES_MAX));
             let pause = pause.min(step.replica.settings.connect_pause);
-            self.stage = Stage::Pausing { until: step.now + pause };
+            let rest = Self::rest(step, self.leader, self.tries);
+            self.stage = Stage::Pausing { until: step.now + pause.max(rest) };
+            self.heard_until = self.heard_until + rest;
         }
         Ok(())
     }
@@ -282,10 +295,7 @@ impl Learner {
         if let Stage::Pausing { until } = self.stage
             && until <= step.now
         {
-            self.stage = Stage::Connecting;
-            self.master = Self::master(step, self.leader, self.tries);
-            self.tries += 1;
-            step.out.push(Output::Connect { to: self.master });
+            self.call(step);
         }
         Ok(())
     }

@@ -49,6 +49,23 @@ pub struct Settings {
     pub first_counter: u32,
     /// Whether followers have observers.
     pub observer_masters: super::ObserverMasters,
+    /// What this server waits for as an observer.
+    pub observer_delays: ObserverDelays,
+}
+
+/// How long an observer that has lost its leader waits, so that many do not all come back at once: each time a part of these, as if by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ObserverDelays {
+    /// Before it searches, at most. Source: `zookeeper.observer.election.DelayMs`, 200 ms.
+    pub election: Duration,
+    /// Before it connects to the leader, or to the followers anew when all were tried, at most. Source: `zookeeper.observer.reconnectDelayMs`, 0.
+    pub reconnect: Duration,
+}
+
+impl Default for ObserverDelays {
+    fn default() -> Self {
+        Self { election: Duration::from_millis(200), reconnect: Duration::ZERO }
+    }
 }
 
 impl Default for Settings {
@@ -63,6 +80,7 @@ impl Default for Settings {
             reconfig: Reconfig::default(),
             first_counter: 0,
             observer_masters: super::ObserverMasters::Off,
+            observer_delays: ObserverDelays::default(),
         }
     }
 }

@@ -9,11 +9,12 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use jute::Zxid;
 
-use crate::Sid;
 use crate::wire::{Message, Touch, Touches};
+use crate::{Moment, Sid};
 
 use super::super::io::{Input, Link, Packet, Plain, To};
 use super::super::{Leader, LinkError, Settings, Step};
@@ -37,12 +38,37 @@ impl Learner {
         if !replica.is_observer() || masters == ObserverMasters::Off || TRIES_MAX <= nth + 1 {
             return leader;
         }
-        let voters = replica.views.committed().verifier().voters().iter().copied();
-        let followers: Vec<_> = voters.filter(|&it| it != leader && it != replica.sid).collect();
+        let followers: Vec<_> = Self::others(step, leader).collect();
         // Observers begin at different ones, and the same one at another after each election.
         let begin = (replica.sid.0 as usize).wrapping_add(replica.accepted.0 as usize);
         let idx = begin.wrapping_add(nth as usize).checked_rem(followers.len());
         idx.map_or(leader, |idx| followers[idx])
+    }
+
+    /// The voters that do not lead.
+    fn others(step: &Step<'_>, leader: Sid) -> impl Iterator<Item = Sid> {
+        let myid = step.replica.sid;
+        let voters = step.replica.views.committed().verifier().voters().iter().copied();
+        voters.filter(move |&it| it != leader && it != myid)
+    }
+
+    /// How long to wait before the nth try: an observer does, where it would call the leader, or followers that it has called before.
+    ///
+    /// Source: `QuorumPeer.findLearnerMaster`.
+    pub(super) fn rest(step: &Step<'_>, leader: Sid, nth: u32) -> Duration {
+        let Settings { observer_masters, observer_delays, .. } = step.replica.settings;
+        let is_due = match observer_masters {
+            ObserverMasters::Off => nth == 0,
+            ObserverMasters::On => {
+                let count = Self::others(step, leader).count().max(1) as u32;
+                0 < nth && nth.is_multiple_of(count)
+            }
+        };
+        if !is_due || !step.replica.is_observer() {
+            return Duration::ZERO;
+        }
+        let turn = u64::try_from(step.replica.accepted.0).unwrap_or(0) << 32 | u64::from(nth);
+        Moment::spread(step.replica.sid, turn, observer_delays.reconnect)
     }
 
     /// Whether this server has observers.
