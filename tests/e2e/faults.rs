@@ -149,7 +149,8 @@ impl World {
                 let filled = self.disks[victim].fill()?;
                 thread::sleep(last);
                 fs::remove_file(filled)?;
-                // One that has no other segment ends, as a reference server does that cannot write.
+                // One that has no other segment ends, as a reference server does that cannot write; it may be about to.
+                thread::sleep(Duration::from_secs(1));
                 if server.has_ended()? { server.launch() } else { Ok(()) }
             }
             (_, None) => pause(server, last),
