@@ -120,6 +120,8 @@ struct Core {
     askings: Vec<asking::Asking>,
     /// Learners that are being sent a part of the log.
     streams: Vec<outputs::Stream>,
+    /// The log could not be read behind this transaction: learners that are not beyond it get an image.
+    unreadable_behind: Zxid,
     standing: Standing,
     /// Learners that are being sent an image.
     asides: Vec<aside::Aside>,
@@ -150,6 +152,8 @@ impl EnsembleShard {
         applier.set_mode(Mode::Looking);
         let space: DiskSpace = disk.log().space();
         let committed = server.peer().committed();
+        // One that has lost its data says so from the beginning.
+        let is_fenced = server.peer().vote().zxid == Zxid(-1);
         let core = Core {
             server,
             role: Role::Idle(Box::new(applier)),
@@ -171,10 +175,11 @@ impl EnsembleShard {
             syncs_behind: VecDeque::new(),
             askings: Vec::new(),
             streams: Vec::new(),
+            unreadable_behind: Zxid(-2),
             standing: Standing::default(),
             asides: Vec::new(),
             wanted: Vec::new(),
-            is_fenced: false,
+            is_fenced,
             incoming: None,
             received: None,
             waker: Waker::noop().clone(),

@@ -248,7 +248,7 @@ fn join(
         Ok(Event::Signal) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let found = (&*data.store.images, data.state.tree().zxid(), data.last);
+    let found = (&*data.store.images, data.state.tree().zxid(), data.last, data.blank);
     let tick_ms = config.sessions.tick_ms;
     let joining = Joining::prepare(ensemble, tick_ms, found, events.clone(), pause)?;
     Ok(joining.map_or(ControlFlow::Break(()), |it| ControlFlow::Continue(Some(it))))

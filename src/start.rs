@@ -42,7 +42,10 @@ pub enum DataError {
     #[error(transparent)]
     Log(#[from] wal::OpenError<ApplyError>),
     /// Nothing is there, and nothing is to be made.
-    #[error("{path}: no data here, and zookeeper.db.autocreate is false; restore a copy or set the key", path = .path.display())]
+    #[error(
+        "{path}: no data here, and zookeeper.db.autocreate is false; restore a copy, or, if nothing is meant to be here, make a file named \
+         initialize in it", path = .path.display()
+    )]
     Empty {
         /// Where.
         path: std::path::PathBuf,
@@ -62,6 +65,8 @@ pub(crate) struct Data {
     pub(crate) backlog: Backlog,
     /// The last transaction of the log, or of the image if that is newer.
     pub(crate) last: Zxid,
+    /// Whether what should be here is missing: this member neither votes nor leads before the ensemble has given it an image.
+    pub(crate) blank: Blank,
     /// Where the log goes on.
     pub(crate) tail: LogTail,
     /// The image that was loaded.
@@ -72,6 +77,15 @@ pub(crate) struct Data {
     pub(crate) replayed: u64,
     /// How long loading the image took, and replaying the log behind it. Milliseconds.
     pub(crate) took_ms: [u64; 2],
+}
+
+/// Whether a data directory has lost what was in it, as far as `db.autocreate` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blank {
+    /// It has data, or is meant to be empty.
+    No,
+    /// It is empty, and is not meant to be.
+    Yes,
 }
 
 /// How much of the log is applied at start.
@@ -144,14 +158,35 @@ pub(crate) fn open(
     if last < newest {
         return Err(LoadError::LogTooShort { newest_zxid: newest, last_zxid: last }.into());
     }
-    if image.is_none() && last == Zxid::ZERO && !storage.autocreate_db {
-        return Err(DataError::Empty { path: storage.data_dir.clone() });
-    }
+    let blank = blank(config, &store, image.unwrap_or(last).max(last))?;
     if let Some((file, offset)) = &report.cut {
         tracing::info!(%file, offset, "the last write was torn and is cut; it was not acknowledged");
     }
     let replayed = report.records;
-    Ok(Data { store, state, shadow, backlog, last, tail, image, void_sequence, replayed, took_ms })
+    Ok(Data {
+        store,
+        state,
+        shadow,
+        backlog,
+        last,
+        blank,
+        tail,
+        image,
+        void_sequence,
+        replayed,
+        took_ms,
+    })
+}
+
+/// Whether what should be in a directory whose last transaction is `last` is missing.
+fn blank(config: &Config, store: &Store, last: Zxid) -> Result<Blank, DataError> {
+    let storage = &config.storage;
+    let is_meant = store.is_initialized(&storage.data_dir)? || storage.autocreate_db;
+    match &config.ensemble {
+        _ if is_meant || last != Zxid::ZERO => Ok(Blank::No),
+        Some(_) => Ok(Blank::Yes),
+        None => Err(DataError::Empty { path: storage.data_dir.clone() }),
+    }
 }
 
 fn tree(region: Region, image: Option<Zxid>, seed: [u64; 2]) -> Result<(State, Shadow), DataError> {

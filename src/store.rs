@@ -85,6 +85,22 @@ impl Store {
         let foreign = [data, log].map(|it| it.join("version-2"));
         Ok(Self { images: data.join(DIR), log: log.join(DIR), foreign, _locks: locks })
     }
+
+    /// Whether an empty directory is meant to be: somebody made a file `initialize` in `data`, which is moved to ours now, or was before.
+    ///
+    /// Source: `FileTxnSnapLog.restore`, which removes it and writes an empty snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) fn is_initialized(&self, data: &Path) -> Result<bool, StoreError> {
+        let (asked, done) = (data.join("initialize"), self.images.join("initialized"));
+        if asked.exists() {
+            fs::rename(&asked, &done).map_err(at("cannot move the file", &asked))?;
+            let synced = File::open(&self.images).and_then(|it| it.sync_all());
+            synced.map_err(at("cannot sync the directory", &self.images))?;
+        }
+        Ok(done.exists())
+    }
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {

@@ -78,6 +78,15 @@ impl Peer {
         Self { replica: Replica::new(sid, settings, views, restored), state: State::Looking }
     }
 
+    /// Before the first role: the disk is empty and should not be.
+    ///
+    /// What this server promised and acked is forgotten, so it says −1 as its last transaction, in votes and in ACKEPOCH, as one does
+    /// whose tree is not the ensemble's: it counts for nobody, the reference's servers among them, and is sent an image.
+    pub fn forget(&mut self) {
+        assert!(matches!(self.state, State::Looking) && self.replica.history.last() == Zxid::ZERO);
+        self.replica.diverged = true;
+    }
+
     /// Puts a bug in.
     #[cfg(planted)]
     pub fn plant(&mut self, bug: crate::zab::Bug) {

@@ -88,6 +88,13 @@ impl Server {
         }
     }
 
+    /// Before the start: the disk is empty and should not be. This server neither votes nor leads before a leader has sent it an image.
+    ///
+    /// Source: `FileTxnSnapLog.restore`, where `db.autocreate` is off.
+    pub fn forget(&mut self) {
+        self.peer.forget();
+    }
+
     /// Begins the first search.
     pub fn start(&mut self, now: Moment, out: &mut Outputs) {
         self.search(now, None, out);

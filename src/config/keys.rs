@@ -228,7 +228,7 @@ pub static KEYS: &[Key] = &[
         name: "db.autocreate",
         default: "true",
         allowed: BOOL,
-        effect: "an empty data directory starts an empty tree; false: only beside a file named initialize",
+        effect: "an empty data directory starts an empty tree; false: only with a file named initialize in dataDir; a member of an ensemble without one neither votes nor leads before it has an image (`docs/zab.md`)",
         set: |d, v| switch(v).map(|it| d.config.storage.autocreate_db = it),
     },
     Key {

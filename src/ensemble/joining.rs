@@ -22,6 +22,7 @@ use crate::config::{EnsembleConfig, MembersFileError};
 use crate::control::Event;
 use crate::epochs::{EpochError, Epochs, Which};
 use crate::pipeline::{Applier, Reaping};
+use crate::start::Blank;
 
 /// Bytes that wait for a learner that does not read, at most; then it is closed. It is served from the log when it returns.
 const QUEUED_MAX: usize = 256 << 20;
@@ -61,7 +62,7 @@ impl Joining {
     pub(crate) fn prepare(
         config: &EnsembleConfig,
         tick_ms: u32,
-        (dir, committed, last): (&Path, Zxid, Zxid),
+        (dir, committed, last, blank): (&Path, Zxid, Zxid, Blank),
         events: Sender<Event>,
         pause: impl Fn(Duration) -> ControlFlow<()>,
     ) -> Result<Option<Self>, JoinError> {
@@ -87,7 +88,14 @@ impl Joining {
             resend_max: Duration::from_millis(u64::from(config.notification_ms_max)),
             ..Timing::default()
         };
-        let server = Server::new(config.myid, settings, timing, views(config), &restored);
+        let mut server = Server::new(config.myid, settings, timing, views(config), &restored);
+        if blank == Blank::Yes {
+            tracing::warn!(
+                "no data here, and zookeeper.db.autocreate is false: this server neither votes nor leads before it has an image from a leader; \
+                 if nothing is meant to be here, stop it and make a file named initialize in dataDir"
+            );
+            server.forget();
+        }
         let keep_alive = if config.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
         let connect_timeout = Duration::from_millis(u64::from(config.connect_timeout_ms));
         let votes = ElectionPortSettings {

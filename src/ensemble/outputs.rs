@@ -43,6 +43,13 @@ pub(super) struct Stream {
     cursor: Option<LogCursor>,
 }
 
+impl Stream {
+    /// The last transaction that was read.
+    fn reached(&self) -> Zxid {
+        self.cursor.as_ref().map_or(self.after, LogCursor::after)
+    }
+}
+
 impl Core {
     /// Gives the role an input, and does what it orders.
     pub(super) fn step(&mut self, port: &mut LearnerPort, input: Input<'_>) {
@@ -164,6 +171,9 @@ impl Core {
                 Role::Learning(learning) => learning.synced(id),
                 Role::Idle(_) | Role::ReadOnly(_) | Role::Changing => {}
             },
+            Output::AskLog { link, zxid } if zxid <= self.unreadable_behind => {
+                self.deferred.push_back(Deferred::LogFloor { link, floor: None });
+            }
             Output::AskLog { link, zxid } => {
                 let log = self.disk.log().reader();
                 let waker = self.waker.clone();
@@ -298,7 +308,9 @@ impl Core {
                 Ok(Streamed::Part) => self.streams.push(stream),
                 Ok(Streamed::Whole) => self.step(port, Input::LogStreamed { link }),
                 Err(error) => {
+                    // It comes back, and gets an image: asked again, the log would end where it does now.
                     tracing::error!(?link, "the log cannot be read for a learner: {error}");
+                    self.unreadable_behind = self.unreadable_behind.max(stream.reached());
                     port.close(link);
                     self.step(port, Input::Closed { link });
                 }

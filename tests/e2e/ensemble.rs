@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("ensemble_three_servers_survive_kills_of_each", move || kill_each(&ours, 6)),
         trial("ensemble_a_session_moves_between_servers", move || move_session(&ours)),
+        trial("ensemble_an_emptied_member_decides_nothing", move || empty_a_member(&ours)),
     ];
     let mixes: [(&str, [Kind; 3]); 4] = [
         ("two_java", [Kind::Reference, Kind::Reference, Kind::Ringkeeper]),
@@ -312,6 +313,38 @@ fn end_the_counter(kinds: &[Kind]) -> anyhow::Result<()> {
         i64::from_str_radix(zxid, 16).ok().map(|it| it >> 32)
     });
     ensure!(epoch.is_some_and(|it| 2 < it), "no counter has ended\n{answer}");
+    Ok(())
+}
+
+/// Where `db.autocreate` is off, a member whose data was removed does not make up a quorum with one that lacks what it had.
+fn empty_a_member(kinds: &[Kind]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::prepare(kinds, 0, "db.autocreate=false\n")?;
+    for server in &ensemble.servers {
+        fs::write(server.dir().join("data/initialize"), "")?;
+    }
+    ensemble.launch_all(kinds)?;
+    let paths = ["/before", "/after"].map(str::to_owned);
+    write(&ensemble, None, &paths[0])?;
+    ensemble.await_service(2)?;
+    ensemble.servers[2].stop()?;
+    write(&ensemble, Some(2), &paths[1])?;
+    ensemble.servers[1].stop()?;
+    ensemble.servers[0].stop()?;
+    fs::remove_dir_all(ensemble.servers[1].dir().join("data"))?;
+    write_id(&ensemble.servers[1], 2)?;
+    for number in [1, 2] {
+        ensemble.servers[number].launch()?;
+    }
+    thread::sleep(Duration::from_secs(3));
+    let modes = [1, 2].map(|it| ensemble.mode(it));
+    ensure!(modes == [None, None], "{modes:?}\n{}", ensemble.logs());
+    ensemble.servers[0].launch()?;
+    for number in 0..3 {
+        check(&ensemble, number, &paths)?;
+    }
+    // It has what the others have, and counts again.
+    ensemble.servers[2].kill()?;
+    write(&ensemble, Some(2), "/then")?;
     Ok(())
 }
 

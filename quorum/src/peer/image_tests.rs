@@ -14,13 +14,17 @@ const INIT: Duration = Duration::from_secs(20);
 
 /// Server 1 of three, with a log up to [`LAST`], which is decided.
 fn peer() -> Peer {
+    let epoch = Epoch(1);
+    peer_of(&Restored { accepted: epoch, current: epoch, last: LAST, committed: LAST })
+}
+
+/// The same with what its disk holds.
+fn peer_of(restored: &Restored) -> Peer {
     let members: Vec<_> =
         (1..4).map(|it| alloc::format!("server.{it}=10.0.0.{it}:2888:3888:participant")).collect();
     let config = QuorumConfig::parse(&(members.join("\n") + "\nversion=0")).expect("a config");
     let settings = Settings::default();
-    let epoch = Epoch(1);
-    let restored = Restored { accepted: epoch, current: epoch, last: LAST, committed: LAST };
-    Peer::new(Sid(1), settings, Views::new(Arc::new(config)), &restored)
+    Peer::new(Sid(1), settings, Views::new(Arc::new(config)), restored)
 }
 
 struct Rig {
@@ -88,6 +92,24 @@ fn a_server_whose_tree_differs_decides_nothing_until_an_image_is_here() {
         matches!(it, Output::Write { what: Write::InstallSnapshot { zxid: LAST }, .. })
     };
     assert!(out.iter().any(installed));
+    assert_eq!(rig.peer.vote().zxid, LAST);
+}
+
+#[test]
+fn a_server_that_has_lost_its_data_decides_nothing_until_an_image_is_here() {
+    let restored = Restored {
+        accepted: Epoch::ZERO,
+        current: Epoch::ZERO,
+        last: Zxid::ZERO,
+        committed: Zxid::ZERO,
+    };
+    let mut rig = Rig { peer: peer_of(&restored), now: Moment::ZERO };
+    assert_eq!(rig.peer.vote().zxid, Zxid::ZERO, "a new ensemble is three of these");
+    rig.peer.forget();
+    assert_eq!(rig.peer.vote().zxid, Zxid(-1));
+    assert_eq!(rig.promise(), Zxid(-1));
+    rig.packet(Message::Snap { zxid: LAST });
+    rig.step(Input::SnapshotReceived { link: LINK });
     assert_eq!(rig.peer.vote().zxid, LAST);
 }
 

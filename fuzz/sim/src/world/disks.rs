@@ -43,7 +43,9 @@ impl World {
         }
         if self.nodes[node].is_blank() {
             self.summary.blanks += 1;
-            self.step(node, Input::Diverged);
+            if let Some(server) = &mut self.nodes[node].server {
+                server.forget();
+            }
         }
         self.turn(node, |server, now, out| {
             server.start(now, out);

@@ -116,7 +116,7 @@ impl World {
         self.after(lasts, Event::Fall { wall: self.wall_count });
         let life = self.nodes[node].life;
         let mut ends = Vec::new();
-        for (&number, conn) in self.conns.iter_mut().filter(|it| it.1.port == Port::Quorum) {
+        for (&number, conn) in &mut self.conns {
             if let Some(side) = conn.side_of(node, life) {
                 conn.is_cut = true;
                 ends.push((number, 1 - side));
