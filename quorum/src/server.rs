@@ -168,6 +168,9 @@ impl Server {
                     self.reconfigure(now, out);
                     self.search(now, Some(designated), out);
                 }
+                Some(&zab::Output::Look { why: LeaveReason::Resumed { leader } }) => {
+                    self.search(now, Some(leader), out);
+                }
                 Some(zab::Output::Look { .. }) if observed && !self.election_delay.is_zero() => {
                     let round = self.election.clock() as u64;
                     let delay = Moment::spread(self.sid, round, self.election_delay);

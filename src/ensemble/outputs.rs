@@ -126,7 +126,7 @@ impl Core {
                     self.hear_observers(port);
                 }
                 Output::Look { why } => {
-                    tracing::warn!("looking for a leader: {why}");
+                    tracing::warn!("the role ends: {why}");
                     standing::left(&why, self.role.applier().figures_mut());
                     port.stop_listening();
                     self.end_role();

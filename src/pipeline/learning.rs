@@ -93,8 +93,8 @@ pub struct Learning {
     waiting: BTreeMap<Owner, VecDeque<Waiting>>,
     /// New sessions whose transaction is not decided.
     opening: BTreeMap<SessionId, Handshake>,
-    /// Sessions that the leader was asked about, in order.
-    asked: BTreeMap<SessionId, VecDeque<Handshake>>,
+    /// Sessions that the leader was asked about, in order; none where the connection has gone.
+    asked: BTreeMap<SessionId, VecDeque<Option<Handshake>>>,
     /// Who waits for which `sync`.
     syncs: BTreeMap<u64, Owner>,
     next_sync: u64,
@@ -184,6 +184,13 @@ impl Learning {
 
     fn forget(&mut self, owner: Owner) {
         self.applier.close(owner);
+        self.opening.retain(|_, it| it.owner != owner);
+        // The answer is still to come, and is not for the next who asks.
+        for handshake in self.asked.values_mut().flatten() {
+            if handshake.as_ref().is_some_and(|it| it.owner == owner) {
+                *handshake = None;
+            }
+        }
         for waiting in self.waiting.remove(&owner).unwrap_or_default() {
             if let Waiting::Sync { id, .. } = waiting {
                 self.syncs.remove(&id);
@@ -211,7 +218,7 @@ impl Learning {
         } else if !self.applier.attach_local(moment, owner, (session, timeout_ms), &handshake.auth)
         {
             self.to_leader.push(ToLeader::Revalidate(Touch { session, timeout_ms }));
-            self.asked.entry(session).or_default().push_back(handshake);
+            self.asked.entry(session).or_default().push_back(Some(handshake));
         }
     }
 
@@ -368,7 +375,7 @@ impl Learning {
     /// The leader has answered for a session.
     pub fn session_is(&mut self, moment: Moment, session: SessionId, valid: Validity) {
         let Some(queue) = self.asked.get_mut(&session) else { return };
-        let handshake = queue.pop_front();
+        let handshake = queue.pop_front().flatten();
         if queue.is_empty() {
             self.asked.remove(&session);
         }

@@ -14,6 +14,8 @@ use crate::QuorumConfig;
 use crate::wire::{QuorumPacket, Touch};
 use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To};
 
+mod rollover;
+
 /// A server's end of a connection.
 #[derive(Clone, Copy)]
 struct End {
@@ -45,13 +47,15 @@ fn text(voters: &[i64], observers: &[i64]) -> String {
     voters.chain(observers).collect()
 }
 
-fn peer(sid: i64, members: &str, observer_masters: ObserverMasters) -> Peer {
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         tick: Duration::from_millis(100),
         reconfig: Reconfig::Enabled,
-        observer_masters,
         ..Settings::default()
-    };
+    }
+}
+
+fn peer(sid: i64, members: &str, settings: Settings) -> Peer {
     let [accepted, current] = [Epoch::ZERO; 2];
     let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
     let config = QuorumConfig::parse(members).expect("a configuration");
@@ -64,10 +68,14 @@ impl World {
         Self::with(sids, members, ObserverMasters::Off)
     }
 
-    fn with(sids: &[i64], members: &str, masters: ObserverMasters) -> Self {
+    fn with(sids: &[i64], members: &str, observer_masters: ObserverMasters) -> Self {
+        Self::made(sids, members, Settings { observer_masters, ..settings() })
+    }
+
+    fn made(sids: &[i64], members: &str, settings: Settings) -> Self {
         let mut world = Self {
             now: Moment::ZERO,
-            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members, masters))).collect(),
+            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members, settings))).collect(),
             ends: BTreeMap::new(),
             links: 0,
             packets: VecDeque::new(),
@@ -127,8 +135,10 @@ impl World {
             Output::Activate { config } => drop(self.activated.insert(sid, config.version())),
             Output::Look { why } => {
                 self.left.push((sid, why));
-                if let LeaveReason::Reconfigured { designated } = why {
-                    self.step(sid, Input::Elected { leader: designated });
+                if let LeaveReason::Reconfigured { designated: leader }
+                | LeaveReason::Resumed { leader } = why
+                {
+                    self.step(sid, Input::Elected { leader });
                 }
             }
             Output::Revalidate { link, touch } => {

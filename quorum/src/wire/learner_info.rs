@@ -9,6 +9,10 @@ use crate::Sid;
 /// The protocol of LEADERINFO and ACKEPOCH: ZAB 1.0. Older learners say less and are told less.
 pub const PROTOCOL_VERSION: i32 = 0x1_0000;
 
+/// What learners of ours say that they speak: ZAB 1.0, and that LEADERINFO to one that serves, of a later epoch, says that its leader goes on leading
+/// in that one. To the reference it is ZAB 1.0 too.
+pub const RESUMING_PROTOCOL: i32 = PROTOCOL_VERSION + 1;
+
 /// The data of FOLLOWERINFO and OBSERVERINFO. 20 bytes; older learners send 12, 8 or none.
 ///
 /// Source: `LearnerInfo` of zookeeper.jute, `LearnerHandler.run`.
@@ -23,9 +27,9 @@ pub struct LearnerInfo {
 }
 
 impl LearnerInfo {
-    /// What a server of today says.
+    /// What a server of ours says.
     pub fn new(sid: Sid, config_version: i64) -> Self {
-        Self { sid: Some(sid), protocol: PROTOCOL_VERSION, config_version: Some(config_version) }
+        Self { sid: Some(sid), protocol: RESUMING_PROTOCOL, config_version: Some(config_version) }
     }
 
     /// Reads as much as `data` holds.

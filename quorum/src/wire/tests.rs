@@ -28,11 +28,16 @@ fn same(hex: &str, message: Message<'_>) {
     assert_eq!(again, wire, "{message:?}");
 }
 
+/// What a learner of the reference says.
+fn reference(sid: Sid, config_version: i64) -> LearnerInfo {
+    LearnerInfo { protocol: PROTOCOL_VERSION, ..LearnerInfo::new(sid, config_version) }
+}
+
 #[test]
 fn packets_of_a_java_server_are_read_and_written_byte_for_byte() {
     same(
         "0000000b 0000000000000000 00000014 0000000000000001 00010000 0000000000000000 ffffffff",
-        Message::FollowerInfo { accepted: Epoch(0), info: LearnerInfo::new(Sid(1), 0) },
+        Message::FollowerInfo { accepted: Epoch(0), info: reference(Sid(1), 0) },
     );
     same(
         "00000011 0000000200000000 00000004 00010000 ffffffff",
@@ -160,7 +165,7 @@ fn a_learner_may_say_little_of_itself() {
     let all = bytes("0000000000000004 00010000 0000000000000009");
     let said = |len: usize| LearnerInfo::decode(Some(&all[..len]));
     let sid = Some(Sid(4));
-    assert_eq!(said(20), LearnerInfo::new(Sid(4), 9));
+    assert_eq!(said(20), reference(Sid(4), 9));
     assert_eq!(said(12), LearnerInfo { sid, protocol: PROTOCOL_VERSION, config_version: None });
     assert_eq!(said(8), LearnerInfo { sid, protocol: 1, config_version: None });
     let nothing = LearnerInfo { sid: None, protocol: 1, config_version: None };

@@ -144,9 +144,15 @@ pub enum LeaveReason {
     /// The own disk takes longer than syncLimit.
     #[error("the own disk is too slow to lead")]
     SlowDisk,
-    /// The epoch has no zxid left.
+    /// The epoch has no zxid left: an election finds who leads the next.
     #[error("the counter of the epoch is at its end")]
     Rollover,
+    /// The epoch has no zxid left, and all that follow are told who leads the next: the same server.
+    #[error("the counter of the epoch is at its end: server {leader} leads the next epoch too")]
+    Resumed {
+        /// Who leads.
+        leader: Sid,
+    },
     /// A follower promised a later epoch to a leader that never was: it can only follow a leader with a later one still.
     #[error("a follower has accepted {accepted}")]
     Outpaced {

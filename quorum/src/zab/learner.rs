@@ -352,6 +352,10 @@ impl Learner {
                     None => step.out.push(Output::SessionIs { session, valid }),
                 }
             }
+            Message::LeaderInfo { epoch, .. } if self.epoch < epoch => {
+                self.tell_observers(step, Plain::LeaderInfo { epoch });
+                return Err(LeaveReason::Resumed { leader: self.leader });
+            }
             Message::Diff { .. } => return Err(out_of_turn(PacketKind::Diff)),
             Message::Trunc { .. } => return Err(out_of_turn(PacketKind::Trunc)),
             Message::Snap { .. } => return Err(out_of_turn(PacketKind::Snap)),

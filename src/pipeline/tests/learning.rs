@@ -214,6 +214,31 @@ fn a_session_that_moves_is_cut_off_where_it_was() {
 }
 
 #[test]
+fn an_answer_for_a_connection_that_has_gone_gives_it_no_session() {
+    let mut pair = Pair::new();
+    let client = pair.leader.connect(0, 3);
+    pair.decided.clear();
+    let gone = owner(1, 5);
+    let item = |session| ForwardItem::Gone { conn: gone.conn, session };
+    pair.handshake(gone, client.session);
+    pair.take(1, &[], item(client.session));
+    // Whoever asks next waits for an answer of its own.
+    pair.handshake(owner(1, 6), client.session);
+    pair.forward();
+    assert_eq!(pair.heard(1)[0], format!("6 is {}, {TIMEOUT_MS} ms", client.session));
+    assert!(pair.learner.applier().find(gone).is_none());
+    let home = pair.learner.applier().sessions().owner(client.session);
+    assert_eq!(home, Some(&Home::Here(owner(1, 6))));
+    // A new session whose client has gone before it was made.
+    pair.handshake(gone, SessionId::NONE);
+    pair.take(1, &[], item(SessionId::NONE));
+    pair.forward();
+    pair.decide();
+    pair.apply();
+    assert!(pair.learner.applier().find(gone).is_none());
+}
+
+#[test]
 fn a_session_that_has_ended_is_refused_at_a_learner() {
     let mut pair = Pair::new();
     pair.handshake(owner(0, 0), SessionId(0x77));

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use jute::Zxid;
 
+use crate::wire::RESUMING_PROTOCOL;
 use crate::{QuorumConfig, Sid, Views};
 
 use super::super::io::{Group, Output, Packet, Plain, SyncFrom, To};
@@ -15,7 +16,8 @@ use super::super::planted::Bug;
 use super::super::{LeaveReason, LinkError, Phase, Replica, Step, replica::inspect};
 use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
 
-/// How long a leader that has named another stays, so that the answer to who asked for it leaves. Its learners leave at once.
+/// How long a leader that has named another, or whose epoch ends, stays, so that the answers to who asked leave. Learners of one that has named another
+/// leave at once.
 ///
 /// **Differs:** the reference stays until its learners are no quorum.
 const FAREWELL: Duration = Duration::from_millis(20);
@@ -111,6 +113,12 @@ impl Leader {
             if !self.answer_syncs(step) {
                 break;
             }
+        }
+        if self.phase == Phase::Broadcast
+            && self.outstanding.is_empty()
+            && self.next_zxid(step.replica).is_none()
+        {
+            self.half_at = self.half_at.min(step.now + FAREWELL);
         }
     }
 
@@ -275,8 +283,8 @@ impl Leader {
         if let Some(accepted) = self.outpaced {
             return Err(LeaveReason::Outpaced { accepted });
         }
-        if self.next_zxid(step.replica).is_none() {
-            return Err(LeaveReason::Rollover);
+        if self.next_zxid(step.replica).is_none() && self.outstanding.is_empty() {
+            return Err(self.roll_over(step));
         }
         self.halves = (self.halves + 1) % 2;
         if self.halves == 1 {
@@ -294,6 +302,19 @@ impl Leader {
         } else {
             Err(LeaveReason::QuorumLost)
         }
+    }
+
+    /// The counter is at its end, and everything is committed. If all that are here are ours, this server leads the next epoch too, and says so with
+    /// that epoch's LEADERINFO: they come back to it at once, and nobody elects.
+    fn roll_over(&self, step: &mut Step<'_>) -> LeaveReason {
+        if self.handlers.iter().any(|it| it.protocol < RESUMING_PROTOCOL) {
+            return LeaveReason::Rollover;
+        }
+        let epoch = self.epoch.next();
+        for group in [Group::Followers, Group::Observers] {
+            to_group(step, group, Packet::Plain(Plain::LeaderInfo { epoch }));
+        }
+        LeaveReason::Resumed { leader: step.replica.sid }
     }
 
     fn is_in_step(&self, sid: Sid) -> bool {

@@ -38,6 +38,7 @@ impl Leader {
         let before = self.handlers.iter().find(|it| it.sid == sid).map(|it| it.link);
         let handler = &mut self.handlers[idx];
         (handler.sid, handler.group, handler.stage) = (sid, group, Stage::Named);
+        handler.protocol = info.protocol;
         if let Some(before) = before {
             self.close(step, before, LinkError::Replaced { sid });
         }

@@ -14,6 +14,8 @@ pub(super) struct Handler {
     pub(super) link: Link,
     /// Who it is; [`Sid::NEVER`] until it said so.
     pub(super) sid: Sid,
+    /// What it speaks.
+    pub(super) protocol: i32,
     pub(super) group: Group,
     pub(super) stage: Stage,
     /// When it was heard last, or when it last began to be waited for.
@@ -64,6 +66,7 @@ impl Handler {
         Self {
             link,
             sid: Sid::NEVER,
+            protocol: 0,
             group: Group::Observers,
             stage: Stage::Accepted,
             heard_at: now,

@@ -16,7 +16,7 @@ use jute::Zxid;
 use crate::wire::{Message, Touch, Touches};
 use crate::{Moment, Sid};
 
-use super::super::io::{Input, Link, Packet, Plain, To};
+use super::super::io::{Group, Input, Link, Packet, Plain, To};
 use super::super::{Leader, LinkError, Settings, Step};
 use super::{Learner, SyncFrom, TRIES_MAX};
 
@@ -141,6 +141,13 @@ impl Learner {
     pub(super) fn inform(&mut self, step: &mut Step<'_>, zxid: Zxid, packet: Packet) {
         if let Some(hosted) = &mut self.hosted {
             hosted.inform(step, zxid, packet);
+        }
+    }
+
+    /// Tells all observers, if this server has any.
+    pub(super) fn tell_observers(&self, step: &mut Step<'_>, plain: Plain) {
+        if self.hosted.is_some() {
+            step.send(To::Group(Group::Observers), plain);
         }
     }
 
