@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("snapshot", &["engine", "jute"]),
     ("net", &["engine", "jute", "quorum"]),
     ("bench", &["engine", "jute", "net", "wal"]),
-    ("sim", &["jute", "quorum", "snapshot", "wal"]),
+    ("sim", &["engine", "jute", "net", "quorum", "ringkeeper", "snapshot", "wal"]),
     ("faulty", &[]),
     ("ringkeeper", &["engine", "jute", "net", "quorum", "snapshot", "wal"]),
 ];
