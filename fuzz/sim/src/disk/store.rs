@@ -307,6 +307,8 @@ impl Store {
         job.name();
         job.memory.images.retain(|&it| it != image.zxid);
         job.memory.images.push(image.zxid);
+        // A damaged one that is newer stays.
+        job.memory.images.sort_unstable();
         job.replace(&image_name(image.zxid), image_bytes(image, job.memory.void_sequence));
         let validity = |&zxid: &Zxid| {
             let is_whole = zxid == image.zxid || opening::image(&self.medium, zxid).is_some();
