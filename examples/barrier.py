@@ -46,7 +46,7 @@ def main():
     print("the barrier is opened")
     keeper.delete(BARRIER)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(passed) == 4, f"only {passed} passed the open barrier"
     wait(keeper)
     print("all have passed, and it stays open")

@@ -39,7 +39,7 @@ class Server:
 
     def wait_for(self, version):
         with self.changed:
-            assert self.changed.wait_for(lambda: self.version >= version, 10), f"{self.name} was not told"
+            assert self.changed.wait_for(lambda: self.version >= version, 60), f"{self.name} was not told"
 
 
 def change(zk, **settings):

@@ -69,7 +69,7 @@ def main():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert not failures and not any(thread.is_alive() for thread in threads), f"{failures or 'somebody waits for ever'}"
     print("all began and left together")
     for zk in clients:

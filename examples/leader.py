@@ -43,7 +43,7 @@ class Candidate:
 
 def wait_for(*leaders):
     with changed:
-        assert changed.wait_for(lambda: reigns == list(leaders), 10), f"the leaders were {reigns}, expected {leaders}"
+        assert changed.wait_for(lambda: reigns == list(leaders), 60), f"the leaders were {reigns}, expected {leaders}"
 
 
 def main():

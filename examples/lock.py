@@ -68,7 +68,7 @@ def main():
     print("the holder's session ends, and its lock with it")
     dead.zk.stop()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert order == sorted(order) and len(order) == 20, "the lock was not held in the order of asking"
     assert (woken := sum(lock.woken for lock in locks)) <= 20, f"{woken} wake-ups for 20 times: a herd"
     print(f"held 20 times in the order of asking; {woken} wake-ups")

@@ -37,7 +37,7 @@ class Observer:
 
     def wait_for(self, *members):
         with self.changed:
-            assert self.changed.wait_for(lambda: self.members == list(members), 10), self.members
+            assert self.changed.wait_for(lambda: self.members == list(members), 60), self.members
 
 
 def join(name):

@@ -66,7 +66,7 @@ def main():
         threads[-1].start()
         time.sleep(0.02)
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "somebody waits for ever"
     assert most_readers == 3, f"{most_readers} readers together, expected the three before the first writer"
     print("readers were together, each writer was alone")

@@ -59,11 +59,11 @@ def main():
     for thread in eaters + makers:
         thread.start()
     for thread in makers:
-        thread.join(20)
+        thread.join(60)
     for _ in consumers:
         put(producers[0], "end")
     for thread in eaters:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "a consumer waits for ever"
     everything = sorted(f"producer {i} {number:02}" for i in range(2) for number in range(ITEMS))
     assert sorted(sum(taken, [])) == everything, "an item was lost or taken twice"

@@ -2,7 +2,7 @@
 //!
 //! Of three servers the third leads, and the first is watched: it joins, takes part in some writes, is killed and comes back with what it had,
 //! and again with nothing. Both sides of its connections to the leader are put together from the frames of the switch. With
-//! `RK_CAPTURE=DIR` they are written there: `tests/reference/conversations` makes the golden vectors of `quorum/tests/conversations.rs` so.
+//! `RK_CAPTURE=DIR` they are written there: `tests/reference/conversations` makes the golden vectors of `quorum/src/peer/conversation_tests.rs` so.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,8 +12,9 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial, write_id};
+use crate::ensemble::{Ensemble, asked, check, connect, trial, write_id};
 use crate::faults::{ELECTION_PORT, QUORUM_PORT, World};
+use crate::process::PATIENCE;
 use crate::server::{Kind, four_letters};
 use crate::switch::Passed;
 use crate::wire::{Body, op};

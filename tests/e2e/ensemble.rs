@@ -4,6 +4,7 @@
 //! order of its zxids. Absent here: networks that fail, which the simulator has.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
+use crate::process::PATIENCE;
 use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
 use crate::wire::{Body, Client, Fields, op};
 
-/// How long an ensemble may take to elect and serve, and a server to follow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A log of our own that is short, so that what a learner lacks is not always in memory.
-const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\n";
+/// A peer that says nothing for twenty seconds has gone: who is killed is known to be at once, and who waits for a busy machine has not.
+pub(crate) const LINES: &str = "initLimit=40\nsyncLimit=40\nforceSync=yes\n";
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -211,6 +210,19 @@ pub(crate) fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Clie
     }
 }
 
+/// Does it again while connections break, as they may around an election.
+pub(crate) fn again<T>(mut run: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match run() {
+            Err(error) if error.is::<io::Error>() && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Asks, and gives the reply if it is Ok.
 pub(crate) fn asked(client: &mut Client, op: i32, body: &Body) -> anyhow::Result<Vec<u8>> {
     let reply = client.ask(op, body)?;
@@ -245,6 +257,10 @@ pub(crate) fn write(
 
 /// Every path is there, read at this server behind a sync.
 pub(crate) fn check(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
+    again(|| check_once(ensemble, number, paths))
+}
+
+fn check_once(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
     ensemble.await_service(number)?;
     let mut client = connect(ensemble, number)?;
     asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;

@@ -9,9 +9,10 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, asked, connect, trial};
+use crate::ensemble::{asked, trial};
 use crate::server::{FOR_JUDGES, Kind, Server, binary};
-use crate::snap_sync::{SHORT_LOG, compare, fill, plant, read_tree};
+use crate::snap_sync::{SHORT_LOG, fill, plant, read_tree};
+use crate::takeover::one_by_one;
 use crate::wire::{Body, Client, op};
 
 /// What the reference says of a tree that is not the one of the digest.
@@ -24,13 +25,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("export_java_goes_on_with_what_ours_has_written", || alone(Kind::Reference)),
         trial("export_java_3_8_goes_on_with_what_ours_has_written", || alone(Kind::Older)),
-        trial("export_an_ensemble_of_ours_becomes_java_one_by_one", one_by_one),
+        trial("export_an_ensemble_of_ours_becomes_java_one_by_one", || {
+            one_by_one(Kind::Ringkeeper, Kind::Reference)
+        }),
         trial("export_says_what_it_cannot_do", refusals),
     ]
 }
 
 /// Runs the program on what a server has, in place: `version-2` of its own dataDir is what a Java server reads.
-fn export(server: &Server) -> anyhow::Result<String> {
+pub(crate) fn export(server: &Server) -> anyhow::Result<String> {
     let output = run(server, &[])?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "export: {said}\n{}", server.log());
@@ -90,39 +93,8 @@ fn quota(client: &mut Client) -> anyhow::Result<Vec<Vec<u8>>> {
     read.into_iter().collect()
 }
 
-fn digest_differs(server: &Server) -> anyhow::Result<bool> {
+pub(crate) fn digest_differs(server: &Server) -> anyhow::Result<bool> {
     Ok(fs::read_to_string(server.dir().join("server.log"))?.contains(DIGEST_DIFFERS))
-}
-
-fn one_by_one() -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, SHORT_LOG)?;
-    let leader = ensemble.leader()?;
-    let mut owner = plant(connect(&ensemble, leader)?)?;
-    fill(&mut owner, "many", 0..1_500, 100)?;
-    // The leader last: until then ours leads ZooKeeper servers.
-    for (round, number) in [leader + 1, leader + 2, leader].into_iter().enumerate() {
-        let number = number % 3;
-        ensemble.servers[number].kill()?;
-        export(&ensemble.servers[number])?;
-        ensemble.servers[number].become_kind(Kind::Reference);
-        let other = (number + 1) % 3;
-        ensemble.await_service(other)?;
-        let more = 1_500 + 100 * round..1_600 + 100 * round;
-        fill(&mut connect(&ensemble, other)?, "many", more, 100)?;
-        ensemble.servers[number].launch()?;
-        ensemble.await_service(number)?;
-        compare(&ensemble, 1_600 + 100 * round).with_context(|| ensemble.logs())?;
-    }
-    let session = owner.session.clone();
-    let moved = Client::resume(ensemble.address(leader), &session, 0)?;
-    let mut moved = moved.with_context(|| format!("no session\n{}", ensemble.logs()))?;
-    fill(&mut moved, "many", 1_800..1_900, 100)?;
-    asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
-    compare(&ensemble, 1_908)?;
-    for server in &ensemble.servers {
-        ensure!(!digest_differs(server)?, "{}", server.log());
-    }
-    Ok(())
 }
 
 fn refusals() -> anyhow::Result<()> {

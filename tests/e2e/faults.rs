@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use rustix::fs::FallocateFlags;
@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ensemble::{Ensemble, write_id};
 use crate::namespaces::Namespaces;
+use crate::process::PATIENCE;
 use crate::server::{FOR_JUDGES, Kind, Server};
 use crate::switch::{ALL_LOST, Obstacle, What};
 
@@ -149,9 +150,7 @@ impl World {
                 let filled = self.disks[victim].fill()?;
                 thread::sleep(last);
                 fs::remove_file(filled)?;
-                // One that has no other segment ends, as a reference server does that cannot write; it may be about to.
-                thread::sleep(Duration::from_secs(1));
-                if server.has_ended()? { server.launch() } else { Ok(()) }
+                Ok(())
             }
             (_, None) => pause(server, last),
             (_, Some(net)) => {
@@ -161,6 +160,27 @@ impl World {
                 Ok(())
             }
         }
+    }
+}
+
+/// Waits until all serve. One that found no room for its log ends, as a reference server does that cannot write, and is started again.
+pub(crate) fn recover(ensemble: &mut Ensemble) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        for server in &mut ensemble.servers {
+            if server.has_ended()? {
+                server.launch()?;
+            }
+        }
+        let silent = (0..ensemble.servers.len()).find(|&it| ensemble.mode(it).is_none());
+        let Some(silent) = silent else { return Ok(()) };
+        ensure!(
+            Instant::now() < end,
+            "server {} does not serve after {PATIENCE:?}\n{}",
+            silent + 1,
+            ensemble.logs()
+        );
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

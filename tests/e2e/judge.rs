@@ -17,7 +17,7 @@ use crate::process::{Process, Talk, tail};
 use crate::server::{FOR_JUDGES, Server, tests_dir};
 
 /// How long a judge may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long building all judges of one language may take: the first time, everything is fetched.
 const PREPARE_PATIENCE: Duration = Duration::from_mins(10);
@@ -158,7 +158,7 @@ fn attend(
             Err(RecvTimeoutError::Timeout) => bail!("the judge took more than {PATIENCE:?}"),
         }
     }
-    let status = process.wait(Duration::from_secs(5))?;
+    let status = process.wait(PATIENCE)?;
     let status = status.context("the judge closed its output and did not end")?;
     ensure!(status.success(), "the judge ended with {status}");
     Ok(())

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 
+use crate::process::PATIENCE;
 use crate::server::{Kind, Server, binary};
 use crate::wire::{Body, Client, op};
 
 /// Segments of 1 MiB and a snapshot every thousand transactions: some of each in a second.
 const CONFIG: &str = "snapCount=1000\npreAllocSize=1024\nautopurge.snapRetainCount=3\n";
 
-/// How long the server is written to.
+/// How long the server is written to at least.
 const LOAD: Duration = Duration::from_secs(8);
 
 /// Requests on their way at once.
@@ -34,20 +35,24 @@ fn look_meanwhile() -> anyhow::Result<()> {
     let (address, data) = (server.address(), server.dir().join("data"));
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let written = write(address);
-            over.store(true, Relaxed);
-            written
-        });
-        let (mut looks, mut firsts) = (0, Vec::new());
-        while !over.load(Relaxed) {
-            look(&data, &mut firsts)?;
+        let writer = scope.spawn(|| write(address, &over));
+        let (mut looks, mut firsts, begin) = (0, Vec::new(), Instant::now());
+        let mut looked = Ok(());
+        // Until enough was recycled, however fast that is.
+        let is_enough = |looks, firsts: &[String]| 3 < looks && 3 < firsts.len();
+        while looked.is_ok() && !writer.is_finished() && begin.elapsed() < PATIENCE {
+            if LOAD < begin.elapsed() && is_enough(looks, &firsts) {
+                break;
+            }
+            looked = look(&data, &mut firsts);
+            firsts.dedup();
             looks += 1;
         }
+        over.store(true, Relaxed);
         let written = writer.join().expect("the writer does not panic")?;
-        firsts.dedup();
+        looked?;
         println!("{looks} looks, {} oldest segments, {written} writes", firsts.len());
-        ensure!(3 < looks && 3 < firsts.len(), "{looks} looks at {firsts:?}: nothing was recycled");
+        ensure!(is_enough(looks, &firsts), "{looks} looks at {firsts:?}: nothing was recycled");
         anyhow::Ok(())
     })
     .with_context(|| server.log())?;
@@ -86,15 +91,15 @@ fn shown(data: &Path, args: &[&str]) -> anyhow::Result<String> {
     Ok(said)
 }
 
-/// Writes until time is over; how often.
-fn write(address: SocketAddr) -> anyhow::Result<u64> {
+/// Writes until it is over; how often.
+fn write(address: SocketAddr, over: &AtomicBool) -> anyhow::Result<u64> {
     let mut client = Client::connect(address)?;
     for number in 0..IN_FLIGHT {
         let create = Body::default().create(&format!("/looked{number}"), b"", 0);
         ensure!(client.ask(op::CREATE, &create)?.err == 0, "create");
     }
-    let (begin, mut count) = (Instant::now(), 0);
-    while begin.elapsed() < LOAD {
+    let mut count = 0;
+    while !over.load(Relaxed) {
         for number in 0..IN_FLIGHT {
             let path = format!("/looked{number}");
             let set = Body::default().buffer(path.as_bytes()).buffer(&[b'x'; 500]).int(-1);

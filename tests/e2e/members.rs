@@ -10,11 +10,9 @@ use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, connect, trial, write};
 use crate::judge;
+use crate::process::PATIENCE;
 use crate::server::{Kind, four_letters};
 use crate::wire::{Body, Client, op};
-
-/// How long a member may take to say what is expected of it.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The code EphemeralOnLocalSession.
 const EPHEMERAL_ON_LOCAL_SESSION: i32 = -120;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 
-use crate::ensemble::PATIENCE;
 use crate::load::REFUSED;
+use crate::process::PATIENCE;
 use crate::wire::{Body, Client, Reply, Session, op};
 
 const NODE_EXISTS: i32 = -110;

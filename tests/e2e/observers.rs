@@ -1,9 +1,13 @@
 //! Observers among ours and Apache ZooKeeper 3.9.5: they forward writes, outlive leaders, come back from a kill, and have no voice.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, asked, check, connect, trial, write};
+use crate::ensemble::{Ensemble, again, asked, check, connect, trial, write};
+use crate::process::PATIENCE;
 use crate::server::{Kind, four_letters, free_port};
 use crate::wire::{Body, Client, op};
 
@@ -38,12 +42,11 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
     }
     let master = master(&ensemble)?;
     let leader = ensemble.leader()?;
-    ensure!(row(&ensemble, leader, "learners")? == "2", "the leader has the observer");
-    let count = row(&ensemble, master, "synced_observers")?;
-    ensure!(count == "1", "server {} has {count}", master + 1);
+    await_row(&ensemble, leader, "learners", "2")?;
+    await_row(&ensemble, master, "synced_observers", "1")?;
     observe(&mut ensemble)?;
     // Without its master it finds another.
-    let before = row(&ensemble, OBSERVER, "observer_master_id")?.parse::<usize>()? - 1;
+    let before = self::master(&ensemble)?;
     ensemble.servers[before].kill()?;
     write(&ensemble, Some(before), "/without-its-master")?;
     check(&ensemble, OBSERVER, &["/without-its-master".to_owned()])
@@ -51,6 +54,7 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
 
 /// The number of the server that tells the observer: it is not the leader.
 fn master(ensemble: &Ensemble) -> anyhow::Result<usize> {
+    ensemble.await_service(OBSERVER)?;
     let master = row(ensemble, OBSERVER, "observer_master_id")?.parse::<usize>()? - 1;
     ensure!(master != ensemble.leader()?, "the leader tells it");
     Ok(master)
@@ -61,6 +65,18 @@ fn row(ensemble: &Ensemble, number: usize, name: &str) -> anyhow::Result<String>
     let mut lines = mntr.lines();
     let row = lines.find_map(|it| it.strip_prefix("zk_")?.strip_prefix(name)?.strip_prefix('\t'));
     Ok(row.with_context(|| format!("no {name} in\n{mntr}"))?.to_owned())
+}
+
+fn await_row(ensemble: &Ensemble, number: usize, name: &str, expected: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let found = row(ensemble, number, name);
+        if found.as_ref().is_ok_and(|it| it == expected) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{name} of {} is {found:?}, not {expected}", number + 1);
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The number of the observer.
@@ -78,7 +94,7 @@ fn observe(ensemble: &mut Ensemble) -> anyhow::Result<()> {
         check(ensemble, number, &paths)?;
     }
     // A session moves from it to a voter, with its ephemeral.
-    let moved = Client::resume(ensemble.address(0), &client.session, 0)?;
+    let moved = again(|| Ok(Client::resume(ensemble.address(0), &client.session, 0)?))?;
     let mut moved = moved.with_context(|| format!("the session ended\n{}", ensemble.logs()))?;
     asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
     let mut client = connect(ensemble, OBSERVER)?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use libtest_mimic::Trial;
 
 use crate::ensemble::trial;
-use crate::faults::{FAULTS, Fault, World};
+use crate::faults::{FAULTS, Fault, World, recover};
 use crate::load::{self, Syncs};
 use crate::server::Kind;
 use crate::wire::Chance;
@@ -57,6 +57,7 @@ fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
     load::during(&mut ensemble, syncs, |ensemble, load| {
         for round in 0..rounds {
             load.flow(FLOW).with_context(|| format!("before round {round}"))?;
+            recover(ensemble)?;
             let fault = match (first + round) as usize % FAULTS.len() {
                 _ if LONG <= rounds && round % 20 == 19 => Fault::Paused(LONG_PAUSE),
                 next => FAULTS[next],
@@ -70,9 +71,7 @@ fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
             let (who, led) = (victim + 1, leader + 1);
             println!("round {round}: server {who} {fault:?} for {last:?}, led by {led}");
             world.suffer(ensemble, victim, fault, last)?;
-            for number in 0..ensemble.servers.len() {
-                ensemble.await_service(number)?;
-            }
+            recover(ensemble)?;
             let behind = || format!("behind round {round}: {fault:?} of {who}");
             load.flow(FLOW).with_context(behind)?;
         }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+/// How long anything may take that is waited for: it costs nothing where all is well, and a busy machine takes its time.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
 /// A running child and everything it started.
 pub(crate) struct Process {
     child: Child,

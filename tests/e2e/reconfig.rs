@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect, trial};
+use crate::ensemble::{Ensemble, LINES, again, asked, check, connect, trial};
+use crate::process::PATIENCE;
 use crate::server::{FOR_JUDGES, Kind, Server, free_port};
 use crate::wire::{Body, Client, Fields, op};
 use crate::zkcli::Shell;
-
-const LINES: &str = "initLimit=20\nsyncLimit=10\nforceSync=yes\nreconfigEnabled=true\n";
 
 /// Codes of refusals.
 const NEW_CONFIG_NO_QUORUM: i32 = -13;
 const RECONFIG_IN_PROGRESS: i32 = -14;
 const NO_AUTH: i32 = -102;
 const BAD_VERSION: i32 = -103;
+const NODE_EXISTS: i32 = -110;
 const BAD_ARGUMENTS: i32 = -8;
 
 /// The tests.
@@ -55,7 +55,8 @@ fn prepare_with(
     let mut servers = Vec::new();
     let mut lines = Vec::new();
     for (sid, &kind) in (1..).zip(kinds) {
-        let server = Server::prepare(kind, &format!("{FOR_JUDGES}{LINES}{more}"))?;
+        let server =
+            Server::prepare(kind, &format!("{FOR_JUDGES}{LINES}reconfigEnabled=true\n{more}"))?;
         let (quorum, election) = (free_port()?, free_port()?);
         let client = server.address();
         lines.push(format!("server.{sid}=127.0.0.1:{quorum}:{election}:participant;{client}"));
@@ -112,7 +113,7 @@ fn reconfigure(
 ) -> anyhow::Result<String> {
     let end = Instant::now() + PATIENCE;
     let text = loop {
-        let mut client = connect_super(ensemble, number)?;
+        let mut client = again(|| connect_super(ensemble, number))?;
         let reply = client.ask(op::RECONFIG, &change(joining, leaving, -1));
         match reply {
             Ok(reply) if reply.err == 0 => {
@@ -157,6 +158,17 @@ fn await_config(ensemble: &Ensemble, number: usize, text: &str) -> anyhow::Resul
             ensemble.logs()
         );
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a server's files say this.
+fn await_files(server: &Server, text: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match check_files(server, text) {
+            Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
+            done => return done,
+        }
     }
 }
 
@@ -233,7 +245,7 @@ fn grow_and_shrink() -> anyhow::Result<()> {
         ensemble.servers[number].kill()?;
     }
     for &number in &staying {
-        check_files(&ensemble.servers[number], &last)?;
+        await_files(&ensemble.servers[number], &last)?;
         ensemble.servers[number].kill()?;
     }
     launch(&mut ensemble, &staying)?;
@@ -290,8 +302,7 @@ fn move_ports() -> anyhow::Result<()> {
             await_config(&ensemble, number, &text)?;
         }
         let path = format!("/moved-{turn}");
-        let mut there = connect(&ensemble, moving)?;
-        asked(&mut there, op::CREATE, &Body::default().create(&path, b"acknowledged", 0))?;
+        write_once(&ensemble, moving, &path)?;
         // Whoever is killed, the others find each other at the ports of now.
         ensemble.servers[other].kill()?;
         check(&ensemble, moving, &[path])?;
@@ -357,6 +368,21 @@ fn await_mode(ensemble: &Ensemble, number: usize, mode: &str) -> anyhow::Result<
     }
 }
 
+/// Whoever leads is killed and comes again until one of this kind leads.
+fn make_lead(ensemble: &mut Ensemble, kinds: &[Kind], leads: Kind) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let leader = ensemble.leader()?;
+        if kinds[leader] == leads {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "server {} leads\n{}", leader + 1, ensemble.logs());
+        ensemble.servers[leader].kill()?;
+        ensemble.leader()?;
+        launch(ensemble, &[leader])?;
+    }
+}
+
 /// A server leaves and comes again, first led by ours and then by Java.
 fn led_by_each(kinds: &[Kind]) -> anyhow::Result<()> {
     let (mut ensemble, lines) = prepare(kinds, 3)?;
@@ -364,8 +390,7 @@ fn led_by_each(kinds: &[Kind]) -> anyhow::Result<()> {
     launch(&mut ensemble, &[2])?;
     let mut paths = Vec::new();
     for (turn, leads) in [Kind::Ringkeeper, Kind::Reference].into_iter().enumerate() {
-        let leader = ensemble.leader()?;
-        ensure!(kinds[leader] == leads, "server {} leads\n{}", leader + 1, ensemble.logs());
+        make_lead(&mut ensemble, kinds, leads)?;
         let leaving = if turn == 0 { 2 } else { 0 };
         let sid = (leaving + 1).to_string();
         let asked_of = [leaving, (leaving + 1) % 3, (leaving + 2) % 3];
@@ -376,13 +401,7 @@ fn led_by_each(kinds: &[Kind]) -> anyhow::Result<()> {
         let text = reconfigure(&ensemble, asked_of[2], (&lines[leaving], ""), &[0, 1, 2])?;
         ensure!(text.starts_with("server.1="), "{text}");
         for server in &ensemble.servers {
-            check_files(server, &text)?;
-        }
-        if turn == 0 {
-            ensemble.servers[leader].kill()?;
-            ensemble.await_service(2)?;
-            await_mode(&ensemble, 2, "leader")?;
-            launch(&mut ensemble, &[leader])?;
+            await_files(server, &text)?;
         }
         for number in 0..3 {
             check(&ensemble, number, &paths)?;
@@ -406,7 +425,10 @@ fn remove_leaders(kinds: &[Kind]) -> anyhow::Result<()> {
         let path = format!("/without-{turn}");
         write_once(&ensemble, leader, &path)?;
         paths.push(path);
-        ensure!(ensemble.leader()? != leader, "who was removed leads\n{}", ensemble.logs());
+        let end = Instant::now() + PATIENCE;
+        while ensemble.leader()? == leader {
+            ensure!(Instant::now() < end, "who was removed leads\n{}", ensemble.logs());
+        }
         reconfigure(&ensemble, other, (&lines[leader], ""), &[0, 1, 2])?;
         if removed.contains(&Kind::Reference) && removed.contains(&Kind::Ringkeeper) {
             break;
@@ -419,8 +441,12 @@ fn remove_leaders(kinds: &[Kind]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes at this server; one that leads no more ends its connections, and an answer may be lost.
 fn write_once(ensemble: &Ensemble, number: usize, path: &str) -> anyhow::Result<()> {
-    let mut client = connect(ensemble, number)?;
-    asked(&mut client, op::CREATE, &Body::default().create(path, b"acknowledged", 0))?;
-    Ok(())
+    again(|| {
+        let create = Body::default().create(path, b"acknowledged", 0);
+        let err = connect(ensemble, number)?.ask(op::CREATE, &create)?.err;
+        ensure!([0, NODE_EXISTS].contains(&err), "{path} is answered with error {err}");
+        Ok(())
+    })
 }

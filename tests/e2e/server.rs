@@ -12,10 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::process::{Process, Talk, tail};
-
-/// How long a server may take to serve, and to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::process::{PATIENCE, Process, Talk, tail};
 
 /// What judges get, as `tests/README.md` promises.
 pub(crate) const FOR_JUDGES: &str = "\
@@ -267,10 +264,13 @@ impl Server {
     }
 }
 
+/// How long a server may take to answer a four-letter word.
+const ANSWER: Duration = Duration::from_secs(20);
+
 /// Sends a four-letter word and returns the whole answer.
 pub(crate) fn four_letters(address: SocketAddr, word: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
+    stream.set_read_timeout(Some(ANSWER))?;
     stream.write_all(word.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -1,16 +1,16 @@
 //! From Apache ZooKeeper 3.9.5 to ours, on the same data directory: a server alone, and an ensemble one by one while it serves.
 //!
-//! The reference is killed with SIGKILL, so its last log file is as a crash leaves it. Absent here: the way back, in `export`.
+//! The reference is killed with SIGKILL, so its last log file is as a crash leaves it. The way back, in `export`, is one by one the same story.
 
 use std::fs;
-use std::ops::Range;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::ensemble::{Ensemble, asked, connect, trial};
+use crate::ensemble::{Ensemble, again, asked, connect, trial};
+use crate::export::{digest_differs, export};
 use crate::server::{FOR_JUDGES, Kind, Server};
-use crate::snap_sync::{SHORT_LOG, compare, fill, plant, read_tree, said};
+use crate::snap_sync::{SHORT_LOG, compare, fill, fill_at, plant, read_tree};
 use crate::wire::{Body, Client, op};
 
 const TAKEN: &str = "the data of a ZooKeeper server is taken over";
@@ -19,7 +19,9 @@ const TAKEN: &str = "the data of a ZooKeeper server is taken over";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("takeover_a_server_of_ours_goes_on_with_what_java_left", alone),
-        trial("takeover_an_ensemble_of_java_becomes_ours_one_by_one", one_by_one),
+        trial("takeover_an_ensemble_of_java_becomes_ours_one_by_one", || {
+            one_by_one(Kind::Reference, Kind::Ringkeeper)
+        }),
         trial("takeover_reads_snapshots_that_java_has_compressed_with_gzip", || compressed("gz")),
         trial("takeover_reads_snapshots_that_java_has_compressed_with_snappy", || {
             compressed("snappy")
@@ -89,32 +91,36 @@ fn compressed(method: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn one_by_one() -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::prepare(&[Kind::Reference; 3], 0, SHORT_LOG)?;
-    for server in &mut ensemble.servers {
-        server.launch()?;
-    }
+/// Servers of the one kind become servers of the other, each on its own data, while the others serve.
+pub(crate) fn one_by_one(from: Kind, to: Kind) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start_with(&[from; 3], 0, SHORT_LOG)?;
     let leader = ensemble.leader()?;
     let mut owner = plant(connect(&ensemble, leader)?)?;
     fill(&mut owner, "many", 0..1_500, 100)?;
-    // The leader last: until then a ZooKeeper server leads ours.
+    // The leader last: until then one of the old kind leads the new ones.
     for (round, number) in [leader + 1, leader + 2, leader].into_iter().enumerate() {
         let number = number % 3;
-        ensemble.servers[number].kill()?;
-        ensemble.servers[number].become_kind(Kind::Ringkeeper);
-        let other = (number + 1) % 3;
-        ensemble.await_service(other)?;
-        let more: Range<usize> = 1_500 + 100 * round..1_600 + 100 * round;
-        fill(&mut connect(&ensemble, other)?, "many", more, 100)?;
+        let server = &mut ensemble.servers[number];
+        server.kill()?;
+        if from == Kind::Ringkeeper {
+            export(server)?;
+        }
+        server.become_kind(to);
+        let more = 1_500 + 100 * round..1_600 + 100 * round;
+        fill_at(&ensemble, (number + 1) % 3, more)?;
         ensemble.servers[number].launch()?;
-        ensemble.await_service(number)?;
         compare(&ensemble, 1_600 + 100 * round).with_context(|| ensemble.logs())?;
-        ensure!(said(&ensemble, number, TAKEN) == 1, "{}", ensemble.logs());
+        let has_taken = taken(&ensemble.servers[number]) == 1;
+        ensure!(has_taken == (to == Kind::Ringkeeper), "{}", ensemble.logs());
     }
     let session = owner.session.clone();
-    let moved = Client::resume(ensemble.address(leader), &session, 0)?;
+    let moved = again(|| Ok(Client::resume(ensemble.address(leader), &session, 0)?))?;
     let mut moved = moved.with_context(|| format!("no session\n{}", ensemble.logs()))?;
     fill(&mut moved, "many", 1_800..1_900, 100)?;
     asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
-    compare(&ensemble, 1_908)
+    compare(&ensemble, 1_908)?;
+    for server in &ensemble.servers {
+        ensure!(!digest_differs(server)?, "{}", server.log());
+    }
+    Ok(())
 }

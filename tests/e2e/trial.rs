@@ -11,12 +11,10 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::process::{Process, Talk, tail};
+use crate::ensemble::again;
+use crate::process::{PATIENCE, Process, Talk, tail};
 use crate::server::{Kind, binary};
 use crate::wire::{Body, Client, op};
-
-/// How long an ensemble may take to elect, and to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nothing of the reference server is judged by it.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -101,10 +99,13 @@ fn story() -> anyhow::Result<()> {
 
     let mut second = start(dir.path())?;
     for path in ["/all", "/two"] {
-        let mut client = Client::connect(second.members[0].address)?;
-        client.ask(op::SYNC, &Body::default().buffer(b"/"))?;
-        let reply = client.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?;
-        ensure!(reply.err == 0, "{path}: {}", reply.err);
+        let err = again(|| {
+            let mut client = Client::connect(second.members[0].address)?;
+            client.ask(op::SYNC, &Body::default().buffer(b"/"))?;
+            let exists = Body::default().buffer(path.as_bytes()).byte(0);
+            Ok(client.ask(op::EXISTS, &exists)?.err)
+        })?;
+        ensure!(err == 0, "{path}: {err}");
     }
     // Its members end with it, however it ends.
     kill_process(Pid::from_raw(second.process.id() as i32).context("a number")?, Signal::KILL)?;

@@ -177,7 +177,7 @@ impl Client {
         session: &Session,
         last_zxid: i64,
     ) -> io::Result<Option<Self>> {
-        Self::resume_within(Duration::from_secs(20), address, session, last_zxid)
+        Self::resume_within(Duration::from_mins(1), address, session, last_zxid)
     }
 
     /// The same with less patience, for this answer and all that follow.

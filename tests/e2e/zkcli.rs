@@ -12,11 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::{Process, Talk};
+use crate::process::{PATIENCE, Process, Talk};
 use crate::server::{FOR_JUDGES, Server, tests_dir};
-
-/// How long a shell may take to say what is expected of it. The first time it is still starting.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The stories.
 pub(crate) fn trials() -> Vec<Trial> {

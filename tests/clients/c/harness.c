@@ -30,7 +30,7 @@ static zhandle_t *open_at(const char *address, int timeout_ms, const clientid_t 
     zoo_set_log_stream(fopen("/dev/null", "w"));
     zhandle_t *zh = zookeeper_init2(address, session_event, timeout_ms, id, session, ZOO_NO_LOG_CLIENTENV, NULL);
     if (!zh) fail("zookeeper_init2 gave no handle");
-    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE, 15);
+    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE);
     return zh;
 }
 
@@ -56,7 +56,7 @@ void note_event(zhandle_t *zh, int type, int state, const char *path, void *cont
 }
 
 void expect_event(struct events *events, int type, const char *path) {
-    eventually(events->count > 0, 10);
+    eventually(events->count > 0);
     pthread_mutex_lock(&events->lock);
     if (events->type[0] != type || strcmp(events->path[0], path) != 0)
         fail("event %d of %s, expected %d of %s", events->type[0], events->path[0], type, path);
@@ -78,13 +78,13 @@ static void sync_done(int rc, const char *value, const void *data) {
 void expect_none(zhandle_t *zh, struct events *events) {
     struct done done = {0};
     ok(zoo_async(zh, "/", sync_done, &done));
-    eventually(done.count == 1, 10);
+    eventually(done.count == 1);
     if (events->count) fail("event %d of %s, expected none", events->type[0], events->path[0]);
 }
 
 void cut(zhandle_t *zh) {
     cut_link();
-    eventually(zoo_state(zh) != ZOO_CONNECTED_STATE, 15);
+    eventually(zoo_state(zh) != ZOO_CONNECTED_STATE);
 }
 
 bool same_stat(const struct Stat *one, const struct Stat *two) {

@@ -18,7 +18,7 @@ static void creates(zhandle_t *zh) {
     eq_str(path, "/c/es-0000000003", "the ephemeral sequential name");
     ok(zoo_create2(zh, "/c/box", "", 0, OPEN, ZOO_CONTAINER, path, sizeof path, &stat));
     eq(stat.ephemeralOwner, 0, "a container's owner, as shown");
-    ok(zoo_create_ttl(zh, "/c/ttl", "", 0, OPEN, ZOO_PERSISTENT_WITH_TTL, 600, path, sizeof path));
+    ok(zoo_create_ttl(zh, "/c/ttl", "", 0, OPEN, ZOO_PERSISTENT_WITH_TTL, 5000, path, sizeof path));
     ok(zoo_create2_ttl(zh, "/c/ts-", "", 0, OPEN, ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL, 600000, path, sizeof path, &stat));
     eq_str(path, "/c/ts-0000000006", "the sequential TTL name");
     eq(stat.ephemeralOwner, 0, "a TTL znode's owner, as shown");
@@ -89,8 +89,8 @@ static void writes(zhandle_t *zh) {
 static void reaped(zhandle_t *zh) {
     ok(zoo_create(zh, "/c/box/x", "", 0, OPEN, 0, NULL, 0));
     ok(zoo_delete(zh, "/c/box/x", -1));
-    eventually(zoo_exists(zh, "/c/box", 0, NULL) == ZNONODE, 5);
-    eventually(zoo_exists(zh, "/c/ttl", 0, NULL) == ZNONODE, 5);
+    eventually(zoo_exists(zh, "/c/box", 0, NULL) == ZNONODE);
+    eventually(zoo_exists(zh, "/c/ttl", 0, NULL) == ZNONODE);
     ok(zoo_exists(zh, "/c/ts-0000000006", 0, NULL));
 }
 
@@ -155,7 +155,7 @@ static void on_acl(int rc, struct ACL_vector *acl, struct Stat *stat, const void
 }
 
 static void wait_for(struct answer *it, int rc, const char *what) {
-    eventually(it->done, 10);
+    eventually(it->done);
     eq(it->rc, rc, what);
 }
 
@@ -230,7 +230,7 @@ void judge_acls_and_auth(void) {
     zhandle_t *third = open_handle(10000, NULL, &session);
     ok(zoo_add_auth(third, "nosuch", "x", 1, on_void, &refused));
     wait_for(&refused, ZAUTHFAILED, "authentication by an unknown scheme");
-    eventually(zoo_state(third) == ZOO_AUTH_FAILED_STATE, 5);
+    eventually(zoo_state(third) == ZOO_AUTH_FAILED_STATE);
     zookeeper_close(third);
     ok(zookeeper_close(other));
     ok(zookeeper_close(zh));

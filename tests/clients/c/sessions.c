@@ -16,7 +16,7 @@ static void watch_all(zhandle_t *zh) {
 
 static void outlives(const char *const *actions) {
     struct session session = {0, 0}, second = {0, 0};
-    zhandle_t *zh = open_handle(10000, NULL, &session), *other = open_handle(10000, NULL, &second);
+    zhandle_t *zh = open_handle(20000, NULL, &session), *other = open_handle(20000, NULL, &second);
     clientid_t id = *zoo_client_id(zh);
     struct Stat before, after;
     char path[64];
@@ -26,7 +26,7 @@ static void outlives(const char *const *actions) {
     ok(zoo_exists(zh, "/s", 0, &before));
     watch_all(zh);
     for (; *actions; actions++) ask(*actions);
-    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE, 40);
+    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE);
     ok(zoo_exists(zh, "/s", 0, &after));
     eq(same_stat(&before, &after), true, "the stat after the restart");
     eq(memcmp(&id, zoo_client_id(zh), sizeof id), 0, "the session's id and password");
@@ -44,7 +44,7 @@ static void outlives(const char *const *actions) {
     expect_event(&exist, ZOO_CREATED_EVENT, "/later");
     eq(session.lost_count, 0, "sessions lost");
     ok(zookeeper_close(zh));
-    eventually(zoo_exists(other, "/s/mine", 0, NULL) == ZNONODE, 3);
+    eventually(zoo_exists(other, "/s/mine", 0, NULL) == ZNONODE);
     ok(zookeeper_close(other));
 }
 
@@ -82,52 +82,53 @@ void judge_watches_catch_up(void) {
 // A session id saved by one handle opens the session in another; with a wrong password it opens nothing.
 void judge_saved_session(void) {
     struct session first = {0, 0}, moved = {0, 0}, thief = {0, 0};
-    zhandle_t *zh = open_cuttable(8000, &first), *watcher = open_plain();
-    eq(zoo_recv_timeout(zh), 8000, "the negotiated timeout");
+    zhandle_t *zh = open_cuttable(15000, &first), *watcher = open_plain();
+    eq(zoo_recv_timeout(zh), 15000, "the negotiated timeout");
     clientid_t id = *zoo_client_id(zh);
     ok(zoo_create(zh, "/saved", "", 0, OPEN, ZOO_EPHEMERAL, NULL, 0));
     cut(zh);
 
     clientid_t wrong = id;
     wrong.passwd[3] ^= 1;
-    zhandle_t *stranger = zookeeper_init2(hosts, NULL, 8000, &wrong, &thief, ZOO_NO_LOG_CLIENTENV, NULL);
-    eventually(zoo_state(stranger) == ZOO_EXPIRED_SESSION_STATE, 10);
+    zhandle_t *stranger = zookeeper_init2(hosts, NULL, 15000, &wrong, &thief, ZOO_NO_LOG_CLIENTENV, NULL);
+    eventually(zoo_state(stranger) == ZOO_EXPIRED_SESSION_STATE);
     zookeeper_close(stranger);
     ok(zoo_exists(watcher, "/saved", 0, NULL));
 
-    zhandle_t *again = open_handle(8000, &id, &moved);
+    zhandle_t *again = open_handle(15000, &id, &moved);
     eq(memcmp(&id, zoo_client_id(again), sizeof id), 0, "the session opened again");
     ok(zoo_set(again, "/saved", "here", 4, 0));
     ok(zookeeper_close(again));
-    eventually(zoo_exists(watcher, "/saved", 0, NULL) == ZNONODE, 3);
+    eventually(zoo_exists(watcher, "/saved", 0, NULL) == ZNONODE);
     mend_link();
-    eventually(first.lost_count == 1 && zoo_state(zh) == ZOO_EXPIRED_SESSION_STATE, 10);
+    eventually(first.lost_count == 1 && zoo_state(zh) == ZOO_EXPIRED_SESSION_STATE);
     zookeeper_close(zh);
 
     clientid_t unknown = {0x1234567890LL, "nobody's-secret"};
-    stranger = zookeeper_init2(hosts, NULL, 8000, &unknown, &thief, ZOO_NO_LOG_CLIENTENV, NULL);
-    eventually(zoo_state(stranger) == ZOO_EXPIRED_SESSION_STATE, 10);
+    stranger = zookeeper_init2(hosts, NULL, 15000, &unknown, &thief, ZOO_NO_LOG_CLIENTENV, NULL);
+    eventually(zoo_state(stranger) == ZOO_EXPIRED_SESSION_STATE);
     zookeeper_close(stranger);
     ok(zookeeper_close(watcher));
 }
 
 void judge_expiry(void) {
     struct session session = {0, 0};
-    zhandle_t *zh = open_cuttable(2000, &session), *other = open_plain(), *shortest = open_handle(600, NULL, NULL);
+    zhandle_t *zh = open_cuttable(4000, &session), *other = open_plain(), *shortest = open_handle(600, NULL, NULL);
     eq(zoo_recv_timeout(shortest), 1000, "the shortest timeout: two ticks");
     ok(zookeeper_close(shortest));
     ok(zoo_create(zh, "/held", "", 0, OPEN, ZOO_EPHEMERAL, NULL, 0));
     ok(zoo_wexists(other, "/held", note_event, &exist, NULL));
-    sleep(4);
+    sleep(7);
     ok(zoo_exists(other, "/held", 0, NULL));
-    cut(zh);
     int64_t silent = now_ms();
+    ok(zoo_exists(zh, "/held", 0, NULL));
+    cut(zh);
     expect_event(&exist, ZOO_DELETED_EVENT, "/held");
     int64_t took = now_ms() - silent;
-    printf("timeout 2000 ms, gone %lld ms after the cut\n", (long long)took);
-    if (took < 1000 || 3600 < took) fail("expired %lld ms after the cut, expected 1000 to 3600", (long long)took);
+    printf("timeout 4000 ms, gone %lld ms after a last sign of life\n", (long long)took);
+    if (took < 3900) fail("expired %lld ms after a sign of life, expected 4000 at least", (long long)took);
     mend_link();
-    eventually(session.lost_count == 1, 10);
+    eventually(session.lost_count == 1);
     eq(zoo_set(zh, "/held", "", 0, -1), ZINVALIDSTATE, "a request on an expired session");
     zookeeper_close(zh);
     ok(zookeeper_close(other));

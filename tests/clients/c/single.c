@@ -86,7 +86,7 @@ static void ask(const char *action) {
 
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
-    alarm(60);
+    alarm(280);
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
     zhandle_t *zh = zookeeper_init2(argv[1], on_watch, 10000, NULL, NULL, ZOO_NO_LOG_CLIENTENV, NULL);
     until_connected(zh);

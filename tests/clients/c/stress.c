@@ -66,7 +66,7 @@ static void shared(struct worker *it) {
     if (arm) {
         it->watch.zxid = stat.mzxid;
     } else if (it->watch.zxid != stat.mzxid) {
-        eventually(it->watch.fired, 5);
+        eventually(it->watch.fired);
         it->watch.zxid = 0;
     }
 }
@@ -130,7 +130,7 @@ static void begin(zhandle_t *root, int seconds) {
     for (int i = 0; i < WORKERS; i++) {
         struct worker *it = &workers[i];
         *it = (struct worker){.end_ms = now_ms() + seconds * 1000LL, .seed = i, .sequence = -1};
-        it->zh = open_handle(10000, NULL, &it->session);
+        it->zh = open_handle(20000, NULL, &it->session);
         snprintf(it->own, sizeof it->own, "/stress/own/c-%d-%d", getpid(), i);
         ok(zoo_create(it->zh, it->own, "0", 1, OPEN, 0, NULL, 0));
         char held[80];
@@ -148,13 +148,13 @@ static void finish(zhandle_t *root) {
         struct Stat stat;
         snprintf(held, sizeof held, "/stress/eph/c-%d-%d", getpid(), i);
         pthread_join(it->thread, NULL);
-        eventually(zoo_state(root) == ZOO_CONNECTED_STATE && zoo_state(it->zh) == ZOO_CONNECTED_STATE, 40);
+        eventually(zoo_state(root) == ZOO_CONNECTED_STATE && zoo_state(it->zh) == ZOO_CONNECTED_STATE);
         eq(it->session.lost_count, 0, "sessions lost");
         read_own(it, root);
         ok(zoo_exists(root, held, 0, &stat));
         eq(stat.ephemeralOwner, zoo_client_id(it->zh)->client_id, "the owner of what the session holds");
         ok(zookeeper_close(it->zh));
-        eventually(zoo_exists(root, held, 0, NULL) == ZNONODE, 5);
+        eventually(zoo_exists(root, held, 0, NULL) == ZNONODE);
         ops += it->ops;
     }
     printf("%lld operations\n", ops);

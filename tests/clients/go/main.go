@@ -30,7 +30,7 @@ func main() {
 	}
 	name := os.Args[2]
 	hosts = os.Args[3]
-	time.AfterFunc(110*time.Second, func() { fail("not done after 110 s") })
+	time.AfterFunc(280*time.Second, func() { fail("not done after 280 s") })
 	if name == "stress_worker" {
 		stressWorker()
 		return

@@ -29,7 +29,7 @@ func creates(it *client) {
 	equal(must(it.Create("/c/e", nil, zk.FlagEphemeral, open)), "/c/e", "an ephemeral")
 	equal(must(it.Create("/c/es-", nil, zk.FlagEphemeralSequential, open)), "/c/es-0000000002", "an ephemeral sequential")
 	equal(must(it.CreateContainer("/c/box", nil, zk.FlagContainer, open)), "/c/box", "a container")
-	equal(must(it.CreateTTL("/c/ttl", nil, zk.FlagTTL, open, 600*time.Millisecond)), "/c/ttl", "a TTL znode")
+	equal(must(it.CreateTTL("/c/ttl", nil, zk.FlagTTL, open, 5*time.Second)), "/c/ttl", "a TTL znode")
 	equal(must(it.CreateTTL("/c/ts-", nil, zk.FlagPersistentSequentialWithTTL, open, time.Hour)), "/c/ts-0000000005", "a sequential TTL znode")
 	protected := must(it.CreateProtectedEphemeralSequential("/c/p-", nil, open))
 	equal(protected[len(protected)-13:], "-p-0000000006", "a protected name's end")
@@ -177,13 +177,13 @@ func transactions() {
 func fourLetterWords() {
 	it := dial(10 * time.Second)
 	defer it.Close()
-	equal(zk.FLWRuok([]string{hosts}, time.Second), []bool{true}, "ruok")
+	equal(zk.FLWRuok([]string{hosts}, patience), []bool{true}, "ruok")
 	must(it.Create("/flw", nil, 0, open))
 	// FLWSrvr is left out: its pattern wants the build date in the form that 3.4 wrote, and fails on the reference too.
 	_, stat, err := it.Get("/flw")
 	ok(err)
 	// its second result is false for the line of a connection without a session: its own
-	cons, _ := zk.FLWCons([]string{hosts}, time.Second)
+	cons, _ := zk.FLWCons([]string{hosts}, patience)
 	ok(cons[0].Error)
 	found := false
 	for _, each := range cons[0].Clients {

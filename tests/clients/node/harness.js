@@ -5,6 +5,9 @@ const assert = require("node:assert/strict");
 const readline = require("node:readline");
 const zookeeper = require("node-zookeeper-client");
 
+// Milliseconds that anything may take that is waited for: it costs nothing where all is well.
+const PATIENCE = 60e3;
+
 const judges = new Map();
 let hosts;
 
@@ -30,12 +33,12 @@ async function ask(action) {
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // Waits until the condition, which may be asynchronous, gives something true, and gives that.
-async function eventually(what, condition, ms = 10e3) {
-    const end = Date.now() + ms;
+async function eventually(what, condition) {
+    const end = Date.now() + PATIENCE;
     for (;;) {
         const value = await condition();
         if (value) return value;
-        if (end < Date.now()) assert.fail(`not within ${ms} ms: ${what}`);
+        if (end < Date.now()) assert.fail(`not within ${PATIENCE} ms: ${what}`);
         await sleep(10);
     }
 }
@@ -112,7 +115,7 @@ class Client {
     }
 
     back() {
-        return eventually("a session", () => this.connected(), 40e3);
+        return eventually("a session", () => this.connected());
     }
 
     async cut() {

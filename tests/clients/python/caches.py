@@ -4,7 +4,7 @@ from kazoo.protocol.states import EventType
 from kazoo.recipe.cache import TreeCache, TreeEvent
 from kazoo.recipe.watchers import PatientChildrenWatch
 
-from harness import ask, close_client, equal, eventually, judge, open_client, start_thread
+from harness import PATIENCE, ask, close_client, equal, eventually, judge, open_client, start_thread
 from locks import clients, close_all
 
 
@@ -39,15 +39,15 @@ def locking_queue(hosts):
     one, two = (zk.LockingQueue("/locking") for zk in zks)
     one.put_all([b"1", b"2"])
     one.put(b"0", priority=5)
-    equal((len(one), one.get(1), two.get(1)), (3, b"0", b"1"), "what two holders get")
+    equal((len(one), one.get(PATIENCE), two.get(PATIENCE)), (3, b"0", b"1"), "what two holders get")
     assert one.holds_lock() and two.holds_lock()
     equal(one.consume(), True, "consume")
-    equal(one.get(1), b"2", "the next")
+    equal(one.get(PATIENCE), b"2", "the next")
     equal(two.get(0.2), b"1", "get again, without consuming, gives the same")
     assert two.release()
     equal(one.consume(), True, "consume")
-    equal(one.get(1), b"1", "what the other gave back")
-    waiting = start_thread(two.get, 10)
+    equal(one.get(PATIENCE), b"1", "what the other gave back")
+    waiting = start_thread(two.get, PATIENCE)
     zks[0].stop()
     equal(waiting.finish(), b"1", "what the ended session held")
     equal((two.consume(), two.get(0.2), len(two)), (True, None, 0), "the end of the queue")
@@ -66,7 +66,7 @@ def counters(hosts):
             counter -= 1
 
     for thread in [start_thread(add, zk) for zk in zks]:
-        thread.finish(40)
+        thread.finish()
     equal(zks[0].Counter("/count").value, 100, "the sum")
     float_counter = zks[0].Counter("/float", default=1.5)
     float_counter += 1.0
@@ -101,10 +101,10 @@ def data_and_children_watches(hosts):
         other.create("/cw/many-", sequence=True)
     eventually("the last state is shown", lambda: len(children[-1]) == 203)
     patient = PatientChildrenWatch(zk, "/cw", time_boundary=0.3).start()
-    names, changed = patient.get(timeout=10)
+    names, changed = patient.get(timeout=PATIENCE)
     equal((len(names), changed.ready()), (203, False), "a patient watch")
     other.delete("/cw/0")
-    changed.get(timeout=10)
+    changed.get(timeout=PATIENCE)
     close_all([zk, other])
 
 
@@ -127,7 +127,7 @@ def tree_cache(hosts):
     eventually("a create is seen", lambda: cache.get_data("/tree/a/c"))
     ask("kill")
     ask("start")
-    eventually("both are back", lambda: zk.connected and other.connected, 40)
+    eventually("both are back", lambda: zk.connected and other.connected)
     other.retry(other.delete, "/tree/a/c")
     other.create("/tree/d", b"new")
     eventually("a delete after the restart is seen", lambda: cache.get_data("/tree/a/c") is None)

@@ -4,7 +4,7 @@ import threading
 
 from kazoo.recipe.partitioner import PartitionState
 
-from harness import ask, close_client, equal, eventually, judge, start_thread
+from harness import PATIENCE, ask, close_client, equal, eventually, judge, start_thread
 from locks import clients, close_all
 
 
@@ -16,7 +16,7 @@ def barrier(hosts):
     equal(gate.wait(1), True, "a barrier that is not there")
     gate.create()
     equal(zks[1].Barrier("/gate").wait(0.3), False, "a wait that runs out")
-    waiting = [start_thread(zk.Barrier("/gate").wait, 10) for zk in zks[1:]]
+    waiting = [start_thread(zk.Barrier("/gate").wait, PATIENCE) for zk in zks[1:]]
     threading.Event().wait(0.2)
     assert all(it.is_alive() for it in waiting), "all wait at the barrier"
     equal(gate.remove(), True, "removing the barrier")
@@ -60,7 +60,7 @@ def election(hosts):
 
     def lead(index):
         leaders.append(index)
-        resign[index].wait(20)
+        resign[index].wait(PATIENCE)
 
     elections = [zk.Election("/election", f"client-{index}") for index, zk in enumerate(zks)]
     threads = []
@@ -125,7 +125,7 @@ def recipes_through_a_kill(hosts):
     one, two, three = zks
     leaders, resign = [], threading.Event()
     elections = [zk.Election("/election", f"e{index}") for index, zk in enumerate((one, two))]
-    reigns = [start_thread(elections[0].run, lambda: (leaders.append("one"), resign.wait(30)))]
+    reigns = [start_thread(elections[0].run, lambda: (leaders.append("one"), resign.wait(PATIENCE)))]
     eventually("a leader", lambda: leaders == ["one"])
     reigns.append(start_thread(elections[1].run, lambda: leaders.append("two")))
     eventually("a contender", lambda: len(elections[0].contenders()) == 2)
@@ -141,11 +141,11 @@ def recipes_through_a_kill(hosts):
     counter += 41
     ask("kill")
     ask("start")
-    eventually("all are back", lambda: all(zk.connected for zk in zks), 40)
+    eventually("all are back", lambda: all(zk.connected for zk in zks))
     equal((leaders, three.retry(elections[0].contenders)), (["one"], ["e0", "e1"]), "leaders and contenders after the kill")
     equal(lease.lease_holders(), ["s1"], "the lease's holder")
     assert queue.holds_lock(), "the item is still held"
-    equal(three.LockingQueue("/items").get(1), b"next", "what another gets")
+    equal(three.LockingQueue("/items").get(PATIENCE), b"next", "what another gets")
     equal((queue.consume(), len(queue)), (True, 1), "consume after the kill")
     equal(list(party), ["member"], "the party")
     counter += 1
@@ -173,4 +173,4 @@ def settle(parts, members, items):
         even = {len(share) for share in shares} == {len(items) // members}
         return even and sorted(sum(shares, [])) == sorted(items)
 
-    eventually(f"{len(items)} items divided among {members}", settled, 20)
+    eventually(f"{len(items)} items divided among {members}", settled)

@@ -12,7 +12,7 @@ import time
 from kazoo import exceptions as err
 from kazoo.exceptions import ConnectionLoss
 
-from harness import ask, close_client, equal, eventually, judge, open_client, say, start_thread
+from harness import PATIENCE, ask, close_client, equal, eventually, judge, open_client, say, start_thread
 
 CLIENTS = 4
 
@@ -25,7 +25,7 @@ def guarantees_through_kills(hosts):
         time.sleep(4)
         ask("kill")
         ask("start")
-    say(f"{load.finish(60)} operations")
+    say(f"{load.finish(180)} operations")
 
 
 def stress(hosts, seconds):
@@ -35,12 +35,12 @@ def stress(hosts, seconds):
         root.retry(root.ensure_path, path)
     workers = [Worker(hosts, index) for index in range(CLIENTS)]
     threads = [start_thread(worker.work, time.monotonic() + seconds) for worker in workers]
-    done = sum(thread.finish(seconds + 60) for thread in threads)
+    done = sum(thread.finish(seconds + 120) for thread in threads)
     for worker in workers:
         worker.check_own(worker.zk)
         worker.zk.stop()
         worker.check_own(root)
-        eventually("its ephemerals are gone", lambda: not worker.ephemerals_left(root), 5)
+        eventually("its ephemerals are gone", lambda: not worker.ephemerals_left(root))
         worker.zk.close()
     close_client(root)
     return done
@@ -138,7 +138,7 @@ class Worker:
             self.watched_zxid = self.zk.get("/stress/shared", watch=lambda event: fired.set())[1].mzxid
             return
         if self.zk.get("/stress/shared")[1].mzxid != self.watched_zxid:
-            assert self.fired.wait(5), "the shared znode has changed and its watch did not fire"
+            assert self.fired.wait(PATIENCE), "the shared znode has changed and its watch did not fire"
             self.watched_zxid = None
 
     def check_own(self, client):

@@ -12,6 +12,9 @@ from kazoo.retry import KazooRetry
 
 JUDGES = {}
 
+# Seconds that anything may take that is waited for: it costs nothing where all is well.
+PATIENCE = 60.0
+
 
 def judge(function):
     """Registers `function(hosts)` as a judge under its name."""
@@ -35,7 +38,7 @@ def open_client(hosts, timeout=10.0, **options):
     """A started client that retries for ever while a server restarts. `timeout` is the session's, in seconds."""
     retry = KazooRetry(max_tries=-1, delay=0.05, max_delay=0.5)
     client = KazooClient(hosts, timeout=timeout, connection_retry=retry, command_retry=retry, **options)
-    client.start(timeout=15)
+    client.start(timeout=PATIENCE)
     return client
 
 
@@ -60,15 +63,15 @@ def refused(error, function, *args, **kwargs):
     raise AssertionError(f"{args}: answered {found!r}, expected {error.__name__}")
 
 
-def eventually(what, condition, seconds=10.0):
-    """Waits until `condition()` is true and returns its value; fails after `seconds`."""
-    end = time.monotonic() + seconds
+def eventually(what, condition):
+    """Waits until `condition()` is true and returns its value."""
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 
 def start_thread(function, *args):
@@ -90,7 +93,7 @@ class Background(threading.Thread):
         except BaseException as err:  # noqa: BLE001 - raised again in finish
             self.error = err
 
-    def finish(self, seconds=20.0):
+    def finish(self, seconds=PATIENCE):
         """Waits for the end and gives what the function returned."""
         self.join(seconds)
         assert not self.is_alive(), f"{self.function.__name__} did not end within {seconds} s"
@@ -108,10 +111,10 @@ class Events:
     def __call__(self, event):
         self.seen.append((event.type, event.path))
 
-    def expect(self, *events, seconds=10.0):
+    def expect(self, *events):
         """Waits for exactly these events, in this order, and forgets them."""
         wanted = list(events)
-        eventually_or_show = time.monotonic() + seconds
+        eventually_or_show = time.monotonic() + PATIENCE
         while len(self.seen) < len(wanted) and time.monotonic() < eventually_or_show:
             time.sleep(0.01)
         equal(self.seen, wanted, "events")

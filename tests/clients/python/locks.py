@@ -1,14 +1,12 @@
 """kazoo's locks: exclusive, shared, semaphore, lease. Who holds, who waits, who is next, also when a holder dies."""
 
 import datetime
-import subprocess
-import sys
 import threading
 
 from kazoo import exceptions as err
 
-from harness import ask, close_client, equal, eventually, judge, open_client, refused, start_thread
-from sessions import HOLDER
+from harness import PATIENCE, ask, close_client, equal, eventually, judge, open_client, refused, start_thread
+from sessions import hold
 
 
 def clients(hosts, count, **options):
@@ -65,7 +63,7 @@ def lock_survives_a_restart(hosts):
     eventually("a waiter", lambda: lock.contenders() == ["holder", "waiter"])
     ask("kill")
     ask("start")
-    eventually("both are back", lambda: holder.connected and waiter.connected, 40)
+    eventually("both are back", lambda: holder.connected and waiter.connected)
     equal(lock.contenders(), ["holder", "waiter"], "contenders after the restart")
     assert waiting.is_alive(), "the waiter does not hold the lock"
     lock.release()
@@ -79,7 +77,7 @@ def shared_lock(hosts):
     zks = clients(hosts, 4)
     readers = [zk.ReadLock("/rw", f"r{i}") for i, zk in enumerate(zks[:2])]
     for reader in readers:
-        equal(reader.acquire(timeout=5), True, "a reader among readers")
+        equal(reader.acquire(timeout=PATIENCE), True, "a reader among readers")
     writer = zks[2].WriteLock("/rw", "w")
     refused(err.LockTimeout, writer.acquire, timeout=0.3)
     waiting = start_thread(writer.acquire)
@@ -92,7 +90,7 @@ def shared_lock(hosts):
     equal(waiting.finish(), True, "the writer after the readers")
     refused(err.LockTimeout, late.acquire, timeout=0.3)
     writer.release()
-    equal(late.acquire(timeout=5), True, "the reader after the writer")
+    equal(late.acquire(timeout=PATIENCE), True, "the reader after the writer")
     late.release()
     close_all(zks)
 
@@ -114,7 +112,7 @@ def semaphore(hosts):
                     now[0] -= 1
 
     for thread in [start_thread(work, zk) for zk in zks]:
-        thread.finish(40)
+        thread.finish()
     assert most[0] <= 2, f"{most[0]} holders of two leases"
     holders = [zk.Semaphore("/named", f"h{i}", max_leases=2) for i, zk in enumerate(zks[:3])]
     equal([it.acquire(blocking=False) for it in holders], [True, True, False], "three that ask for two leases")
@@ -147,14 +145,13 @@ def lock_of_a_killed_process(hosts):
     zk = open_client(hosts)
     zk.ensure_path("/killed")
     path = "/killed/0__lock__0000000000"
-    holder = subprocess.Popen([sys.executable, "-B", str(HOLDER), hosts, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    holder.stdout.readline()
+    holder, _ = hold(hosts, path, 4)
     zk.create("/killed/skip-", sequence=True)
     zk.delete("/killed/skip-0000000001")
     lock = zk.Lock("/killed", "next")
     refused(err.LockTimeout, lock.acquire, timeout=0.3)
     holder.kill()
     holder.wait()
-    equal(lock.acquire(timeout=8), True, "the lock after its holder was killed")
+    equal(lock.acquire(timeout=PATIENCE), True, "the lock after its holder was killed")
     lock.release()
     close_client(zk)

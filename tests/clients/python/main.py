@@ -29,7 +29,7 @@ def empty(hosts):
 def main():
     logging.basicConfig(level=logging.CRITICAL)
     faulthandler.enable()
-    faulthandler.dump_traceback_later(110, exit=True)
+    faulthandler.dump_traceback_later(280, exit=True)
     _, _, name, hosts = sys.argv
     if name == "stress_worker":
         guarantees.stress_worker(hosts)
@@ -43,7 +43,7 @@ def main():
         JUDGES[each](hosts)
         print(f"{each}: passed in {time.monotonic() - began:.1f} s", flush=True)
         if name == "all":
-            faulthandler.dump_traceback_later(110, exit=True)
+            faulthandler.dump_traceback_later(280, exit=True)
             empty(hosts)
 
 

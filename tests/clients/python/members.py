@@ -20,7 +20,7 @@ def read_only_mode(hosts):
     refused(NotReadOnlyCallError, client.set, "/kazoo-seen", b"after")
     equal(client.exists("/kazoo-written"), None, "what was refused")
     ask("start")
-    eventually("a session", lambda: client.client_state == KeeperState.CONNECTED, 30)
+    eventually("a session", lambda: client.client_state == KeeperState.CONNECTED)
     client.create("/kazoo-written", b"")
     close_client(client)
 

@@ -6,7 +6,7 @@ from kazoo import exceptions as err
 from kazoo.protocol.serialization import Create
 from kazoo.security import ACL, CREATOR_ALL_ACL, Id, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE, make_acl, make_digest_acl
 
-from harness import close_client, equal, eventually, judge, open_client, refused
+from harness import PATIENCE, close_client, equal, eventually, judge, open_client, refused
 
 
 @judge
@@ -112,7 +112,7 @@ def unchecked_create(zk, path, error):
     result = zk.handler.async_result()
     zk._call(Create(path, b"", OPEN_ACL_UNSAFE, 0), result)
     try:
-        refused(error, result.get, timeout=5)
+        refused(error, result.get, timeout=PATIENCE)
     except AssertionError as failure:
         raise AssertionError(f"create of {path!r}: {failure}") from failure
 

@@ -12,13 +12,13 @@ mod normal;
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use self::generate::{Random, Request};
 use self::normal::Names;
+use crate::process::PATIENCE;
 use crate::server::{Kind, Server};
 use crate::wire::{Body, Fields};
 
@@ -28,8 +28,11 @@ const CLIENTS: usize = 4;
 /// Differences shown before the run gives up.
 const SHOWN_MAX: usize = 25;
 
+/// Of sessions, in milliseconds: none may expire, not even one whose connection was closed, however slow the machine is.
+const TIMEOUT: i32 = 3_600_000;
+
 const CONFIG: &str = "\
-tickTime=20000
+tickTime=200000
 extendedTypesEnabled=true
 znode.container.checkIntervalMs=100000000
 globalOutstandingLimit=100000
@@ -46,8 +49,8 @@ impl Side {
     fn connect(address: SocketAddr) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let hello = Body::default().int(0).long(0).int(300_000).long(0).buffer(&[0; 16]).byte(0);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let hello = Body::default().int(0).long(0).int(TIMEOUT).long(0).buffer(&[0; 16]).byte(0);
         stream.write_all(&hello.frame())?;
         let mut side = Self { stream, session: 0 };
         let answer = side.frame()?.ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -24,8 +24,9 @@ use self::queue::Queue;
 use self::registers::Registers;
 use self::set::Set;
 use self::watches::Watches;
-use crate::ensemble::{Ensemble, PATIENCE, asked, check, connect};
+use crate::ensemble::{Ensemble, asked, check, connect};
 use crate::nomad::Nomad;
+use crate::process::PATIENCE;
 use crate::wire::{Body, Chance, Client, Fields, Reply, op};
 
 /// Clients.

@@ -22,14 +22,14 @@ final class Events implements Watcher {
 
     /** The next event, whatever it is. */
     WatchedEvent next() throws InterruptedException {
-        WatchedEvent event = events.poll(10, TimeUnit.SECONDS);
+        WatchedEvent event = events.poll(Check.PATIENCE.toSeconds(), TimeUnit.SECONDS);
         Check.that(event != null, "no event came");
         return event;
     }
 
     /** The next event must be this one. */
     WatchedEvent expect(Event.EventType type, String path) throws InterruptedException {
-        WatchedEvent event = events.poll(10, TimeUnit.SECONDS);
+        WatchedEvent event = events.poll(Check.PATIENCE.toSeconds(), TimeUnit.SECONDS);
         Check.that(event != null, "no event came, expected " + type + " " + path);
         Check.equal(type + " " + path, event.getType() + " " + event.getPath(), "the event");
         Check.equal(Event.KeeperState.SyncConnected, event.getState(), "the state in the event");
@@ -49,7 +49,7 @@ final class Events implements Watcher {
     /** Waits for this state of the connection; others before it are passed over. */
     void await(Event.KeeperState state) throws InterruptedException {
         for (;;) {
-            Event.KeeperState next = states.poll(30, TimeUnit.SECONDS);
+            Event.KeeperState next = states.poll(Check.PATIENCE.toSeconds(), TimeUnit.SECONDS);
             Check.that(next != null, "the connection was never " + state);
             if (next == state) {
                 return;

@@ -11,6 +11,7 @@ import static org.apache.zookeeper.Watcher.Event.EventType.PersistentWatchRemove
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.KeeperException;
@@ -77,8 +78,15 @@ final class Watches {
             Events events = new Events();
             client.zk.getData("/own", events, null);
             client.zk.getChildren("/", events);
-            client.set("/own", "x");
-            Check.that(!events.isEmpty(), "the event comes before the reply");
+            // Both are told by one thread, in the order in which they came.
+            CountDownLatch replied = new CountDownLatch(1);
+            AtomicBoolean wasTold = new AtomicBoolean();
+            client.zk.setData("/own", Client.bytes("x"), -1, (rc, path, ctx, stat) -> {
+                wasTold.set(!events.isEmpty());
+                replied.countDown();
+            }, null);
+            replied.await();
+            Check.that(wasTold.get(), "the event comes before the reply");
             events.expect(NodeDataChanged, "/own");
             client.create("/another");
             events.expect(NodeChildrenChanged, "/");
