@@ -114,7 +114,7 @@ impl Campaign {
                 continue;
             }
             say(&format!("row {} of {count}: {}", number + 1, row.name));
-            if row.name == "set-1x1" {
+            if row.name == suite::ALONE_WRITES {
                 self.floor(report)?;
             }
             let pairs = field.compare(&trial)?;

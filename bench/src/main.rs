@@ -242,7 +242,8 @@ fn make_plan(
         Some(file) => Report::read(file)?,
         None => measure(programs)?,
     };
-    let plan = plan::plan(need.needs(), &Measured::of(&report)?)?;
+    let needs = need.needs();
+    let plan = plan::plan(needs, &Measured::of(&report, needs.servers)?)?;
     print(&plan.to_string());
     save(json, &plan)
 }

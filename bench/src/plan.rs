@@ -1,6 +1,6 @@
 //! How much machine a need takes, from what was measured: cores, memory, disk, head-room, each with its reason.
 //!
-//! The figures are those of one server on one core (a report's rows); what they cannot say is said.
+//! The figures are those of one server on one core, and of an ensemble's writes (a report's rows); what they cannot say is said.
 
 mod measured;
 
@@ -302,18 +302,18 @@ fn others(needs: Needs, measured: &Measured, lines: &mut Vec<Line>) {
             time(quickest)
         ),
     });
+    let unknown = match (needs.servers, measured.write_servers) {
+        (1, _) => "one server alone is gone while it restarts".to_owned(),
+        (_, 1) => "an ensemble adds a round trip to each write and the leader sends each write to every follower, which was not measured".to_owned(),
+        (_, few) => format!(
+            "writes are those of an ensemble of {few} that shared a core and a disk, no network between them; the leader does more than the average, and more with \
+             each follower"
+        ),
+    };
     lines.push(Line {
         of: "what this does not know",
         need: "measure before you buy".into(),
-        because: format!(
-            "figures are of {}, one server on one core; {}",
-            measured.machine,
-            if needs.servers > 1 {
-                "an ensemble adds a round trip to each write and the leader sends each write to every follower, which was not measured"
-            } else {
-                "one server alone is gone while it restarts"
-            }
-        ),
+        because: format!("figures are of {}, one server on one core; {unknown}", measured.machine),
     });
 }
 

@@ -62,6 +62,11 @@ const ALONE: &[Kind] = &[Kind::Ringkeeper];
 pub(crate) const READ_SATURATION: &str = "get-16x16";
 /// The row whose figure stands for a server's saturation with writes.
 pub(crate) const WRITE_SATURATION: &str = "set-16x16";
+/// The row of one client that waits for each write.
+pub(crate) const ALONE_WRITES: &str = "set-1x1";
+/// The same two on an ensemble of three.
+pub(crate) const ENSEMBLE_WRITES: &str = "three-set-16x16";
+pub(crate) const ENSEMBLE_ALONE_WRITES: &str = "three-set-1x1";
 /// The row that the curve of latency against load takes its shares of.
 pub(crate) const MIXED_SATURATION: &str = "mixed-16x16";
 

@@ -1,20 +1,25 @@
-//! What a plan is made from: the figures of one server, taken out of a report.
+//! What a plan is made from: the figures of one server, and of writes in an ensemble, taken out of a report.
 
 use anyhow::{Context, Result};
 
 use crate::outcome::{Outcome, Used};
 use crate::report::Report;
 use crate::server::Kind;
-use crate::suite::{MIXED_SATURATION, READ_SATURATION, SHARES, WRITE_SATURATION};
+use crate::suite::{
+    ALONE_WRITES, ENSEMBLE_ALONE_WRITES, ENSEMBLE_WRITES, MIXED_SATURATION, READ_SATURATION,
+    SHARES, WRITE_SATURATION,
+};
 
-/// Figures of one server on one core.
+/// Figures of one server on one core, but for writes, which may be those of an ensemble.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
     /// The processor.
     pub(crate) machine: String,
-    /// Writes per second when saturated.
+    /// Servers of the ensemble whose writes were measured; 1 for one alone.
+    pub(crate) write_servers: u32,
+    /// Writes per second when saturated, each server having a core.
     pub(crate) writes_per_second: f64,
-    /// CPU time of a write, microseconds.
+    /// CPU time that a write takes of each server, on the average of leader and followers, microseconds.
     pub(crate) write_cpu_us: f64,
     /// CPU time of a read, microseconds.
     pub(crate) read_cpu_us: f64,
@@ -45,11 +50,13 @@ pub(crate) struct Measured {
 }
 
 /// The rows and parts of a report that a plan needs.
-pub(crate) const ROWS: [&str; 10] = [
+pub(crate) const ROWS: [&str; 12] = [
     READ_SATURATION,
     WRITE_SATURATION,
     MIXED_SATURATION,
-    "set-1x1",
+    ALONE_WRITES,
+    ENSEMBLE_WRITES,
+    ENSEMBLE_ALONE_WRITES,
     "load-10",
     "load-50",
     "load-90",
@@ -59,11 +66,11 @@ pub(crate) const ROWS: [&str; 10] = [
 ];
 
 impl Measured {
-    /// From a report's figures of Ringkeeper.
+    /// From a report's figures of Ringkeeper. Where `servers` is above one, writes are those of its ensemble, if it has them.
     ///
     /// # Errors
     /// The report lacks a row that a plan cannot do without.
-    pub(crate) fn of(report: &Report) -> Result<Self> {
+    pub(crate) fn of(report: &Report, servers: u32) -> Result<Self> {
         let median = |row: &str, figure: fn(&Outcome) -> f64| -> Result<f64> {
             let spread = report.row(row).and_then(|it| it.spread(Kind::Ringkeeper, figure));
             Ok(spread.with_context(|| format!("the report has no figures of {row}"))?.median)
@@ -85,14 +92,28 @@ impl Measured {
         let held = report.held.iter().find(|it| it.server == Kind::Ringkeeper);
         let ping = held.map(|it| it.cpu_percent * 1e4 / it.pings_per_second.max(1.0));
         let forced = report.forced_writes.iter().map(|it| it.p50).fold(f64::INFINITY, f64::min);
+        let alone = median(WRITE_SATURATION, |it| it.per_second)?;
+        let write_cpu_us = |row: &str| median(row, |it| used(it, |it| it.cpu_us));
+        let p50_us = |row: &str| median(row, |it| it.latency_us.p50);
+        // The three share a core in that row, and what they use is summed.
+        let of_three = (write_cpu_us(ENSEMBLE_WRITES), p50_us(ENSEMBLE_ALONE_WRITES));
+        let (write_servers, write_cpu_us, write_p50_us) = match of_three {
+            (Ok(cpu_us), Ok(p50_us)) if servers > 1 => (3, cpu_us / 3.0, p50_us),
+            _ => (1, write_cpu_us(WRITE_SATURATION)?, p50_us(ALONE_WRITES)?),
+        };
         Ok(Self {
             machine: report.machine.cpu.clone(),
-            writes_per_second: median(WRITE_SATURATION, |it| it.per_second)?,
-            write_cpu_us: median(WRITE_SATURATION, |it| used(it, |it| it.cpu_us))?,
+            write_servers,
+            writes_per_second: if write_servers == 1 {
+                alone
+            } else {
+                alone.min(1e6 / write_cpu_us)
+            },
+            write_cpu_us,
             read_cpu_us: median(READ_SATURATION, |it| used(it, |it| it.cpu_us))?,
             event_cpu_us: event.context("the report has no figures of fan-out")?,
             ping_cpu_us: ping.context("the report has no idle sessions")?,
-            write_p50_us: median("set-1x1", |it| it.latency_us.p50)?,
+            write_p50_us,
             p99_by_share: SHARES.into_iter().filter_map(share).collect(),
             log_bytes: median(WRITE_SATURATION, |it| used(it, |it| it.written))?,
             write_data: 100,

@@ -6,6 +6,7 @@ use super::{Measured, Needs, Plan, plan};
 fn measured() -> Measured {
     Measured {
         machine: "a core".into(),
+        write_servers: 1,
         writes_per_second: 400_000.0,
         write_cpu_us: 2.0,
         read_cpu_us: 1.0,
@@ -95,4 +96,13 @@ fn frequent_writes_want_rarer_snapshots_and_a_huge_tree_more_address_space() {
 fn needs_that_are_no_numbers_are_refused() {
     assert!(plan(Needs { writes: f64::NAN, ..needs() }, &measured()).is_err());
     assert!(plan(Needs { servers: 2, ..needs() }, &measured()).is_err());
+}
+
+#[test]
+fn an_ensemble_says_whether_its_writes_were_measured() {
+    let three = Needs { servers: 3, ..needs() };
+    assert!(planned(three).to_string().contains("was not measured"));
+    let measured = Measured { write_servers: 3, write_cpu_us: 3.0, ..measured() };
+    let text = plan(three, &measured).unwrap().to_string();
+    assert!(text.contains("of an ensemble of 3") && text.contains("3.00 us a write"), "{text}");
 }

@@ -7,7 +7,7 @@ use crate::outcome::{Outcome, Used};
 use crate::report::Report;
 use crate::server::Kind;
 use crate::snapshots::Imaged;
-use crate::suite::{READ_SATURATION, WRITE_SATURATION};
+use crate::suite::{ALONE_WRITES, ENSEMBLE_WRITES, READ_SATURATION, WRITE_SATURATION};
 
 /// What is asked of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,7 +164,11 @@ fn beside_reference(report: &Report) -> Vec<Goal> {
         least("getData per second, 16 x 16", 12.0, of(READ_SATURATION, |it| it.per_second)),
         least("setData per second, 16 x 16", 10.0, of(WRITE_SATURATION, |it| it.per_second)),
         least("create per second, 16 x 16", 10.0, of("create-16x16", |it| it.per_second)),
-        most("setData p50, one client, one in flight", 0.5, of("set-1x1", |it| it.latency_us.p50)),
+        most(
+            "setData p50, one client, one in flight",
+            0.5,
+            of(ALONE_WRITES, |it| it.latency_us.p50),
+        ),
         most("getData p50, one client, one in flight", 0.6, of("get-1x1", |it| it.latency_us.p50)),
         most(
             "getData p99 at half of the reference's saturation",
@@ -235,7 +239,7 @@ fn beside_ceiling(report: &Report) -> Vec<Goal> {
 
 /// A write's p50 at depth 1 against a round trip to the bare server and one bare forced write.
 fn write_floor(report: &Report) -> Option<Spread> {
-    let write = report.row("set-1x1")?.spread(Kind::Ringkeeper, |it| it.latency_us.p50)?;
+    let write = report.row(ALONE_WRITES)?.spread(Kind::Ringkeeper, |it| it.latency_us.p50)?;
     let trip = report.row("get-1x1")?.spread(Kind::Epoll, |it| it.latency_us.p50)?;
     let disk = Spread::of(report.forced_writes.iter().map(|it| it.p50).collect())?;
     Some(Spread::exactly(write.median / (trip.median + disk.median)))
@@ -322,7 +326,7 @@ fn steady(report: &Report) -> Vec<Goal> {
         each(
             "blocks of 4 KiB that the server writes per setData, one in flight",
             1.02,
-            own("set-1x1", |it| used(it, |it| it.written / 4096.0))
+            own(ALONE_WRITES, |it| used(it, |it| it.written / 4096.0))
                 .map(|it| Spread::exactly(it.least)),
         ),
     ]
@@ -330,8 +334,7 @@ fn steady(report: &Report) -> Vec<Goal> {
 
 /// Of three servers.
 fn together(report: &Report) -> Vec<Goal> {
-    let of =
-        |figure: fn(&Outcome) -> f64| ratio(report, "three-set-16x16", Kind::Reference, figure);
+    let of = |figure: fn(&Outcome) -> f64| ratio(report, ENSEMBLE_WRITES, Kind::Reference, figure);
     let ours = |znodes| report.fail_over(Kind::Ringkeeper, znodes);
     let seconds = |figure, asked, reached| Goal {
         figure,
