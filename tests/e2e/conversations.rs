@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, check, connect, trial, write_id};
-use crate::faults::{ELECTION_PORT, QUORUM_PORT, World};
+use crate::faults::{ELECTION_PORT, Members, QUORUM_PORT, World};
 use crate::process::PATIENCE;
 use crate::server::{Kind, four_letters};
 use crate::switch::Passed;
@@ -52,7 +52,7 @@ struct Conversation {
 }
 
 fn captured(name: &str, kinds: &[Kind]) -> anyhow::Result<()> {
-    let (world, mut ensemble) = World::prepare(kinds)?;
+    let (world, mut ensemble) = World::prepare(kinds, Members::Stay)?;
     let Some(net) = world.net() else { return Ok(()) };
     net.switch().keep();
     // The last is elected if it is there when the others come.

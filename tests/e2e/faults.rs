@@ -4,7 +4,7 @@
 //! gives no namespaces, servers are killed and paused only, and the world says so.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::ensemble::{Ensemble, write_id};
 use crate::namespaces::Namespaces;
 use crate::process::PATIENCE;
-use crate::server::{FOR_JUDGES, Kind, Server};
+use crate::server::{FOR_JUDGES, Kind, Server, free_port};
 use crate::switch::{ALL_LOST, Obstacle, What};
 
 /// Of clients, of the leader for its learners, and of elections.
@@ -80,6 +80,15 @@ pub(crate) const FAULTS: [Fault; 17] = [
     Fault::Paused(8_000),
 ];
 
+/// Whether members may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Members {
+    /// All vote, always.
+    Stay,
+    /// The last observes in the beginning.
+    Change,
+}
+
 /// Machines, and disks. The servers are in an [`Ensemble`].
 pub(crate) struct World {
     /// None where the system gives no namespaces.
@@ -89,8 +98,8 @@ pub(crate) struct World {
 
 impl World {
     /// Starts an ensemble with one of each kind.
-    pub(crate) fn build(kinds: &[Kind]) -> anyhow::Result<(Self, Ensemble)> {
-        let (world, mut ensemble) = Self::prepare(kinds)?;
+    pub(crate) fn build(kinds: &[Kind], members: Members) -> anyhow::Result<(Self, Ensemble)> {
+        let (world, mut ensemble) = Self::prepare(kinds, members)?;
         ensemble.launch_all(kinds)?;
         for number in 0..kinds.len() {
             ensemble.await_service(number)?;
@@ -99,30 +108,43 @@ impl World {
     }
 
     /// The same, and none is started.
-    pub(crate) fn prepare(kinds: &[Kind]) -> anyhow::Result<(Self, Ensemble)> {
-        let net = match Namespaces::build(kinds.len()) {
-            Ok(net) => net,
-            Err(error) => {
-                println!("servers are killed and paused only, for there is no network: {error:#}");
-                let ensemble = Ensemble::prepare(kinds, 0, LINES)?;
-                return Ok((Self { net: None, disks: Vec::new() }, ensemble));
-            }
-        };
+    pub(crate) fn prepare(kinds: &[Kind], members: Members) -> anyhow::Result<(Self, Ensemble)> {
+        let net = Namespaces::build(kinds.len());
+        let net = net.inspect_err(|error| {
+            println!("servers are killed and paused only, for there is no network: {error:#}");
+        });
+        let net = net.ok();
         let mut lines = format!("{FOR_JUDGES}{LINES}");
+        if members == Members::Change {
+            lines.push_str("reconfigEnabled=true\n");
+        }
+        let mut places = Vec::new();
         for number in 0..kinds.len() {
-            let (sid, address) = (number + 1, net.address(number));
-            lines.push_str(&format!("server.{sid}={address}:{QUORUM_PORT}:{ELECTION_PORT}\n"));
+            let (ip, ports) = match &net {
+                Some(net) => (net.address(number), [CLIENT_PORT, QUORUM_PORT, ELECTION_PORT]),
+                None => (Ipv4Addr::LOCALHOST, [free_port()?, free_port()?, free_port()?]),
+            };
+            let [client, quorum, election] = ports;
+            lines.push_str(&format!("server.{}={ip}:{quorum}:{election}", number + 1));
+            if members == Members::Change {
+                let is_last = number + 1 == kinds.len();
+                let role = if is_last { "observer" } else { "participant" };
+                lines.push_str(&format!(":{role};{ip}:{client}"));
+            }
+            lines.push('\n');
+            places.push(SocketAddr::from((ip, client)));
         }
         let (mut servers, mut disks) = (Vec::new(), Vec::new());
         for (number, &kind) in kinds.iter().enumerate() {
-            let address = SocketAddr::from((net.address(number), CLIENT_PORT));
-            let mut server = Server::prepare_at(kind, address, &lines)?;
-            server.live_in(net.name(number));
-            disks.push(SmallDisk::mount(&server.dir().join("data"))?);
+            let mut server = Server::prepare_at(kind, places[number], &lines)?;
+            if let Some(net) = &net {
+                server.live_in(net.name(number));
+                disks.push(SmallDisk::mount(&server.dir().join("data"))?);
+            }
             write_id(&server, number + 1)?;
             servers.push(server);
         }
-        Ok((Self { net: Some(net), disks }, Ensemble { servers, lines }))
+        Ok((Self { net, disks }, Ensemble { servers, lines }))
     }
 
     /// The network, if there is one.

@@ -2,15 +2,20 @@
 //!
 //! A round begins and ends with the load flowing: a fault that nobody felt proves nothing. `RK_ROUNDS=50` makes more rounds, `RK_SERVERS=5` five
 //! servers, `RK_FIRST=7` begins with another fault. What happens is in `faults`, what must be true in `load`.
+//!
+//! Where members change, one of four servers observes: in each round, during the fault, it is made a voter, or where all vote another one, and often
+//! the leader, an observer.
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use libtest_mimic::Trial;
 
-use crate::ensemble::trial;
-use crate::faults::{FAULTS, Fault, World, recover};
+use crate::ensemble::{Ensemble, trial};
+use crate::faults::{FAULTS, Fault, Members, World, recover};
 use crate::load::{self, Syncs};
+use crate::reconfig::{await_line, join_somehow};
 use crate::server::Kind;
 use crate::wire::Chance;
 
@@ -36,6 +41,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     };
     vec![
         trial("partitions_lose_nothing_and_end", ours),
+        trial("partitions_while_members_change_lose_nothing_and_end", || {
+            change_meanwhile(number("RK_ROUNDS", 3))
+        }),
         trial("partitions_of_a_mixed_ensemble_lose_nothing_and_end", move || {
             mixed(Kind::Reference)
         }),
@@ -50,24 +58,28 @@ fn number(name: &str, otherwise: u64) -> u64 {
     said.map_or(otherwise, |it| it.parse().unwrap_or_else(|_| panic!("{name} is `{it}`")))
 }
 
+/// What happens in a round, and for how long.
+fn choose(round: u64, rounds: u64, chance: &mut Chance) -> (Fault, Duration) {
+    let fault = match (number("RK_FIRST", 0) + round) as usize % FAULTS.len() {
+        _ if LONG <= rounds && round % 20 == 19 => Fault::Paused(LONG_PAUSE),
+        next => FAULTS[next],
+    };
+    (fault, Duration::from_millis(500 + chance.below(3_500)))
+}
+
 fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
-    let (world, mut ensemble) = World::build(kinds)?;
+    let (world, mut ensemble) = World::build(kinds, Members::Stay)?;
     let mut chance = Chance::new(rounds);
-    let first = number("RK_FIRST", 0);
     load::during(&mut ensemble, syncs, |ensemble, load| {
         for round in 0..rounds {
             load.flow(FLOW).with_context(|| format!("before round {round}"))?;
             recover(ensemble)?;
-            let fault = match (first + round) as usize % FAULTS.len() {
-                _ if LONG <= rounds && round % 20 == 19 => Fault::Paused(LONG_PAUSE),
-                next => FAULTS[next],
-            };
             let leader = ensemble.leader()?;
             let victim = match chance.below(3) {
                 0 => (leader + 1) % ensemble.servers.len(),
                 _ => leader,
             };
-            let last = Duration::from_millis(500 + chance.below(3_500));
+            let (fault, last) = choose(round, rounds, &mut chance);
             let (who, led) = (victim + 1, leader + 1);
             println!("round {round}: server {who} {fault:?} for {last:?}, led by {led}");
             world.suffer(ensemble, victim, fault, last)?;
@@ -77,4 +89,55 @@ fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+fn change_meanwhile(rounds: u64) -> anyhow::Result<()> {
+    let (world, mut ensemble) = World::build(&[Kind::Ringkeeper; 4], Members::Change)?;
+    let addresses: Vec<_> = (0..4).map(|it| ensemble.address(it)).collect();
+    let mut chance = Chance::new(rounds);
+    let mut observer = 3;
+    load::during(&mut ensemble, Syncs::Linearizable, |ensemble, load| {
+        for round in 0..rounds {
+            load.flow(FLOW).with_context(|| format!("before round {round}"))?;
+            recover(ensemble)?;
+            let leader = ensemble.leader()?;
+            let other = |chance: &mut Chance| (leader + 1 + chance.below(3) as usize) % 4;
+            let role = if round % 2 == 0 { "participant" } else { "observer" };
+            if role == "observer" {
+                observer = if chance.below(2) == 0 { leader } else { other(&mut chance) };
+            }
+            let victim = match chance.below(4) {
+                0 => other(&mut chance),
+                1 => observer,
+                _ => leader,
+            };
+            let line = line(ensemble, observer, role)?;
+            let (fault, last) = choose(round, rounds, &mut chance);
+            let (who, led) = (victim + 1, leader + 1);
+            println!("round {round}: server {who} {fault:?} for {last:?}, led by {led}; {line}");
+            thread::scope(|scope| {
+                let asking = scope.spawn(|| {
+                    thread::sleep(last / 4);
+                    join_somehow(&addresses, &line)
+                });
+                world.suffer(ensemble, victim, fault, last)?;
+                asking.join().expect("it does not panic")
+            })?;
+            recover(ensemble)?;
+            for number in 0..4 {
+                await_line(ensemble, number, &line)?;
+            }
+            let behind = || format!("behind round {round}: {fault:?} of {who}, {line}");
+            load.flow(FLOW).with_context(behind)?;
+        }
+        Ok(())
+    })
+}
+
+/// A member's line with this role.
+fn line(ensemble: &Ensemble, number: usize, role: &str) -> anyhow::Result<String> {
+    let begin = format!("server.{}=", number + 1);
+    let line = ensemble.lines.lines().find(|it| it.starts_with(&begin));
+    let line = line.context("a member has a line")?;
+    Ok(line.replace("participant", role).replace("observer", role))
 }

@@ -3,6 +3,7 @@
 //! The configuration is read back from `/zookeeper/config` of every server, and from the files that the next start reads.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,9 +12,11 @@ use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, LINES, again, asked, check, connect, trial};
+use crate::judge;
+use crate::load::REFUSED;
 use crate::process::PATIENCE;
 use crate::server::{FOR_JUDGES, Kind, Server, free_port};
-use crate::wire::{Body, Client, Fields, op};
+use crate::wire::{Body, Client, Fields, Session, op};
 use crate::zkcli::Shell;
 
 /// Codes of refusals.
@@ -32,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("reconfig_one_alone_grows_to_three_and_shrinks_to_one", grow_from_one),
         trial("reconfig_ports_of_a_server_move", move_ports),
         trial("reconfig_is_asked_by_a_shell", ask_by_shell),
+        trial("reconfig_is_asked_by_kazoo", ask_by_kazoo),
         trial("reconfig_mixed_is_led_by_ours_and_by_java", || {
             led_by_each(&[Ringkeeper, Ringkeeper, Reference])
         }),
@@ -88,11 +92,52 @@ fn launch(ensemble: &mut Ensemble, numbers: &[usize]) -> anyhow::Result<()> {
 /// A session of the super user.
 fn connect_super(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
     let mut client = connect(ensemble, number)?;
+    become_super(&mut client)?;
+    Ok(client)
+}
+
+fn become_super(client: &mut Client) -> anyhow::Result<()> {
     let auth = Body::default().int(-4).int(100).int(0).buffer(b"digest").buffer(b"super:judge");
     std::io::Write::write_all(client.socket(), &auth.frame())?;
     let reply = client.reply()?;
     ensure!(reply.err == 0, "the super user is refused: {}", reply.err);
-    Ok(client)
+    Ok(())
+}
+
+/// Asks one server after the other for a member to join, or to be another, until that is done: what was asked may be lost, and asked again.
+pub(crate) fn join_somehow(addresses: &[SocketAddr], line: &str) -> anyhow::Result<()> {
+    const ANSWER: Duration = Duration::from_secs(3);
+    let new = Session { timeout: 30_000, ..Session::default() };
+    let ask = |address| -> anyhow::Result<i32> {
+        let client = Client::resume_within(ANSWER, address, &new, 0)?;
+        let mut client = client.context("no session was given")?;
+        become_super(&mut client)?;
+        Ok(client.ask(op::RECONFIG, &change(line, "", -1))?.err)
+    };
+    let end = Instant::now() + PATIENCE;
+    for &address in addresses.iter().cycle() {
+        match ask(address) {
+            Ok(0) => return Ok(()),
+            Ok(NEW_CONFIG_NO_QUORUM | RECONFIG_IN_PROGRESS | REFUSED) | Err(_) => {}
+            Ok(err) => bail!("{line} is refused: {err}"),
+        }
+        ensure!(Instant::now() < end, "{line} does not become so");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Waits until a server says that this line is one of the configuration.
+pub(crate) fn await_line(ensemble: &Ensemble, number: usize, line: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let shown = again(|| config(ensemble, number))?;
+        if shown.lines().any(|it| it == line) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "server {} shows {shown}, not {line}", number + 1);
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The body of a reconfig; empty is null.
@@ -354,6 +399,20 @@ fn ask_by_shell() -> anyhow::Result<()> {
     shell.quit()?;
     let mode = await_mode(&ensemble, other, "observer")?;
     ensure!(mode == "observer", "{mode}");
+    Ok(())
+}
+
+/// The judge wants a member last that does not lead.
+fn ask_by_kazoo() -> anyhow::Result<()> {
+    let (mut ensemble, lines) = prepare(&[Kind::Ringkeeper; 3], 3)?;
+    launch(&mut ensemble, &[0, 1, 2])?;
+    let leader = ensemble.leader()?;
+    let members = [leader, (leader + 1) % 3, (leader + 2) % 3].map(|it| ensemble.address(it));
+    judge::of_members("python", "reconfiguration", &members, &mut |line| bail!("{line}?"))
+        .map_err(|error| error.context(ensemble.logs()))?;
+    for number in 0..3 {
+        await_line(&ensemble, number, &lines[(leader + 2) % 3])?;
+    }
     Ok(())
 }
 
