@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::walk::Bounds;
+use sim::walk::{self, Bounds, Manner};
 use sim::{Failure, Plan, Summary, Violation, World};
 
 /// Ensembles in one thread, from seeds.
@@ -23,6 +23,9 @@ struct Arguments {
     /// Follows every run of a small world: crashes, broken connections, transactions, leaders, servers that give up, states at most.
     #[arg(long, num_args = 6, value_names = ["CRASHES", "CUTS", "TXNS", "LEADERS", "TIMEOUTS", "STATES"])]
     walk: Option<Vec<u64>>,
+    /// With `--walk`: every order, also of what has nothing to do with each other.
+    #[arg(long)]
+    every: bool,
     /// Print only what was found.
     #[arg(long)]
     quiet: bool,
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
         return sim::planted::run(name, arguments.seed);
     }
     if let Some(numbers) = &arguments.walk {
-        return walk(numbers);
+        return walk(numbers, if arguments.every { Manner::Every } else { Manner::Fewer });
     }
     if let Some(seed) = arguments.seed {
         let plan = Plan::new(seed);
@@ -106,7 +109,7 @@ fn main() -> ExitCode {
 
 /// Follows every run of a small world.
 #[expect(clippy::print_stdout, reason = "a program's answer")]
-fn walk(numbers: &[u64]) -> ExitCode {
+fn walk(numbers: &[u64], manner: Manner) -> ExitCode {
     let &[crashes, cuts, txns, leaders, timeouts, states_max] = numbers else {
         return ExitCode::FAILURE;
     };
@@ -118,9 +121,13 @@ fn walk(numbers: &[u64]) -> ExitCode {
         leaders: small(leaders),
         timeouts: small(timeouts),
     };
-    match sim::walk::walk(sim::walk::World::new(bounds), states_max) {
+    match walk::walk(walk::World::new(bounds, manner), states_max) {
         Ok(walked) => {
-            println!("{walked:?}");
+            let (rests, whole) = (walked.rests.len(), walked.is_whole);
+            let rest = walked.rests.iter().fold(0, |sum, it| sum ^ it);
+            let walk::Walked { states, events, committed, epochs, depth, .. } = walked;
+            println!("{states} states, {events} ways, depth {depth}, whole: {whole}");
+            println!("{committed} committed, {epochs} epochs, {rests} states at rest ({rest:x})");
             ExitCode::SUCCESS
         }
         Err(broken) => {

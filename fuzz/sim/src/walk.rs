@@ -7,13 +7,16 @@
 //!
 //! *Absent:* observers, images, `sync`, and the election's own messages.
 
+mod fewer;
 mod happen;
+mod part;
 mod state;
 
 use std::collections::BTreeSet;
 
 use crate::Violation;
-use state::State;
+use part::Seen;
+pub use state::State as World;
 
 /// How much may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +31,15 @@ pub struct Bounds {
     pub leaders: u8,
     /// Servers that give up waiting.
     pub timeouts: u8,
+}
+
+/// Which of the runs that differ in nothing but the order of what has nothing to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// All of them, packet by packet.
+    Every,
+    /// As few as are known to show the same (`fewer`).
+    Fewer,
 }
 
 /// Something that can happen. Servers and connections by number.
@@ -55,10 +67,18 @@ pub enum Event {
     Propose(u8),
     /// A server has heard nobody for too long.
     GiveUp(u8),
+    /// A connection breaks, and this end is the first to hear of it.
+    Break(u8, u8),
+    /// Its learner takes nothing more from this connection.
+    Deaf(u8),
+    /// A server's next write takes longer than what comes next.
+    Slow(u8),
+    /// A searching server finds none of those that lead now.
+    Stay(u8),
 }
 
 /// What a walk saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
     /// States, each once.
     pub states: u64,
@@ -68,8 +88,12 @@ pub struct Walked {
     pub committed: usize,
     /// The highest epoch that was led in any.
     pub epochs: usize,
+    /// The longest way into a state that was followed.
+    pub depth: usize,
     /// Whether there was nothing more to see.
     pub is_whole: bool,
+    /// What servers came to, wherever nobody had a role and nothing was to be written: one number for each.
+    pub rests: BTreeSet<u64>,
 }
 
 /// A rule that was broken, and how.
@@ -79,57 +103,60 @@ pub struct Broken {
     pub violation: Violation,
     /// What happened, from the beginning.
     pub path: Vec<Event>,
+    /// States that were seen before.
+    pub states: u64,
+}
+
+/// A state on the way, and what is left to be tried in it.
+struct Open {
+    state: World,
+    /// What led to it.
+    event: Option<Event>,
+    left: Vec<Event>,
+}
+
+impl Open {
+    fn new(state: World, event: Option<Event>) -> Self {
+        let mut left = Vec::new();
+        state.events(&mut left);
+        Self { state, event, left }
+    }
 }
 
 /// Follows every run, depth first, until there is none left or `states_max` were seen.
 ///
 /// # Errors
 /// The first rule that a run broke.
-pub fn walk(start: State, states_max: u64) -> Result<Walked, Box<Broken>> {
-    let mut walked = Walked { is_whole: true, ..Walked::default() };
-    let mut seen = BTreeSet::from([start.fingerprint()]);
-    // How each state was reached: the place of the one before, and what happened.
-    let mut trail: Vec<(u32, Event)> = vec![(0, Event::Lead(0))];
-    let mut open = vec![(start, 0_u32)];
-    let mut events = Vec::new();
-    while let Some((state, place)) = open.pop() {
-        walked.states += 1;
-        walked.committed = walked.committed.max(state.committed());
-        walked.epochs = walked.epochs.max(state.epochs());
+pub fn walk(mut start: World, states_max: u64) -> Result<Walked, Box<Broken>> {
+    let mut walked = Walked { is_whole: true, states: 1, ..Walked::default() };
+    let mut seen = Seen::new();
+    seen.insert(start.fingerprint());
+    let mut way = vec![Open::new(start, None)];
+    while let Some(open) = way.last_mut() {
+        let Some(event) = open.left.pop() else {
+            way.pop();
+            continue;
+        };
+        let mut next = open.state.clone();
+        next.happen(event);
+        walked.events += 1;
+        if let Some(violation) = next.violation() {
+            let path = way.iter().filter_map(|it| it.event).chain([event]).collect();
+            return Err(Box::new(Broken { violation, path, states: walked.states }));
+        }
+        if !seen.insert(next.fingerprint()) {
+            continue;
+        }
         if walked.states == states_max {
             walked.is_whole = false;
             break;
         }
-        events.clear();
-        state.events(&mut events);
-        for &event in &events {
-            walked.events += 1;
-            let mut next = state.clone();
-            next.happen(event);
-            if let Some(violation) = next.violation() {
-                let mut path = path(&trail, place);
-                path.push(event);
-                return Err(Box::new(Broken { violation, path }));
-            }
-            if seen.insert(next.fingerprint()) {
-                trail.push((place, event));
-                open.push((next, trail.len() as u32 - 1));
-            }
-        }
+        walked.states += 1;
+        walked.committed = walked.committed.max(next.committed());
+        walked.epochs = walked.epochs.max(next.epochs());
+        walked.depth = walked.depth.max(way.len());
+        walked.rests.extend(next.rest());
+        way.push(Open::new(next, Some(event)));
     }
     Ok(walked)
 }
-
-/// What happened up to a place of the trail.
-fn path(trail: &[(u32, Event)], mut place: u32) -> Vec<Event> {
-    let mut path = Vec::new();
-    while place != 0 {
-        let (before, event) = trail[place as usize];
-        path.push(event);
-        place = before;
-    }
-    path.reverse();
-    path
-}
-
-pub use state::State as World;

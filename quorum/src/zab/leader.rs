@@ -62,13 +62,13 @@ pub(crate) struct Leader {
     sealed: Option<WriteId>,
     /// Current epoch and last transaction at the beginning: no learner may be ahead of that.
     summary: (Epoch, Zxid),
-    /// Voters that named their accepted epoch.
+    /// Voters that named their accepted epoch, until one is decided.
     named: BTreeSet<Sid>,
-    /// Voters that promised the epoch.
+    /// Voters that promised the epoch; only this server once enough have.
     promised: BTreeSet<Sid>,
-    /// Voters that have the history.
+    /// Voters that have the history, until that is enough.
     acked: BTreeSet<Sid>,
-    /// By connection; a server has one at most.
+    /// In the order of connections; a server has one at most.
     handlers: Vec<Handler>,
     /// The next id of a learner without one.
     anonymous: i64,
@@ -176,7 +176,8 @@ impl Leader {
             Input::Accepted { link } => {
                 let limits = step.replica.settings;
                 let until = self.tick + u64::from(limits.init_limit + limits.sync_limit);
-                self.handlers.push(Handler::new(link, step.now, until));
+                let at = self.handlers.partition_point(|it| it.link < link);
+                self.handlers.insert(at, Handler::new(link, step.now, until));
             }
             Input::Closed { link } => self.forget(step, link),
             Input::Packet { link, message } => {

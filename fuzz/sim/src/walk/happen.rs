@@ -7,8 +7,9 @@ use quorum::wire::{Message, QuorumPacket};
 use quorum::zab::{Input, LeaveReason, Link, LinkError, Output, Packet, To, Write, WriteId};
 use quorum::{Epoch, Moment, Peer, PeerState};
 
-use super::Event;
-use super::state::{Pipe, State, peer, sid};
+use super::part::Part;
+use super::state::{Pipe, SERVERS, State, peer, sid};
+use super::{Event, Manner};
 use crate::disk::{DiskWrite, Image, Txn};
 use crate::violation::{Violation, is_broken_protocol};
 
@@ -21,10 +22,14 @@ impl State {
         match event {
             Event::Lead(node) => {
                 self.left.leaders -= 1;
+                self.end_stays();
                 self.step(node, Input::Elected { leader: sid(node) });
             }
             Event::Follow(node, leader) => {
                 self.step(node, Input::Elected { leader: sid(leader) });
+                if self.manner == Manner::Fewer {
+                    self.call(node);
+                }
             }
             Event::Call(node) => self.call(node),
             Event::Take(pipe, side) => self.take(pipe, side),
@@ -35,50 +40,82 @@ impl State {
             Event::Cut(pipe) => {
                 self.left.cuts -= 1;
                 if let Some(pipe) = self.pipes.get_mut(&pipe) {
-                    pipe.is_cut = true;
+                    pipe.edit().is_cut = true;
                 }
             }
+            Event::Break(pipe, side) => {
+                self.left.cuts -= 1;
+                self.hear(pipe, side);
+            }
+            Event::Deaf(pipe) => {
+                if let Some(pipe) = self.pipes.get_mut(&pipe).map(Part::edit) {
+                    pipe.is_deaf = true;
+                    pipe.coming[0].clear();
+                }
+            }
+            Event::Slow(node) => self.nodes[usize::from(node)].edit().is_slow = true,
+            Event::Stay(node) => self.nodes[usize::from(node)].edit().stays = true,
             Event::Propose(node) => self.propose(node),
             Event::GiveUp(node) => self.give_up(node),
         }
         self.pipes.retain(|_, it| !(it.is_gone[0] && it.is_gone[1]));
+        if !(0..SERVERS).any(|it| self.leads(it)) {
+            self.end_stays();
+        }
+    }
+
+    /// There is another leader, or none: who searches looks again.
+    fn end_stays(&mut self) {
+        for node in self.nodes.iter_mut().filter(|it| it.stays) {
+            node.edit().stays = false;
+        }
     }
 
     fn start(&mut self, number: u8) {
-        let node = &mut self.nodes[usize::from(number)];
+        let node = self.nodes[usize::from(number)].edit();
         let restored = node.files.restore();
         node.view = node.files.clone();
         node.applied = node.view.image;
         node.peer = Some(peer(number, &restored));
+        #[cfg(planted)]
+        if let (Some(peer), Some(bug)) = (&mut node.peer, node.bug) {
+            peer.plant(bug);
+        }
     }
 
     fn crash(&mut self, number: u8) {
         self.left.crashes -= 1;
-        let node = &mut self.nodes[usize::from(number)];
+        let node = self.nodes[usize::from(number)].edit();
         node.peer = None;
         node.pending.clear();
         node.groups.clear();
         node.wants = None;
+        (node.is_slow, node.stays) = (false, false);
         // Nothing of a server that is down is its own any more.
         node.view = node.files.clone();
         node.applied = Image::default();
         for pipe in self.pipes.values_mut() {
             for side in [0, 1] {
-                if pipe.ends[side] == number {
-                    gone(pipe, side);
+                if pipe.ends[side] == number && !pipe.is_gone[side] {
+                    gone(pipe.edit(), side);
                 }
             }
+        }
+        if self.manner == Manner::Fewer {
+            self.start(number);
         }
     }
 
     /// A learner reaches its leader.
     fn call(&mut self, number: u8) {
-        let Some(leader) = self.nodes[usize::from(number)].wants.take() else { return };
+        let Some(leader) = self.nodes[usize::from(number)].edit().wants.take() else { return };
         let other = leader.0 as u8 - 1;
-        let free = (1..=u8::MAX).find(|it| !self.pipes.contains_key(it)).unwrap_or_default();
-        let coming = Default::default();
-        let pipe = Pipe { ends: [number, other], coming, is_gone: [false; 2], is_cut: false };
-        self.pipes.insert(free, pipe);
+        // What a connection is called says whose it is, and nothing of when it was made.
+        let mut numbers = (number + 1) * 32..;
+        let free = numbers.find(|it| !self.pipes.contains_key(it)).unwrap_or_default();
+        let (ends, coming, is_gone) = ([number, other], Default::default(), [false; 2]);
+        let pipe = Pipe { ends, coming, is_gone, is_cut: false, is_deaf: false };
+        self.pipes.insert(free, Part::new(pipe));
         let link = Link(u64::from(free));
         self.step(other, Input::Accepted { link });
         self.step(number, Input::Connected { link, to: leader });
@@ -86,9 +123,10 @@ impl State {
 
     fn take(&mut self, number: u8, side: u8) {
         let at = usize::from(side);
-        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        let Some(pipe) = self.pipes.get_mut(&number).map(Part::edit) else { return };
         let Some(bytes) = pipe.coming[at].pop_front() else { return };
         let node = pipe.ends[at];
+        self.wake(node);
         let Ok(Some((packet, _))) = QuorumPacket::split(&bytes, usize::MAX) else {
             return self.fail(Violation::BadPacket);
         };
@@ -97,16 +135,24 @@ impl State {
     }
 
     fn hear(&mut self, number: u8, side: u8) {
-        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        let Some(pipe) = self.pipes.get_mut(&number).map(Part::edit) else { return };
         let node = pipe.ends[usize::from(side)];
         gone(pipe, usize::from(side));
         let link = Link(u64::from(number));
-        self.nodes[usize::from(node)].groups.remove(&link);
+        self.nodes[usize::from(node)].edit().groups.remove(&link);
+        self.wake(node);
         self.step(node, Input::Closed { link });
     }
 
+    /// Its writes go on.
+    fn wake(&mut self, number: u8) {
+        if self.nodes[usize::from(number)].is_slow {
+            self.nodes[usize::from(number)].edit().is_slow = false;
+        }
+    }
+
     fn disk(&mut self, number: u8) {
-        let node = &mut self.nodes[usize::from(number)];
+        let node = self.nodes[usize::from(number)].edit();
         let Some((id, write)) = node.pending.pop_front() else { return };
         if let Err(violation) = node.files.write(&write) {
             return self.fail(violation);
@@ -126,9 +172,10 @@ impl State {
 
     /// A server has heard nobody for too long: whatever it is, it searches then.
     fn give_up(&mut self, number: u8) {
-        if self.nodes[usize::from(number)].wants.take().is_none() {
+        if self.nodes[usize::from(number)].edit().wants.take().is_none() {
             self.left.timeouts -= 1;
         }
+        self.wake(number);
         for times in 1..=2 {
             self.step_at(number, Moment::ZERO + TOO_LONG * times, Input::Deadline);
             let peer = self.nodes[usize::from(number)].peer.as_ref();
@@ -144,18 +191,18 @@ impl State {
     }
 
     fn step_at(&mut self, number: u8, now: Moment, input: Input<'_>) {
-        let Some(mut peer) = self.nodes[usize::from(number)].peer.take() else { return };
+        let Some(mut peer) = self.nodes[usize::from(number)].edit().peer.take() else { return };
         let mut out = Vec::new();
         peer.step(now, input, &mut out);
         for output in out {
             self.perform(number, &peer, output);
         }
-        self.nodes[usize::from(number)].peer = Some(peer);
+        self.nodes[usize::from(number)].edit().peer = Some(peer);
         self.answer(number);
     }
 
     fn perform(&mut self, number: u8, peer: &Peer, output: Output) {
-        let node = &mut self.nodes[usize::from(number)];
+        let node = self.nodes[usize::from(number)].edit();
         match output {
             Output::Send { to, packet } => self.send(number, peer, to, &packet),
             Output::Join { link, group } => {
@@ -165,7 +212,7 @@ impl State {
                 node.groups.remove(&link);
                 let pipe = self.pipes.get_mut(&(link.0 as u8));
                 if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it)) {
-                    gone(pipe, side);
+                    gone(pipe.edit(), side);
                 }
                 self.check_reason(number, why);
             }
@@ -227,14 +274,15 @@ impl State {
         let pipe = self.pipes.get_mut(&(link.0 as u8));
         if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it))
             && !pipe.is_cut
+            && !(pipe.is_deaf && side == 1)
         {
-            pipe.coming[1 - side].push_back(bytes.into());
+            pipe.edit().coming[1 - side].push_back(bytes.into());
         }
     }
 
     /// A write is ordered.
     fn order(&mut self, number: u8, peer: &Peer, id: WriteId, what: Write) {
-        let node = &mut self.nodes[usize::from(number)];
+        let node = self.nodes[usize::from(number)].edit();
         let write = match what {
             Write::Append { zxid } => {
                 let Some(bytes) = peer.txn(zxid) else {
@@ -267,12 +315,12 @@ impl State {
         let applied = node.applied;
         let behind = node.view.log.iter().filter(|it| applied.zxid < it.zxid && it.zxid <= upto);
         for txn in behind.cloned().collect::<Vec<_>>() {
-            let node = &mut self.nodes[usize::from(number)];
+            let node = self.nodes[usize::from(number)].edit();
             node.applied = node.applied.after(&txn);
             let (after, zxid, sid) = (node.applied, txn.zxid, sid(number));
-            match self.history.get(after.count as usize - 1) {
+            match self.known.history.get(after.count as usize - 1) {
                 None => {
-                    self.history.push(after);
+                    self.known.edit().history.push(after);
                     self.check_quorum(zxid);
                 }
                 Some(known) if known.zxid != zxid => {
@@ -293,9 +341,9 @@ impl State {
     /// A leader begins to serve.
     fn lead(&mut self, number: u8, epoch: Epoch) {
         let (sid, count) = (sid(number), self.nodes[usize::from(number)].applied.count);
-        let committed = self.history.len() as u64;
-        let is_last = self.leaders.keys().all(|&it| it < epoch);
-        if let Some(one) = self.leaders.insert(epoch, sid) {
+        let committed = self.known.history.len() as u64;
+        let is_last = self.known.leaders.keys().all(|&it| it < epoch);
+        if let Some(one) = self.known.edit().leaders.insert(epoch, sid) {
             self.fail(Violation::TwoLeaders { epoch, one, other: sid });
         } else if is_last && count < committed {
             self.fail(Violation::LeaderLacks { sid, epoch, count, committed });
@@ -304,7 +352,9 @@ impl State {
 
     /// A leader's driver has looked into the log for its machine.
     fn answer(&mut self, number: u8) {
-        while let Some((link, asked)) = self.nodes[usize::from(number)].asked.pop_front() {
+        while !self.nodes[usize::from(number)].asked.is_empty()
+            && let Some((link, asked)) = self.nodes[usize::from(number)].edit().asked.pop_front()
+        {
             match asked {
                 Asked::Floor(floor) => self.step(number, Input::LogFloor { link, floor }),
                 Asked::Log(after, upto) => {
@@ -330,7 +380,7 @@ pub(super) enum Asked {
 }
 
 /// A server's end of a connection, if it is there.
-fn end_of(number: u8, pipe: &mut Pipe) -> Option<(&mut Pipe, usize)> {
+fn end_of(number: u8, pipe: &mut Part<Pipe>) -> Option<(&mut Part<Pipe>, usize)> {
     let side = (0..2).find(|&it| pipe.ends[it] == number && !pipe.is_gone[it])?;
     Some((pipe, side))
 }

@@ -1,7 +1,6 @@
 //! A state of the small world, and what can happen in it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +10,16 @@ use quorum::zab::{Group, Link, Reconfig, Restored, Settings, WindowLimits, Write
 use quorum::{Epoch, Peer, PeerState, QuorumConfig, Sid, Views};
 
 use super::happen::Asked;
-use super::{Bounds, Event};
+use super::part::{Part, sum_of};
+use super::{Bounds, Event, Manner};
 use crate::Violation;
 use crate::disk::{DiskWrite, Files, Image};
 
 /// Servers.
 pub(super) const SERVERS: u8 = 3;
+
+/// Connections at once: two of each learner that end, and one that does not, are many.
+const PIPES_MAX: usize = 16;
 
 /// A server.
 #[derive(Clone, Debug, Hash)]
@@ -34,6 +37,12 @@ pub(super) struct Node {
     pub(super) asked: VecDeque<(Link, Asked)>,
     /// Whom it wants to reach.
     pub(super) wants: Option<Sid>,
+    /// Its next write is not durable before it has taken a packet, or has heard that its connection is no more.
+    pub(super) is_slow: bool,
+    /// It finds no leader before there is another one.
+    pub(super) stays: bool,
+    #[cfg(planted)]
+    pub(super) bug: Option<quorum::zab::Bug>,
 }
 
 /// A connection: the learner's end is 0, the leader's 1.
@@ -46,32 +55,35 @@ pub(super) struct Pipe {
     pub(super) is_gone: [bool; 2],
     /// Whether it is broken: an end that is there will hear of it.
     pub(super) is_cut: bool,
+    /// Its learner takes nothing more from it, until it hears that it is no more.
+    pub(super) is_deaf: bool,
 }
 
-/// Everything.
+/// What is known of the whole, and of no server.
 #[derive(Clone, Debug, Hash)]
-pub struct State {
-    pub(super) nodes: Vec<Node>,
-    pub(super) pipes: BTreeMap<u8, Pipe>,
-    pub(super) left: Bounds,
+pub(super) struct Known {
     /// What was committed, with the state after each.
     pub(super) history: Vec<Image>,
     pub(super) leaders: BTreeMap<Epoch, Sid>,
-    pub(super) broken: Broken,
 }
 
-/// The rule that was broken; no part of what a state is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Broken(pub(super) Option<Violation>);
-
-impl Hash for Broken {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
+/// Everything.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) manner: Manner,
+    pub(super) nodes: [Part<Node>; SERVERS as usize],
+    /// By number: those of a learner are next to each other.
+    pub(super) pipes: BTreeMap<u8, Part<Pipe>>,
+    pub(super) left: Bounds,
+    pub(super) known: Part<Known>,
+    /// The rule that was broken; no part of what a state is.
+    pub(super) broken: Option<Violation>,
 }
 
 impl State {
     /// Three servers with empty disks.
-    pub fn new(left: Bounds) -> Self {
-        let node = || Node {
+    pub fn new(left: Bounds, manner: Manner) -> Self {
+        let node = Part::new(Node {
             peer: None,
             files: Files::default(),
             pending: VecDeque::new(),
@@ -80,14 +92,19 @@ impl State {
             groups: BTreeMap::new(),
             asked: VecDeque::new(),
             wants: None,
-        };
+            is_slow: false,
+            stays: false,
+            #[cfg(planted)]
+            bug: None,
+        });
+        let known = Known { history: Vec::new(), leaders: BTreeMap::new() };
         let mut state = Self {
-            nodes: (0..SERVERS).map(|_| node()).collect(),
+            manner,
+            nodes: std::array::from_fn(|_| node.clone()),
             pipes: BTreeMap::new(),
             left,
-            history: Vec::new(),
-            leaders: BTreeMap::new(),
-            broken: Broken(None),
+            known: Part::new(known),
+            broken: None,
         };
         for node in 0..SERVERS {
             state.happen(Event::Start(node));
@@ -95,37 +112,63 @@ impl State {
         state
     }
 
+    /// With this bug in every server.
+    #[cfg(planted)]
+    #[must_use]
+    pub fn with_bug(mut self, bug: quorum::zab::Bug) -> Self {
+        for number in 0..SERVERS {
+            self.nodes[usize::from(number)].edit().bug = Some(bug);
+            self.happen(Event::Start(number));
+        }
+        self
+    }
+
     /// A number that two states share only if they are the same.
-    pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
+    pub(super) fn fingerprint(&mut self) -> u64 {
+        let nodes = self.nodes.each_mut().map(Part::sum);
+        let known = self.known.sum();
+        let mut pipes = [(0, 0); PIPES_MAX];
+        assert!(self.pipes.len() <= PIPES_MAX, "{} connections", self.pipes.len());
+        for ((number, pipe), at) in self.pipes.iter_mut().zip(&mut pipes) {
+            *at = (*number, pipe.sum());
+        }
+        sum_of((nodes, known, &pipes[..self.pipes.len()], self.left))
+    }
+
+    /// What servers have come to, where none has a role and all is written; none otherwise.
+    pub(super) fn rest(&mut self) -> Option<u64> {
+        let is_at_rest = |it: &Part<Node>| {
+            let state = it.peer.as_ref().map(Peer::state);
+            state == Some(PeerState::Looking) && it.pending.is_empty()
+        };
+        let all = self.nodes.iter().all(is_at_rest);
+        all.then(|| sum_of((self.nodes.each_mut().map(Part::sum), self.left)))
     }
 
     pub(super) fn committed(&self) -> usize {
-        self.history.len()
+        self.known.history.len()
     }
 
     pub(super) fn epochs(&self) -> usize {
-        self.leaders.len()
+        self.known.leaders.len()
     }
 
     /// The rule that was broken.
     pub(super) fn violation(&self) -> Option<Violation> {
-        self.broken.0
+        self.broken
     }
 
     pub(super) fn fail(&mut self, violation: Violation) {
-        self.broken.0.get_or_insert(violation);
+        self.broken.get_or_insert(violation);
     }
 
-    fn leads(&self, node: u8) -> bool {
+    pub(super) fn leads(&self, node: u8) -> bool {
         let peer = self.nodes[usize::from(node)].peer.as_ref();
         peer.is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }))
     }
 
-    /// What can happen.
-    pub(super) fn events(&self, out: &mut Vec<Event>) {
+    /// All that can happen.
+    pub(super) fn all_events(&self, out: &mut Vec<Event>) {
         for number in 0..SERVERS {
             self.events_of(number, out);
         }
@@ -154,8 +197,7 @@ impl State {
         let Some(peer) = &node.peer else {
             return out.push(Event::Start(number));
         };
-        // Servers to which nothing has happened are alike: one of them stands for all.
-        if self.is_fresh(number) && (0..number).any(|it| self.is_fresh(it)) {
+        if self.is_like_another(number) {
             return;
         }
         if 0 < self.left.crashes {
@@ -184,10 +226,16 @@ impl State {
         }
     }
 
+    /// Servers to which nothing has happened are alike: the first of them stands for all.
+    pub(super) fn is_like_another(&self, number: u8) -> bool {
+        self.is_fresh(number) && (0..number).any(|it| self.is_fresh(it))
+    }
+
     /// Whether nothing has happened to a server.
-    fn is_fresh(&self, number: u8) -> bool {
+    pub(super) fn is_fresh(&self, number: u8) -> bool {
         let node = &self.nodes[usize::from(number)];
         node.peer.as_ref().is_some_and(|it| it.state() == PeerState::Looking)
+            && !node.stays
             && node.view.accepted == Epoch::ZERO
             && !self.pipes.values().any(|it| it.ends.contains(&number))
     }

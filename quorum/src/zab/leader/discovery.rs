@@ -66,6 +66,7 @@ impl Leader {
             && step.replica.has_quorum(&committed, |it| self.named.contains(&it))
         {
             self.offered = Some(step.replica.accept(self.epoch, step.out));
+            self.named.clear();
         }
     }
 
@@ -135,6 +136,7 @@ impl Leader {
             return;
         }
         self.phase = Phase::Synchronization;
+        self.promised.retain(|&it| it == step.replica.sid);
         self.phase_until = step.now + step.replica.settings.init_time();
         self.sealed = Some(step.replica.establish(self.epoch, step.out));
         self.name_config(step);

@@ -166,14 +166,14 @@ impl Leader {
         handler.acked = handler.acked.max(handler.last);
         handler.in_step_until = handler.in_step_until.max(self.tick + limit);
         let (sid, link, group) = (handler.sid, handler.link, handler.group);
-        if group == Group::Followers || step.replica.has(Bug::CountObservers) {
-            self.acked.insert(sid);
-        }
         if self.phase == Phase::Broadcast {
             self.up_to_date(step, link);
             // What it acked too early counts from here on.
             self.commit_ready(step);
         } else {
+            if group == Group::Followers || step.replica.has(Bug::CountObservers) {
+                self.acked.insert(sid);
+            }
             self.establish(step);
         }
     }
@@ -189,6 +189,7 @@ impl Leader {
             return;
         }
         self.phase = Phase::Broadcast;
+        self.acked.clear();
         step.replica.commit(self.settled, step.out);
         let config = Arc::clone(step.replica.views.last_seen());
         if step.replica.is_reconfigurable() {
