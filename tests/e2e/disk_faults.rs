@@ -14,6 +14,7 @@ use faulty::{Disk, Fault, How, Op, with_disk, with_small_disk, without_io_uring}
 use libtest_mimic::{Failed, Trial};
 
 use crate::durability::Worker;
+use crate::process::PATIENCE;
 use crate::server::{Kind, Server, four_letters};
 use crate::wire::{Body, Chance, Client, op};
 
@@ -30,9 +31,6 @@ const UNEXPECTED_ERROR: i32 = 1;
 
 /// `UNABLE_TO_ACCESS_DATADIR` of the same.
 const UNABLE_TO_ACCESS_DATADIR: i32 = 3;
-
-/// How long the server may take to notice what its disk does: it looks each second, and tells its clients with the next tick.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 const WRITES: [How; 5] =
     [How::Error(EIO), How::Error(ENOSPC), How::Torn(EIO), How::Late(EIO), How::Short];
@@ -113,6 +111,11 @@ fn until(what: &str, mut ready: impl FnMut() -> anyhow::Result<bool>) -> anyhow:
         thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// Waits until the server has said so: it may answer a client before.
+fn says(server: &Server, what: &str) -> anyhow::Result<()> {
+    until(what, || Ok(server.log().contains(what))).with_context(|| server.log())
 }
 
 fn names(dir: &Path) -> anyhow::Result<Vec<String>> {
@@ -268,8 +271,7 @@ fn preparation(disk: &Disk) -> anyhow::Result<()> {
         // It goes on with what it has, and when there is no next segment it keeps the rest of this one for what frees.
         until("refused", || Ok(!made.more(&mut client)?))
             .with_context(|| format!("{told}\n{}", server.log()))?;
-        let log = server.log();
-        ensure!(log.contains("preparing a log segment failed"), "{told}\n{log}");
+        says(&server, "preparing a log segment failed").with_context(|| told.clone())?;
         ensure!(exists(&mut client, &made.paths[0])? == 0, "{told}: a read");
         let body = Body::default().buffer(made.paths.remove(0).as_bytes()).int(-1);
         ensure!(client.ask(op::DELETE, &body)?.err == 0, "{told}: a delete");
@@ -279,8 +281,7 @@ fn preparation(disk: &Disk) -> anyhow::Result<()> {
         disk.heal();
         until("accepted", || made.more(&mut client))
             .with_context(|| format!("{told}\n{}", server.log()))?;
-        let log = server.log();
-        ensure!(log.contains("there is room again"), "{told}\n{log}");
+        says(&server, "there is room again").with_context(|| told.clone())?;
     }
     let spares = names(disk.below())?.into_iter().filter(|it| it.starts_with("spare")).count();
     ensure!(spares <= 3, "{spares} spares are left behind");
@@ -359,13 +360,13 @@ fn snapshot(disk: &Disk) -> anyhow::Result<()> {
                     (figure("zk_snapshot_error_count\t")?, figure("zk_cnt_snapshottime\t")?);
                 disk.fail(Fault::every(op, "image.", how));
                 until("an image fails", || Ok(before < figure("zk_snapshot_error_count\t")?))?;
-                let log = server.log();
                 let said = |line: &str| {
                     line.contains("the snapshot was not written")
                         && line.contains("image.")
                         && line.contains(text(how))
                 };
-                ensure!(log.lines().any(said), "{log}");
+                until("it says so", || Ok(server.log().lines().any(said)))
+                    .with_context(|| server.log())?;
                 disk.heal();
                 until("an image is written again", || Ok(done < figure("zk_cnt_snapshottime\t")?))?;
                 server.kill()
@@ -460,10 +461,10 @@ fn nearly_full(disk: &Disk) -> anyhow::Result<()> {
             Ok(create(&mut client, &format!("{path}-{number}"), 10)? == OPERATION_TIMEOUT)
         })?;
         goes_on(&server, "/z0", &format!("/z{}", round + 1))?;
-        ensure!(server.log().contains("nearly full"), "{}", server.log());
+        says(&server, "nearly full")?;
         disk.say_free(None);
         until("a create is done", || Ok(create(&mut client, &path, 10)? == 0))?;
-        ensure!(server.log().contains("there is room again"), "{}", server.log());
+        says(&server, "there is room again")?;
     }
     // A server that starts on such a disk serves what it has.
     disk.say_free(Some(2 << 20));
