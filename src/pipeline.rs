@@ -233,10 +233,8 @@ impl Pipeline {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
                     self.request(moment, asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, session } => {
-                    let owner = Owner { shard, conn: *conn };
-                    self.applier.close(owner);
-                    self.applier.release(*session, owner);
+                ForwardItem::Gone { conn, .. } => {
+                    self.applier.close(Owner { shard, conn: *conn });
                 }
             }
         }

@@ -288,10 +288,12 @@ impl Applier {
         self.shards[owner.shard].close(owner.conn);
     }
 
-    /// Ends a connection without a word.
+    /// Ends a connection without a word, if it is still there.
     pub(super) fn cut(&mut self, owner: Owner) {
-        self.close(owner);
-        self.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
+        if self.find(owner).is_some() {
+            self.close(owner);
+            self.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
+        }
     }
 
     /// Begins a batch.

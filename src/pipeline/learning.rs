@@ -164,10 +164,8 @@ impl Learning {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
                     self.request(moment, asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, session } => {
-                    let owner = Owner { shard, conn: *conn };
-                    self.forget(owner);
-                    self.applier.release(*session, owner);
+                ForwardItem::Gone { conn, .. } => {
+                    self.forget(Owner { shard, conn: *conn });
                 }
             }
         }
@@ -198,6 +196,12 @@ impl Learning {
         }
     }
 
+    /// A session goes on with another connection: this one is closed.
+    fn cut(&mut self, owner: Owner) {
+        self.applier.cut(owner);
+        self.forget(owner);
+    }
+
     fn connect(
         &mut self,
         moment: Moment,
@@ -217,6 +221,10 @@ impl Learning {
             self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
         } else if !self.applier.attach_local(moment, owner, (session, timeout_ms), &handshake.auth)
         {
+            // What the connection before it still asks would reach the leader behind this, and pass for a request of this one.
+            if let Some(&Home::Here(before)) = self.applier.sessions.owner(session) {
+                self.cut(before);
+            }
             self.to_leader.push(ToLeader::Revalidate(Touch { session, timeout_ms }));
             self.asked.entry(session).or_default().push_back(Some(handshake));
         }
@@ -387,8 +395,7 @@ impl Learning {
         self.applier.sessions.open(moment.now_ms, session, timeout_ms);
         let before = self.applier.sessions.set_owner(session, Home::Here(owner));
         if let Ok(Some(Home::Here(before))) = before {
-            self.forget(before);
-            self.applier.cut(before);
+            self.cut(before);
         }
         self.applier.open(owner, session, auth);
         self.applier.connected(owner, session, timeout_ms);

@@ -135,14 +135,6 @@ impl Applier {
         self.sessions.owner(session).or_else(local)
     }
 
-    /// The connection of a session has gone.
-    pub(super) fn release(&mut self, session: SessionId, owner: Owner) {
-        self.sessions.release(session, &Home::Here(owner));
-        if let Some(local) = &mut self.local {
-            local.tracker.release(session, &Home::Here(owner));
-        }
-    }
-
     /// A local session has ended.
     pub(super) fn end_local(&mut self, session: SessionId) {
         if let Some(local) = &mut self.local {

@@ -74,10 +74,8 @@ impl ReadOnly {
                     self.applier.touch_local(moment.now_ms, *session);
                     self.request(asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, session } => {
-                    let owner = Owner { shard, conn: *conn };
-                    self.applier.close(owner);
-                    self.applier.release(*session, owner);
+                ForwardItem::Gone { conn, .. } => {
+                    self.applier.close(Owner { shard, conn: *conn });
                 }
             }
         }

@@ -7,7 +7,6 @@ use engine::auth::AuthIds;
 use engine::planted::{self, Bug};
 use engine::prep::{Prepared, Request};
 use jute::{Code, CreateSessionTxn, Op, Record as _, SessionId, Xid};
-use net::message::DeliverItem;
 use quorum::wire::Touch;
 use quorum::zab::{Link, Validity};
 
@@ -83,8 +82,7 @@ impl Pipeline {
         }
         let before = self.applier.sessions.set_owner(session, Home::There(link));
         if let Ok(Some(Home::Here(before))) = before {
-            self.applier.close(before);
-            self.applier.outbox.push(before, DeliverItem::Close { conn: before.conn });
+            self.applier.cut(before);
         }
         Validity::Alive
     }

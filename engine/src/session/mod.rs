@@ -212,16 +212,7 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
         Ok(before.filter(|before| Some(before) != tracked.owner.as_ref()))
     }
 
-    /// `owner`'s connection has gone: the session is nobody's, unless it has moved on already.
-    pub fn release(&mut self, session: SessionId, owner: &O) {
-        if let Some(tracked) = self.sessions.get_mut(&session)
-            && tracked.owner.as_ref() == Some(owner)
-        {
-            tracked.owner = None;
-        }
-    }
-
-    /// Whose the session is.
+    /// Whose the session is, or was last: what a connection before that one asked comes too late, be this one gone too.
     pub fn owner(&self, session: SessionId) -> Option<&O> {
         self.sessions.get(&session)?.owner.as_ref()
     }

@@ -214,6 +214,51 @@ fn a_session_that_moves_is_cut_off_where_it_was() {
 }
 
 #[test]
+fn what_was_asked_before_a_session_moved_is_refused_though_its_last_connection_has_gone() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    // It is on its way to the leader for long.
+    pair.ask(client, 1, create("/late"));
+    let second = pair.leader.reopen(owner(0, 6), client.session);
+    pair.leader.ask(second, 2, create("/first"));
+    pair.decide();
+    pair.leader.gone(second.owner, second.session);
+    pair.forward();
+    pair.decide();
+    assert_eq!(pair.leader.seen("/late"), "none");
+    // Who goes on with the session at the learner is heard again.
+    pair.handshake(owner(1, 6), client.session);
+    pair.forward();
+    pair.ask(Client { owner: owner(1, 6), session: client.session }, 3, create("/again"));
+    pair.turn();
+    assert_eq!(pair.leader.seen("/again"), "new");
+}
+
+#[test]
+fn what_the_connection_before_asks_behind_a_handshake_is_not_forwarded() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    // The learner has not heard that the first connection has gone.
+    pair.handshake(owner(1, 6), client.session);
+    pair.ask(client, 1, create("/late"));
+    pair.turn();
+    assert_eq!(pair.leader.seen("/late"), "none");
+    pair.ask(Client { owner: owner(1, 6), session: client.session }, 2, create("/first"));
+    pair.turn();
+    assert_eq!(pair.leader.seen("/first"), "new");
+}
+
+#[test]
+fn a_session_that_goes_on_at_the_same_learner_is_cut_off_from_its_first_connection() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    pair.handshake(owner(1, 6), client.session);
+    pair.forward();
+    let told = ["5 is to close".to_owned(), format!("6 is {}, {TIMEOUT_MS} ms", client.session)];
+    assert_eq!(pair.heard(1)[..2], told);
+}
+
+#[test]
 fn an_answer_for_a_connection_that_has_gone_gives_it_no_session() {
     let mut pair = Pair::new();
     let client = pair.leader.connect(0, 3);
