@@ -5,6 +5,7 @@
 //! changes that were not synced.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::chance::Chance;
 
@@ -41,15 +42,42 @@ pub enum Op {
 #[derive(Clone, Debug)]
 enum Undo {
     Bytes(String, usize, Vec<u8>),
-    Created(String, Option<Vec<u8>>),
-    Renamed(String, String, Option<Vec<u8>>),
-    Removed(String, Vec<u8>),
+    Created(String, Option<File>),
+    Renamed(String, String, Option<File>),
+    Removed(String, File),
+}
+
+/// Bytes, and which of them are not what was written.
+#[derive(Clone, Debug, Default)]
+struct File {
+    bytes: Vec<u8>,
+    scars: Vec<Scar>,
+}
+
+/// Bytes that are not what was written, and what turns them back.
+#[derive(Clone, Debug)]
+struct Scar {
+    at: usize,
+    xor: Vec<u8>,
+}
+
+impl Scar {
+    /// Takes what lies within `place` out of the scar.
+    fn take(&mut self, place: &Range<usize>) -> Self {
+        let mut taken = Self { at: self.at, xor: vec![0; self.xor.len()] };
+        for (idx, byte) in self.xor.iter_mut().enumerate() {
+            if place.contains(&(self.at + idx)) {
+                taken.xor[idx] = std::mem::take(byte);
+            }
+        }
+        taken
+    }
 }
 
 /// Files, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Medium {
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, File>,
     /// In the order in which it was done.
     undo: Vec<Undo>,
 }
@@ -62,14 +90,23 @@ impl Medium {
 
     /// The bytes of a file; none if it is missing.
     pub fn read(&self, name: &str) -> Option<&[u8]> {
-        self.files.get(name).map(Vec::as_slice)
+        self.files.get(name).map(|it| it.bytes.as_slice())
     }
 
     /// Changes bytes of a file behind everybody's back, where it has that many.
-    pub fn change(&mut self, name: &str, at: usize, with: impl Fn(usize, u8) -> u8) {
-        let bytes = self.files.get_mut(name).and_then(|it| it.get_mut(at..)).unwrap_or_default();
-        for (idx, byte) in bytes.iter_mut().enumerate() {
-            *byte = with(idx, *byte);
+    pub fn scar(&mut self, name: &str, at: usize, xor: &[u8]) {
+        let Some(file) = self.files.get_mut(name) else { return };
+        let xor = xor[..xor.len().min(file.bytes.len().saturating_sub(at))].to_vec();
+        let scar = Scar { at, xor };
+        change(&mut file.bytes, &scar);
+        file.scars.push(scar);
+    }
+
+    /// A part of a file is again what was written there.
+    pub fn heal(&mut self, name: &str, place: &Range<usize>) {
+        let Some(file) = self.files.get_mut(name) else { return };
+        for scar in &mut file.scars {
+            change(&mut file.bytes, &scar.take(place));
         }
     }
 
@@ -77,7 +114,8 @@ impl Medium {
     pub fn apply(&mut self, op: &Op) {
         match op {
             Op::Create(name, len) => {
-                let before = self.files.insert(name.clone(), vec![0; *len]);
+                let file = File { bytes: vec![0; *len], scars: Vec::new() };
+                let before = self.files.insert(name.clone(), file);
                 self.undo.push(Undo::Created(name.clone(), before));
             }
             Op::Write(name, at, bytes, sync) => {
@@ -90,13 +128,13 @@ impl Medium {
                 self.undo.retain(|it| !matches!(it, Undo::Bytes(other, ..) if other == name));
             }
             Op::Rename(from, to) => {
-                let Some(bytes) = self.files.remove(from) else { unreachable!("{from} is there") };
-                let before = self.files.insert(to.clone(), bytes);
+                let Some(file) = self.files.remove(from) else { unreachable!("{from} is there") };
+                let before = self.files.insert(to.clone(), file);
                 self.undo.push(Undo::Renamed(from.clone(), to.clone(), before));
             }
             Op::Remove(name) => {
-                if let Some(bytes) = self.files.remove(name) {
-                    self.undo.push(Undo::Removed(name.clone(), bytes));
+                if let Some(file) = self.files.remove(name) {
+                    self.undo.push(Undo::Removed(name.clone(), file));
                 }
             }
             Op::SyncDir => self.undo.retain(|it| matches!(it, Undo::Bytes(..))),
@@ -150,13 +188,13 @@ impl Medium {
                 self.files.extend(before.map(|it| (name, it)));
             }
             Undo::Renamed(from, to, before) => {
-                if let Some(bytes) = self.files.remove(&to) {
-                    self.files.insert(from, bytes);
+                if let Some(file) = self.files.remove(&to) {
+                    self.files.insert(from, file);
                 }
                 self.files.extend(before.map(|it| (to, it)));
             }
-            Undo::Removed(name, bytes) => {
-                self.files.insert(name, bytes);
+            Undo::Removed(name, file) => {
+                self.files.insert(name, file);
             }
             Undo::Bytes(..) => unreachable!("sector by sector"),
         }
@@ -165,13 +203,24 @@ impl Medium {
     /// What was there before; what was not there was zeros.
     fn overwrite(&mut self, name: &str, at: usize, bytes: &[u8]) -> Vec<u8> {
         let Some(file) = self.files.get_mut(name) else { unreachable!("{name} is there") };
-        if file.len() < at + bytes.len() {
-            file.resize(at + bytes.len(), 0);
+        let place = at..at + bytes.len();
+        for scar in &mut file.scars {
+            scar.take(&place);
         }
-        let place = &mut file[at..at + bytes.len()];
-        let old = place.to_vec();
-        place.copy_from_slice(bytes);
+        if file.bytes.len() < place.end {
+            file.bytes.resize(place.end, 0);
+        }
+        let there = &mut file.bytes[place];
+        let old = there.to_vec();
+        there.copy_from_slice(bytes);
         old
+    }
+}
+
+/// Scars bytes, or turns a scar back.
+fn change(bytes: &mut [u8], scar: &Scar) {
+    for (byte, xor) in bytes.iter_mut().skip(scar.at).zip(&scar.xor) {
+        *byte ^= xor;
     }
 }
 
@@ -202,6 +251,28 @@ mod tests {
             if bytes[512] == 2 { kept += 1 } else { lost += 1 }
         }
         assert!(0 < lost && 0 < kept, "{lost} lost, {kept} kept");
+    }
+
+    #[test]
+    fn a_scar_goes_where_its_file_goes_and_ends_where_that_is_written_anew() {
+        let mut medium = Medium::default();
+        let create = |name: &str| Op::Create(name.into(), 1024);
+        for op in [create("a"), Op::Write("a".into(), 0, vec![1; 1024], Sync::Now)] {
+            medium.apply(&op);
+        }
+        medium.scar("a", 500, &[7; 600]);
+        medium.apply(&Op::Rename("a".into(), "b".into()));
+        medium.apply(&create("a"));
+        medium.apply(&Op::Write("b".into(), 512, vec![2; 256], Sync::Now));
+        assert_eq!(
+            medium.read("b").unwrap_or_default()[498..514],
+            [[1; 2].as_slice(), &[6; 12], &[2; 2]].concat()
+        );
+        medium.heal("a", &(0..1024));
+        medium.heal("b", &(0..1000));
+        assert_eq!(medium.read("a"), Some([0; 1024].as_slice()));
+        let whole = [[1; 512].as_slice(), &[2; 256], &[1; 232], &[6; 24]].concat();
+        assert_eq!(medium.read("b"), Some(whole.as_slice()));
     }
 
     #[test]

@@ -72,21 +72,13 @@ struct Memory {
     void_sequence: u64,
 }
 
-/// Bytes that are not what was written, and what turns them back.
-#[derive(Clone, Debug)]
-struct Scar {
-    name: String,
-    at: usize,
-    xor: Vec<u8>,
-}
-
 /// A data directory.
 #[derive(Clone, Debug)]
 pub struct Store {
     medium: Medium,
     keeping: Keeping,
     memory: Memory,
-    scars: Vec<Scar>,
+    is_scarred: bool,
 }
 
 /// Writes to make, in their order, and what is known when they are made.
@@ -169,7 +161,7 @@ impl Job {
 impl Store {
     /// An empty directory.
     pub fn new(keeping: Keeping) -> Self {
-        Self { medium: Medium::default(), keeping, memory: Memory::default(), scars: Vec::new() }
+        Self { medium: Medium::default(), keeping, memory: Memory::default(), is_scarred: false }
     }
 
     /// What is to be done for writes that go together: transactions, or one of another kind.
@@ -383,15 +375,13 @@ impl Store {
     }
 
     fn scar(&mut self, name: &str, at: usize, xor: &[u8]) {
-        let len = self.medium.read(name).map_or(0, <[u8]>::len);
-        let xor = xor[..xor.len().min(len.saturating_sub(at))].to_vec();
-        self.medium.change(name, at, |idx, byte| byte ^ xor.get(idx).copied().unwrap_or(0));
-        self.scars.push(Scar { name: name.to_owned(), at, xor });
+        self.medium.scar(name, at, xor);
+        self.is_scarred = true;
     }
 
     /// Whether anything was done to it that a disk must not do.
     pub fn is_scarred(&self) -> bool {
-        !self.scars.is_empty()
+        self.is_scarred
     }
 
     /// The power is gone; `job` was under way.
@@ -417,25 +407,7 @@ impl Store {
         let memory = &self.memory;
         let Some(&newest) = memory.segments.last() else { return };
         let name = memory.unnamed.map_or_else(|| log(newest), |it| spare(it.0));
-        let place = memory.last_frame_at..memory.end_at;
-        for scar in self.scars.iter().filter(|it| it.name == name) {
-            let xor = |at: usize, byte: u8| byte ^ scar.xor.get(at).copied().unwrap_or(0);
-            let is_in = |at: usize| place.contains(&(scar.at + at));
-            self.medium.change(
-                &name,
-                scar.at,
-                |at, byte| {
-                    if is_in(at) { xor(at, byte) } else { byte }
-                },
-            );
-        }
-        for scar in self.scars.iter_mut().filter(|it| it.name == name) {
-            for (idx, byte) in scar.xor.iter_mut().enumerate() {
-                if place.contains(&(scar.at + idx)) {
-                    *byte = 0;
-                }
-            }
-        }
+        self.medium.heal(&name, &(memory.last_frame_at..memory.end_at));
     }
 
     /// The transactions behind `after` up to `upto`, as they lie in the log; none if they cannot be read.
