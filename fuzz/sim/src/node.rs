@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use engine::session::SessionTracker;
 use jute::{SessionId, Zxid};
 use net::message::{ConnId, Forward, ForwardItem};
 use quorum::election::Timing;
 use quorum::server::Server;
 use quorum::zab::{Group, Link, Settings};
 use quorum::{Epoch, Moment, Peer, PeerState, Sid};
+use ringkeeper::pipeline::{Home, Owner};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Files, Image, Keeping, Refusal};
@@ -26,19 +28,28 @@ impl Office {
         *at = now_ms.max(*at);
     }
 
-    /// The sessions of a turn of the shard show life, of those that are open.
-    pub fn hear(&mut self, now_ms: u64, forward: &Forward, is_open: impl Fn(SessionId) -> bool) {
+    /// The sessions of a turn of the shard show life, of those that are open. What a connection asks whose session has moved
+    /// comes too late to be a sign of life.
+    pub fn hear(&mut self, now_ms: u64, forward: &Forward, sessions: &SessionTracker<Home>) {
         for &(session, seen_ms) in &forward.touched {
-            if is_open(session) {
+            if sessions.is_open(session) {
                 self.touch(seen_ms, session);
             }
         }
         for item in &forward.items {
-            if let ForwardItem::Connect { session, .. } | ForwardItem::Request { session, .. } =
-                item
-                && is_open(*session)
-            {
-                self.touch(now_ms, *session);
+            let session = match *item {
+                ForwardItem::Connect { session, .. } => session,
+                ForwardItem::Request { session, conn, .. } => {
+                    let home = Home::Here(Owner { shard: 0, conn });
+                    if sessions.owner(session).is_some_and(|it| *it != home) {
+                        continue;
+                    }
+                    session
+                }
+                _ => continue,
+            };
+            if sessions.is_open(session) {
+                self.touch(now_ms, session);
             }
         }
     }

@@ -9,7 +9,7 @@ use jute::{Op, Record as _, SessionId, TxnHeader, Xid, Zxid};
 use quorum::wire::{Id, IdList, Message, Touch};
 use quorum::zab::{Input, Link, SyncFrom, Validity};
 use quorum::{Moment, Sid};
-use ringkeeper::pipeline::{self, RemoteRequest, ToLeader};
+use ringkeeper::pipeline::{self, Home, RemoteRequest, ToLeader};
 
 use super::{Event, World};
 use crate::client::Client;
@@ -190,8 +190,7 @@ impl World {
         }
         while let Some(forward) = service.shard.take_forward(None) {
             any = true;
-            let sessions = service.applier().sessions();
-            it.office.hear(moment.now_ms, &forward, |session| sessions.is_open(session));
+            it.office.hear(moment.now_ms, &forward, service.applier().sessions());
             syncs.extend(service.take(moment, &forward));
         }
         let leads = any && matches!(service.role, Role::Leading(_));
@@ -286,7 +285,10 @@ impl World {
                     membership.set(server.peer().views(), server.peer().synced());
                 }
                 let opens = op == Op::CreateSession;
-                if opens || pipeline.applier().sessions().is_open(session) {
+                let sessions = pipeline.applier().sessions();
+                // Whose session has moved, or has ended, is not heard.
+                let is_theirs = sessions.owner(session).is_none_or(|it| *it == Home::There(link));
+                if opens || is_theirs && sessions.is_open(session) {
                     it.office.touch(moment.now_ms, session);
                 }
                 let remote =
