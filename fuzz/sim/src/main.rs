@@ -23,6 +23,9 @@ struct Arguments {
     /// Follows every run of a small world: crashes, broken connections, transactions, leaders, servers that give up, states at most.
     #[arg(long, num_args = 6, value_names = ["CRASHES", "CUTS", "TXNS", "LEADERS", "TIMEOUTS", "STATES"])]
     walk: Option<Vec<u64>>,
+    /// Follows every election of three servers, whatever their histories: crashes, broken connections, servers that give up, states at most.
+    #[arg(long, num_args = 4, value_names = ["CRASHES", "CUTS", "TIMEOUTS", "STATES"])]
+    elections: Option<Vec<u64>>,
     /// With `--walk`: every order, also of what has nothing to do with each other.
     #[arg(long)]
     every: bool,
@@ -63,10 +66,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     #[cfg(planted)]
     if let Some(name) = &arguments.planted {
+        if let Some(&[.., states_max]) = arguments.walk.as_deref() {
+            let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
+            walk::planted::run(name, manner, states_max);
+            return ExitCode::SUCCESS;
+        }
         return sim::planted::run(name, arguments.seed);
     }
     if let Some(numbers) = &arguments.walk {
         return walk(numbers, if arguments.every { Manner::Every } else { Manner::Fewer });
+    }
+    if let Some(numbers) = &arguments.elections {
+        return elections(numbers);
     }
     if let Some(seed) = arguments.seed {
         let plan = Plan::new(seed);
@@ -138,6 +149,39 @@ fn walk(numbers: &[u64], manner: Manner) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Follows every election, for all histories that differ in how they compare.
+#[expect(clippy::print_stdout, reason = "a program's answer")]
+fn elections(numbers: &[u64]) -> ExitCode {
+    let &[crashes, cuts, timeouts, states_max] = numbers else {
+        return ExitCode::FAILURE;
+    };
+    let small = |it: u64| u8::try_from(it).unwrap_or(u8::MAX);
+    let bounds = walk::election::Bounds {
+        crashes: small(crashes),
+        cuts: small(cuts),
+        timeouts: small(timeouts),
+    };
+    for histories in walk::election::histories() {
+        let start = walk::election::Elections::new(bounds, histories);
+        match walk::walk(start, states_max) {
+            Ok(it) => {
+                let walk::Walked { states, events, depth, ends, is_whole, .. } = it;
+                println!(
+                    "{histories:?}: {states} states, {events} ways, depth {depth}, {ends} ends, whole: {is_whole}"
+                );
+            }
+            Err(broken) => {
+                for event in &broken.path {
+                    println!("{event:?}");
+                }
+                println!("{histories:?}: {}", broken.violation);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn add(sum: &mut Summary, one: &Summary) {

@@ -22,6 +22,10 @@ pub enum Violation {
     NoQuorumHasIt { zxid: Zxid, count: usize },
     #[error("servers {one} and {other} both led {epoch}")]
     TwoLeaders { epoch: Epoch, one: Sid, other: Sid },
+    #[error("server {sid} chose a leader in round {round} after it had chosen one")]
+    ChoseTwice { sid: Sid, round: i64 },
+    #[error("server {sid} chose {leader}, which is behind a quorum or not what it was said to be")]
+    NotTheNewest { sid: Sid, leader: Sid },
     #[error("server {sid} leads {epoch} with {count} transactions of {committed} committed ones")]
     LeaderLacks { sid: Sid, epoch: Epoch, count: u64, committed: u64 },
     #[error("a write that began when {before} was acknowledged became {zxid}")]

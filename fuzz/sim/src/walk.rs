@@ -7,9 +7,12 @@
 //!
 //! *Absent:* observers, images, `sync`, and the election's own messages.
 
+pub mod election;
 mod fewer;
 mod happen;
 mod part;
+#[cfg(planted)]
+pub mod planted;
 mod state;
 
 use std::collections::BTreeSet;
@@ -88,6 +91,8 @@ pub struct Walked {
     pub committed: usize,
     /// The highest epoch that was led in any.
     pub epochs: usize,
+    /// States of elections in which all servers agree; 0 of other walks.
+    pub ends: u64,
     /// The longest way into a state that was followed.
     pub depth: usize,
     /// Whether there was nothing more to see.
@@ -98,25 +103,46 @@ pub struct Walked {
 
 /// A rule that was broken, and how.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct Broken<E> {
     /// The rule.
     pub violation: Violation,
     /// What happened, from the beginning.
-    pub path: Vec<Event>,
+    pub path: Vec<E>,
     /// States that were seen before.
     pub states: u64,
 }
 
-/// A state on the way, and what is left to be tried in it.
-struct Open {
-    state: World,
-    /// What led to it.
-    event: Option<Event>,
-    left: Vec<Event>,
+/// A state of a world that can be walked.
+pub trait Runs: Clone {
+    /// What can happen.
+    type Event: Copy;
+
+    /// What is to be tried.
+    fn events(&self, out: &mut Vec<Self::Event>);
+
+    /// Something happens.
+    fn happen(&mut self, event: Self::Event);
+
+    /// A number that two states share only if they are the same.
+    fn fingerprint(&mut self) -> u64;
+
+    /// The rule that was broken.
+    fn violation(&self) -> Option<Violation>;
+
+    /// Tells what there is to see.
+    fn note(&mut self, walked: &mut Walked);
 }
 
-impl Open {
-    fn new(state: World, event: Option<Event>) -> Self {
+/// A state on the way, and what is left to be tried in it.
+struct Open<S: Runs> {
+    state: S,
+    /// What led to it.
+    event: Option<S::Event>,
+    left: Vec<S::Event>,
+}
+
+impl<S: Runs> Open<S> {
+    fn new(state: S, event: Option<S::Event>) -> Self {
         let mut left = Vec::new();
         state.events(&mut left);
         Self { state, event, left }
@@ -127,7 +153,7 @@ impl Open {
 ///
 /// # Errors
 /// The first rule that a run broke.
-pub fn walk(mut start: World, states_max: u64) -> Result<Walked, Box<Broken>> {
+pub fn walk<S: Runs>(mut start: S, states_max: u64) -> Result<Walked, Box<Broken<S::Event>>> {
     let mut walked = Walked { is_whole: true, states: 1, ..Walked::default() };
     let mut seen = Seen::new();
     seen.insert(start.fingerprint());
@@ -152,10 +178,8 @@ pub fn walk(mut start: World, states_max: u64) -> Result<Walked, Box<Broken>> {
             break;
         }
         walked.states += 1;
-        walked.committed = walked.committed.max(next.committed());
-        walked.epochs = walked.epochs.max(next.epochs());
         walked.depth = walked.depth.max(way.len());
-        walked.rests.extend(next.rest());
+        next.note(&mut walked);
         way.push(Open::new(next, Some(event)));
     }
     Ok(walked)

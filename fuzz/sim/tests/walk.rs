@@ -1,6 +1,6 @@
 //! Every run of small worlds, as far as the ordinary run of tests has time for; `--walk` goes on from there.
 
-use sim::walk::{Bounds, Manner, Walked, World, walk};
+use sim::walk::{Bounds, Manner, Walked, World, election, walk};
 
 /// Follows every run.
 fn walked(bounds: Bounds, manner: Manner) -> Walked {
@@ -50,5 +50,17 @@ fn fewer_runs_show_the_same_servers_at_rest() {
         let [every, fewer] = [Manner::Every, Manner::Fewer].map(|it| walked(bounds, it));
         assert!(!every.rests.is_empty() && fewer.states < every.states, "{bounds:?}");
         assert_eq!(every.rests, fewer.rests, "{bounds:?}");
+    }
+}
+
+#[test]
+fn every_election_ends_with_a_leader_that_is_not_behind_a_quorum() {
+    let bounds = election::Bounds { crashes: 0, cuts: 0, timeouts: 0 };
+    // All alike, and two with one that is behind; `--elections` goes through all of them.
+    for histories in election::histories().step_by(10) {
+        match walk(election::Elections::new(bounds, histories), u64::MAX) {
+            Ok(walked) => assert!(walked.is_whole && 0 < walked.ends),
+            Err(broken) => panic!("{histories:?}: {}: {:?}", broken.violation, broken.path),
+        }
     }
 }

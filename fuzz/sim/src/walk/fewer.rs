@@ -23,11 +23,11 @@
 use quorum::PeerState;
 
 use super::state::{SERVERS, State};
-use super::{Event, Manner};
+use super::{Event, Manner, Runs};
 
 impl State {
     /// What is to be tried.
-    pub(super) fn events(&self, out: &mut Vec<Event>) {
+    pub(super) fn few_events(&self, out: &mut Vec<Event>) {
         match self.manner {
             Manner::Every => self.all_events(out),
             Manner::Fewer => {

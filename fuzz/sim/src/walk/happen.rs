@@ -18,7 +18,7 @@ const TOO_LONG: Duration = Duration::from_hours(1);
 
 impl State {
     /// Something happens.
-    pub(super) fn happen(&mut self, event: Event) {
+    pub(super) fn go(&mut self, event: Event) {
         match event {
             Event::Lead(node) => {
                 self.left.leaders -= 1;

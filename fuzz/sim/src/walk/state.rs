@@ -11,7 +11,7 @@ use quorum::{Epoch, Peer, PeerState, QuorumConfig, Sid, Views};
 
 use super::happen::Asked;
 use super::part::{Part, sum_of};
-use super::{Bounds, Event, Manner};
+use super::{Bounds, Event, Manner, Runs, Walked};
 use crate::Violation;
 use crate::disk::{DiskWrite, Files, Image};
 
@@ -123,18 +123,6 @@ impl State {
         self
     }
 
-    /// A number that two states share only if they are the same.
-    pub(super) fn fingerprint(&mut self) -> u64 {
-        let nodes = self.nodes.each_mut().map(Part::sum);
-        let known = self.known.sum();
-        let mut pipes = [(0, 0); PIPES_MAX];
-        assert!(self.pipes.len() <= PIPES_MAX, "{} connections", self.pipes.len());
-        for ((number, pipe), at) in self.pipes.iter_mut().zip(&mut pipes) {
-            *at = (*number, pipe.sum());
-        }
-        sum_of((nodes, known, &pipes[..self.pipes.len()], self.left))
-    }
-
     /// What servers have come to, where none has a role and all is written; none otherwise.
     pub(super) fn rest(&mut self) -> Option<u64> {
         let is_at_rest = |it: &Part<Node>| {
@@ -143,19 +131,6 @@ impl State {
         };
         let all = self.nodes.iter().all(is_at_rest);
         all.then(|| sum_of((self.nodes.each_mut().map(Part::sum), self.left)))
-    }
-
-    pub(super) fn committed(&self) -> usize {
-        self.known.history.len()
-    }
-
-    pub(super) fn epochs(&self) -> usize {
-        self.known.leaders.len()
-    }
-
-    /// The rule that was broken.
-    pub(super) fn violation(&self) -> Option<Violation> {
-        self.broken
     }
 
     pub(super) fn fail(&mut self, violation: Violation) {
@@ -249,6 +224,39 @@ impl State {
     }
 }
 
+impl Runs for State {
+    type Event = Event;
+
+    fn events(&self, out: &mut Vec<Event>) {
+        self.few_events(out);
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.go(event);
+    }
+
+    fn fingerprint(&mut self) -> u64 {
+        let nodes = self.nodes.each_mut().map(Part::sum);
+        let known = self.known.sum();
+        let mut pipes = [(0, 0); PIPES_MAX];
+        assert!(self.pipes.len() <= PIPES_MAX, "{} connections", self.pipes.len());
+        for ((number, pipe), at) in self.pipes.iter_mut().zip(&mut pipes) {
+            *at = (*number, pipe.sum());
+        }
+        sum_of((nodes, known, &pipes[..self.pipes.len()], self.left))
+    }
+
+    fn violation(&self) -> Option<Violation> {
+        self.broken
+    }
+
+    fn note(&mut self, walked: &mut Walked) {
+        walked.committed = walked.committed.max(self.known.history.len());
+        walked.epochs = walked.epochs.max(self.known.leaders.len());
+        walked.rests.extend(self.rest());
+    }
+}
+
 /// A server's machine, from what its disk holds.
 pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
     let settings = Settings {
@@ -271,7 +279,7 @@ pub(super) fn sid(number: u8) -> Sid {
 }
 
 /// The configuration that all know.
-fn views() -> Views {
+pub(super) fn views() -> Views {
     thread_local! {
         static VIEWS: Views = {
             let line = |sid| format!("server.{sid}=10.0.0.{sid}:2888:3888:participant\n");
