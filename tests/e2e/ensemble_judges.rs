@@ -66,9 +66,15 @@ impl Scene {
         }
     }
 
+    /// The judge's server, and the leader or, if that is the same, the one behind it.
+    fn majority(&self) -> [usize; 2] {
+        let next = (self.follower + 1) % self.ensemble.servers.len();
+        [self.follower, if self.leader == self.follower { next } else { self.leader }]
+    }
+
     fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
         self.stopped = true;
-        for number in [self.follower, self.leader] {
+        for number in self.majority() {
             let server = &mut self.ensemble.servers[number];
             match signal {
                 Signal::Term => drop(server.stop()?),
@@ -79,7 +85,7 @@ impl Scene {
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
-        for number in [self.follower, self.leader] {
+        for number in self.majority() {
             self.ensemble.servers[number].launch()?;
         }
         self.ensemble.await_service(self.follower)?;
