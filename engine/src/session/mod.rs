@@ -110,7 +110,18 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
     ///
     /// `timeout_ms` is what the session's present connection negotiated. Source: `SessionTrackerImpl.touchSession`.
     pub fn touch(&mut self, now: u64, session: SessionId, timeout_ms: i32) -> bool {
-        let expires_at = self.expiry(now, timeout_ms);
+        self.live_until(session, timeout_ms, self.expiry(now, timeout_ms))
+    }
+
+    /// As [`SessionTracker::touch`], with the timeout it has. What is told late of an earlier moment takes nothing back.
+    pub fn touch_again(&mut self, now: u64, session: SessionId) -> bool {
+        let Some(&Tracked { timeout_ms, expires_at, .. }) = self.sessions.get(&session) else {
+            return false;
+        };
+        self.live_until(session, timeout_ms, self.expiry(now, timeout_ms).max(expires_at))
+    }
+
+    fn live_until(&mut self, session: SessionId, timeout_ms: i32, expires_at: u64) -> bool {
         let Some(tracked) = self.sessions.get_mut(&session) else { return false };
         if tracked.life == Life::Closing {
             return false;
@@ -122,12 +133,6 @@ impl<O: Clone + PartialEq> SessionTracker<O> {
             self.buckets.entry(expires_at).or_default().push_back(session);
         }
         true
-    }
-
-    /// As [`SessionTracker::touch`], with the timeout it has.
-    pub fn touch_again(&mut self, now: u64, session: SessionId) -> bool {
-        let timeout_ms = self.sessions.get(&session).map(|tracked| tracked.timeout_ms);
-        timeout_ms.is_some_and(|timeout_ms| self.touch(now, session, timeout_ms))
     }
 
     /// The session's end has been asked for: it is refused from now on, and does not expire a second time.

@@ -49,6 +49,16 @@ fn a_touch_moves_the_end_and_a_shorter_timeout_moves_it_back() {
 }
 
 #[test]
+fn an_earlier_sign_of_life_that_is_told_later_takes_nothing_back() {
+    let mut sessions = tracker();
+    sessions.open(0, A, 4_000);
+    assert!(sessions.touch(4_500, A, 4_000));
+    assert!(sessions.touch_again(1_000, A));
+    assert_eq!(expired(&mut sessions, 9_999), []);
+    assert_eq!(expired(&mut sessions, 10_000), [A]);
+}
+
+#[test]
 fn a_touch_that_comes_after_its_time_but_before_expiry_saves_the_session() {
     let mut sessions = tracker();
     sessions.open(0, A, 4_000);
