@@ -52,12 +52,20 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
     check(&ensemble, OBSERVER, &["/without-its-master".to_owned()])
 }
 
-/// The number of the server that tells the observer: it is not the leader.
+/// The number of the server that tells the observer: it is not the leader, unless it has just come to lead.
 fn master(ensemble: &Ensemble) -> anyhow::Result<usize> {
-    ensemble.await_service(OBSERVER)?;
-    let master = row(ensemble, OBSERVER, "observer_master_id")?.parse::<usize>()? - 1;
-    ensure!(master != ensemble.leader()?, "the leader tells it");
-    Ok(master)
+    let end = Instant::now() + PATIENCE;
+    loop {
+        ensemble.await_service(OBSERVER)?;
+        let found = row(ensemble, OBSERVER, "observer_master_id");
+        let master = found.ok().and_then(|it| it.parse::<usize>().ok());
+        let leader = ensemble.leader()?;
+        if let Some(master) = master.filter(|it| *it != leader + 1) {
+            return Ok(master - 1);
+        }
+        ensure!(Instant::now() < end, "the leader, or nobody, tells it");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn row(ensemble: &Ensemble, number: usize, name: &str) -> anyhow::Result<String> {

@@ -270,7 +270,7 @@ mod tests {
     fn a_log_that_creates_a_znode_where_none_can_be_is_refused() {
         let tree = Tree::format(Memory::leaked(Memory::WORDS_MIN), [1, 2]).unwrap();
         let mut state = State::new(tree);
-        for (number, path) in (1..).zip([b"//".as_slice(), b"/a/", b"a", b"", b"/a\0"]) {
+        for (number, path) in (1..).zip([b"//".as_slice(), b"//a", b"/a/", b"a", b"", b"/a\0"]) {
             let (client, zxid) = (SessionId(1), Zxid(number));
             let mut entry = Vec::new();
             TxnHeader { client, cxid: 1, zxid, time_ms: 1, op: Op::Create.number() }

@@ -245,7 +245,8 @@ impl Decoder {
             return Ok(());
         }
         let slash = path.iter().rposition(|&it| it == b'/').ok_or_else(bad)?;
-        if slash + 1 == path.len() {
+        // Of the root two paths are known, and only the empty one stands in front of a name.
+        if slash + 1 == path.len() || &path[..slash] == b"/" {
             return Err(bad());
         }
         let parent = tree.look(|it| it.find(&path[..slash])).ok_or_else(bad)?;
