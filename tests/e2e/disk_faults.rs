@@ -7,14 +7,13 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use faulty::{Disk, Fault, How, Op, with_disk, with_small_disk, without_io_uring};
 use libtest_mimic::{Failed, Trial};
 
 use crate::durability::Worker;
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, until};
 use crate::server::{Kind, Server, four_letters};
 use crate::wire::{Body, Chance, Client, op};
 
@@ -103,19 +102,9 @@ fn exists(client: &mut Client, path: &str) -> anyhow::Result<i32> {
     Ok(client.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?.err)
 }
 
-/// Asks until `ready`, for a while.
-fn until(what: &str, mut ready: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !ready()? {
-        ensure!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
-}
-
 /// Waits until the server has said so: it may answer a client before.
 fn says(server: &Server, what: &str) -> anyhow::Result<()> {
-    until(what, || Ok(server.log().contains(what))).with_context(|| server.log())
+    server.until(what, || Ok(server.log().contains(what)))
 }
 
 fn names(dir: &Path) -> anyhow::Result<Vec<String>> {

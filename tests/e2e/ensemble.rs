@@ -3,6 +3,7 @@
 //! A client writes; servers are killed with SIGKILL and come back. What was acknowledged must be on every server in the end, in the
 //! order of its zxids. Absent here: networks that fail, which the simulator has.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, until, until_some};
 use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
 use crate::wire::{Body, Client, Fields, op};
 
@@ -151,34 +152,27 @@ impl Ensemble {
 
     /// Waits until a server leads or follows.
     pub(crate) fn await_service(&self, number: usize) -> anyhow::Result<String> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(mode) = self.mode(number) {
-                return Ok(mode);
-            }
-            ensure!(
-                Instant::now() < end,
-                "server {} does not serve after {PATIENCE:?}\n{}",
-                number + 1,
-                self.logs()
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
+        let what = format!("server {} serves", number + 1);
+        until_some(what, || Ok(self.mode(number))).with_context(|| self.logs())
     }
 
     /// The server that leads, once the others that run follow.
     pub(crate) fn leader(&self) -> anyhow::Result<usize> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let modes: Vec<_> = (0..self.servers.len()).map(|it| self.mode(it)).collect();
-            let leaders: Vec<_> =
-                (0..modes.len()).filter(|&it| modes[it].as_deref() == Some("leader")).collect();
-            if let [leader] = leaders[..] {
-                return Ok(leader);
-            }
-            ensure!(Instant::now() < end, "no leader: {modes:?}\n{}", self.logs());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let one = || {
+            let leads = |it: &usize| self.mode(*it).as_deref() == Some("leader");
+            let leaders: Vec<_> = (0..self.servers.len()).filter(leads).collect();
+            Ok(if let [leader] = leaders[..] { Some(leader) } else { None })
+        };
+        until_some("one server leads", one).with_context(|| self.logs())
+    }
+
+    /// Asks until it is so; the logs of all if it never is.
+    pub(crate) fn until(
+        &self,
+        what: impl Display,
+        ready: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        until(what, ready).with_context(|| self.logs())
     }
 
     pub(crate) fn address(&self, number: usize) -> SocketAddr {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rustix::fs::FallocateFlags;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ensemble::{Ensemble, write_id};
 use crate::namespaces::Namespaces;
-use crate::process::PATIENCE;
+use crate::process::until;
 use crate::server::{FOR_JUDGES, Kind, Server, free_port};
 use crate::switch::{ALL_LOST, Obstacle, What};
 
@@ -187,23 +187,15 @@ impl World {
 
 /// Waits until all serve. One that found no room for its log ends, as a reference server does that cannot write, and is started again.
 pub(crate) fn recover(ensemble: &mut Ensemble) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
+    let all = || {
         for server in &mut ensemble.servers {
             if server.has_ended()? {
                 server.launch()?;
             }
         }
-        let silent = (0..ensemble.servers.len()).find(|&it| ensemble.mode(it).is_none());
-        let Some(silent) = silent else { return Ok(()) };
-        ensure!(
-            Instant::now() < end,
-            "server {} does not serve after {PATIENCE:?}\n{}",
-            silent + 1,
-            ensemble.logs()
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+        Ok((0..ensemble.servers.len()).all(|it| ensemble.mode(it).is_some()))
+    };
+    until("all servers serve again", all).with_context(|| ensemble.logs())
 }
 
 fn pause(server: &Server, last: Duration) -> anyhow::Result<()> {

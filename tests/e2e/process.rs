@@ -2,16 +2,41 @@
 //!
 //! Absent here: what the process is; see `server`, `judge`, `zkcli`.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use rustix::process::{Pid, Signal};
 
 /// How long anything may take that is waited for: it costs nothing where all is well, and a busy machine takes its time.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Asks until it is so, for [`PATIENCE`].
+pub(crate) fn until(
+    what: impl Display,
+    mut ready: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    until_some(what, || Ok(ready()?.then_some(())))
+}
+
+/// Asks until there is something, for [`PATIENCE`].
+pub(crate) fn until_some<T>(
+    what: impl Display,
+    mut ready: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(it) = ready()? {
+            return Ok(it);
+        }
+        ensure!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A running child and everything it started.
 pub(crate) struct Process {

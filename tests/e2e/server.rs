@@ -2,6 +2,7 @@
 //!
 //! `JUDGE_SERVER=reference` chooses the second. Everything waits for a bounded time, and a failure shows the server's log.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::process::{PATIENCE, Process, Talk, tail};
+use crate::process::{PATIENCE, Process, Talk, tail, until};
 
 /// What judges get, as `tests/README.md` promises.
 pub(crate) const FOR_JUDGES: &str = "\
@@ -182,6 +183,23 @@ impl Server {
         }
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Asks until it is so; the log if it never is.
+    pub(crate) fn until(
+        &self,
+        what: impl Display,
+        ready: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        until(what, ready).with_context(|| self.log())
+    }
+
+    /// From its next start on a line of its configuration is another.
+    pub(crate) fn configure(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let path = self.dir().join("zoo.cfg");
+        let text = fs::read_to_string(&path)?;
+        ensure!(text.contains(from), "no `{from}` in {text}");
+        Ok(fs::write(path, text.replace(from, to))?)
     }
 
     /// Starts it and does not wait until it serves.

@@ -165,9 +165,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A new session.
+    /// A new session, which lasts as long as the server lets it.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let client = Self::resume(address, &Session { timeout: 30_000, ..Session::default() }, 0)?;
+        let client = Self::resume(address, &Session { timeout: 600_000, ..Session::default() }, 0)?;
         client.ok_or_else(|| io::Error::new(ErrorKind::ConnectionRefused, "no session was given"))
     }
 
