@@ -33,6 +33,8 @@ pub enum Stream {
     Wires = 12,
     /// What wall clocks are set to.
     WallClocks = 13,
+    /// Where counters begin.
+    Counters = 14,
 }
 
 impl Chance {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jute::Zxid;
 use quorum::{Epoch, Sid};
 
-use crate::disk::{Image, Txn};
+use crate::disk::{Image, Txn, follows};
 use crate::replay::Replay;
 use crate::violation::Violation;
 
@@ -23,6 +23,8 @@ pub struct Checker {
     digests: BTreeMap<Zxid, u64>,
     /// What they make, and what clients asked.
     pub(crate) replay: Replay,
+    /// Epochs begin behind this counter.
+    first_counter: u32,
     /// What clients were told.
     acked: Vec<Zxid>,
     /// The last of them.
@@ -36,6 +38,11 @@ fn digest(bytes: &[u8]) -> u64 {
 }
 
 impl Checker {
+    /// Nothing has happened. Epochs begin behind this counter.
+    pub fn new(first_counter: u32) -> Self {
+        Self { first_counter, ..Self::default() }
+    }
+
     /// How many transactions are committed.
     pub fn committed(&self) -> u64 {
         self.history.len() as u64
@@ -82,8 +89,7 @@ impl Checker {
         }
         assert_eq!(after.count, self.committed() + 1);
         let last = self.history.last().map_or(Zxid::ZERO, |it| it.zxid);
-        let follows = zxid == last.next() || last.epoch() < zxid.epoch() && zxid.counter() == 1;
-        if !follows {
+        if !follows(self.first_counter, last, zxid) {
             return Err(Violation::OrderOfZxids { zxid, last });
         }
         self.history.push(after);

@@ -50,6 +50,12 @@ impl Image {
     }
 }
 
+/// Whether `zxid` comes next behind `last`, where epochs begin behind this counter.
+pub fn follows(first_counter: u32, last: Zxid, zxid: Zxid) -> bool {
+    let is_first = last.epoch() < zxid.epoch() && zxid.counter() == first_counter + 1;
+    is_first || zxid == last.next() && first_counter < last.counter()
+}
+
 /// The files.
 #[derive(Clone, Debug, Hash)]
 pub struct Files {
@@ -63,6 +69,8 @@ pub struct Files {
     pub log_after: Zxid,
     /// The log.
     pub log: Vec<Txn>,
+    /// An epoch's transactions are numbered from behind this counter.
+    pub first_counter: u32,
 }
 
 impl Default for Files {
@@ -73,6 +81,7 @@ impl Default for Files {
             image: Image::default(),
             log_after: Zxid::ZERO,
             log: Vec::new(),
+            first_counter: 0,
         }
     }
 }
@@ -112,9 +121,7 @@ impl Files {
         match write {
             DiskWrite::Append(txn) => {
                 let (last, zxid) = (self.last(), txn.zxid);
-                let follows =
-                    zxid == last.next() || last.epoch() < zxid.epoch() && zxid.counter() == 1;
-                if !follows {
+                if !follows(self.first_counter, last, zxid) {
                     return Err(Violation::LogGap { last, zxid });
                 }
                 self.log.push(txn.clone());
@@ -225,7 +232,7 @@ impl Disk {
     /// An empty one.
     pub fn new(keeping: Keeping) -> Self {
         Self {
-            files: Files::default(),
+            files: Files { first_counter: keeping.first_counter, ..Files::default() },
             health: Health::Good,
             store: Store::new(keeping),
             waiting: VecDeque::new(),

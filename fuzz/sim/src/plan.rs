@@ -62,6 +62,7 @@ impl Plan {
         let mut members = Chance::new(seed, Stream::Members);
         let change_ms = [0, 0, 0, 100, 400, 1_500][members.index(6)];
         let change_every = Some(Duration::from_millis(change_ms)).filter(|it| !it.is_zero());
+        let epoch_len = Self::epoch_len(seed);
         let settings = Settings {
             tick: Duration::from_millis(chance.within(40..120)),
             init_limit: 10,
@@ -72,7 +73,7 @@ impl Plan {
                 bytes_max: 1 << 20,
             },
             reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
-            first_counter: 0,
+            first_counter: epoch_len.map_or(0, |len| u32::MAX - 1 - len),
             observer_masters: quorum::zab::ObserverMasters::Off,
             observer_delays: quorum::zab::ObserverDelays::default(),
         };
@@ -82,6 +83,7 @@ impl Plan {
         let keeping = Keeping {
             segment_len: [4, 8, 32, 128][damage.index(4)] * BLOCK,
             images: 1 + damage.index(3),
+            first_counter: settings.first_counter,
         };
         let mut clocks = Chance::new(seed, Stream::Clocks);
         Self {
@@ -103,6 +105,22 @@ impl Plan {
             crash_per_mille: [0, 0, 1, 5, 20][chance.index(5)],
             odd_leader_per_mille: [0, 0, 100, 500][chance.index(4)],
             change_every,
+        }
+    }
+
+    /// How many transactions an epoch has at most, where its counter ends soon.
+    fn epoch_len(seed: u64) -> Option<u32> {
+        let mut counters = Chance::new(seed, Stream::Counters);
+        let longest = [5, 50, 300, 300][counters.index(4)];
+        counters.hits(125).then(|| 1 + counters.index(longest) as u32)
+    }
+
+    /// In a thousand: that a client asks for something at its turn, in calm weather. A session has its whole timeout anew whenever somebody
+    /// begins to lead, so where epochs are so short that clients end them sooner than that, no silent session would ever end.
+    pub fn asks_per_mille(&self) -> u64 {
+        match self.settings.first_counter {
+            0 => 1_000,
+            first => u64::from(u32::MAX - first).min(1_000),
         }
     }
 

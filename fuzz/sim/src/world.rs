@@ -174,6 +174,8 @@ pub struct World {
     healed_at: Option<Moment>,
     /// Whether some disks are ill though everything else is mended.
     is_ailing: bool,
+    /// When all were first at the end of the history at once, since everything was mended.
+    agreed_at: Option<Moment>,
     /// Writes acknowledged when everything was mended.
     acked_at_heal: usize,
     summary: Summary,
@@ -206,7 +208,7 @@ impl World {
             clients: (0..plan.clients).map(|_| Client::default()).collect(),
             wires: BTreeMap::new(),
             wire_count: 0,
-            checker: Checker::default(),
+            checker: Checker::new(plan.settings.first_counter),
             net: Chance::new(seed, Stream::Net),
             disk: Chance::new(seed, Stream::Disk),
             load: Chance::new(seed, Stream::Load),
@@ -220,6 +222,7 @@ impl World {
             is_stormy: true,
             healed_at: None,
             is_ailing: false,
+            agreed_at: None,
             acked_at_heal: 0,
             summary: Summary::default(),
             violation: None,
@@ -517,11 +520,14 @@ impl World {
     }
 
     /// Whether all agree, and something was written since everything was mended.
-    fn is_settled(&self) -> bool {
-        !self.is_ailing
+    fn is_settled(&mut self) -> bool {
+        let agrees = !self.is_ailing
             && self.acked_at_heal < self.checker.acked_count()
-            && self.behind() == 0
-            && self.orphan().is_none()
+            && self.behind() == 0;
+        if agrees {
+            self.agreed_at.get_or_insert(self.now);
+        }
+        agrees && self.orphan().is_none()
     }
 
     /// A session that no client goes on with: it is to end for its silence.
@@ -544,7 +550,7 @@ impl World {
         if self.checker.acked_count() <= self.acked_at_heal {
             return Violation::NoProgress { wait_s };
         }
-        if self.behind() == 0
+        if self.agreed_at.is_some()
             && let Some(session) = self.orphan()
         {
             return Violation::NotExpired { session, wait_s };

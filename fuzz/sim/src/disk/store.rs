@@ -33,6 +33,8 @@ pub struct Keeping {
     pub segment_len: usize,
     /// Images that stay.
     pub images: usize,
+    /// An epoch's transactions are numbered from behind this counter.
+    pub first_counter: u32,
 }
 
 /// A write cannot be made.

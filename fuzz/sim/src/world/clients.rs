@@ -87,6 +87,9 @@ impl World {
             let bytes = client.request(jute::Xid::PING.0, (Op::Ping, &[]), What::Ping, before);
             self.say(number, bytes);
         }
+        if !self.is_stormy && !self.load.hits(self.plan.asks_per_mille()) {
+            return;
+        }
         match self.load.index(100) {
             // It goes elsewhere, and the server may not hear of it.
             0 | 1 => self.hang_up(number, wire),

@@ -77,7 +77,8 @@ impl Store {
         let void = header.map_or(0, |it| it.label.void_sequence);
         self.find_segments(void);
         let (log_after, log) = self.replay(image.zxid, void)?;
-        let mut files = Files { image, log_after, log, ..Files::default() };
+        let first_counter = self.keeping.first_counter;
+        let mut files = Files { image, log_after, log, first_counter, ..Files::default() };
         let last = files.last();
         if self.memory.images.last().is_some_and(|&newest| last < newest) {
             return Err(Refusal::TooShort);
