@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Context as _, ensure};
@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, check, connect, trial, write_id};
 use crate::faults::{ELECTION_PORT, Members, QUORUM_PORT, World};
-use crate::process::PATIENCE;
+use crate::process::Patience;
 use crate::server::{Kind, four_letters};
 use crate::switch::Passed;
 use crate::wire::{Body, op};
@@ -57,9 +57,9 @@ fn captured(name: &str, kinds: &[Kind]) -> anyhow::Result<()> {
     net.switch().keep();
     // The last is elected if it is there when the others come.
     ensemble.servers[LEADER].launch()?;
-    let end = Instant::now() + PATIENCE;
+    let patience = Patience::begin();
     while four_letters(ensemble.address(LEADER), "ruok").is_err() {
-        ensure!(Instant::now() < end, "it does not begin\n{}", ensemble.logs());
+        ensure!(!patience.is_over(), "it does not begin\n{}", ensemble.logs());
         thread::sleep(Duration::from_millis(20));
     }
     for number in [FOLLOWER, 1] {

@@ -34,6 +34,11 @@ const UNABLE_TO_ACCESS_DATADIR: i32 = 3;
 const WRITES: [How; 5] =
     [How::Error(EIO), How::Error(ENOSPC), How::Torn(EIO), How::Late(EIO), How::Short];
 
+/// What the server says of its log and its room.
+const PREPARING_FAILED: &str = "preparing a log segment failed";
+const NEARLY_FULL: &str = "nearly full";
+const ROOM_AGAIN: &str = "there is room again";
+
 type Story = fn(&Disk) -> anyhow::Result<()>;
 
 /// The tests; nothing of the reference server is judged by them.
@@ -102,9 +107,14 @@ fn exists(client: &mut Client, path: &str) -> anyhow::Result<i32> {
     Ok(client.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?.err)
 }
 
-/// Waits until the server has said so: it may answer a client before.
-fn says(server: &Server, what: &str) -> anyhow::Result<()> {
-    server.until(what, || Ok(server.log().contains(what)))
+/// How often the server has said so.
+fn said(server: &Server, what: &str) -> usize {
+    server.whole_log().matches(what).count()
+}
+
+/// Waits until the server has said so more often than before: it may answer a client first.
+fn says(server: &Server, what: &str, before: usize) -> anyhow::Result<()> {
+    server.until(what, || Ok(before < said(server, what)))
 }
 
 fn names(dir: &Path) -> anyhow::Result<Vec<String>> {
@@ -256,21 +266,23 @@ fn preparation(disk: &Disk) -> anyhow::Result<()> {
     for (op, how) in faults {
         let told = format!("{op:?} {how:?}");
         let name = if op == Op::SyncDir { "ringkeeper" } else { ".tmp" };
+        let failed = said(&server, PREPARING_FAILED);
         disk.fail(Fault::every(op, name, how));
         // It goes on with what it has, and when there is no next segment it keeps the rest of this one for what frees.
         until("refused", || Ok(!made.more(&mut client)?))
             .with_context(|| format!("{told}\n{}", server.log()))?;
-        says(&server, "preparing a log segment failed").with_context(|| told.clone())?;
+        says(&server, PREPARING_FAILED, failed).with_context(|| told.clone())?;
         ensure!(exists(&mut client, &made.paths[0])? == 0, "{told}: a read");
         let body = Body::default().buffer(made.paths.remove(0).as_bytes()).int(-1);
         ensure!(client.ask(op::DELETE, &body)?.err == 0, "{told}: a delete");
         if how != How::Short {
             ensure!(!disk.failed().is_empty(), "{told}: nothing failed");
         }
+        let room = said(&server, ROOM_AGAIN);
         disk.heal();
         until("accepted", || made.more(&mut client))
             .with_context(|| format!("{told}\n{}", server.log()))?;
-        says(&server, "there is room again").with_context(|| told.clone())?;
+        says(&server, ROOM_AGAIN, room).with_context(|| told.clone())?;
     }
     let spares = names(disk.below())?.into_iter().filter(|it| it.starts_with("spare")).count();
     ensure!(spares <= 3, "{spares} spares are left behind");
@@ -324,6 +336,13 @@ fn no_io_uring() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How often the server has said that an image was not written, and that this was why.
+fn failures(server: &Server, how: How) -> usize {
+    let words = ["the snapshot was not written", "image.", text(how)];
+    let log = server.whole_log();
+    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
 fn snapshot(disk: &Disk) -> anyhow::Result<()> {
     let mut scene = Scene::new(disk.path(), 5)?;
     let address = scene.server.address();
@@ -347,15 +366,10 @@ fn snapshot(disk: &Disk) -> anyhow::Result<()> {
             .under_load(|server| {
                 let (before, done) =
                     (figure("zk_snapshot_error_count\t")?, figure("zk_cnt_snapshottime\t")?);
+                let told_before = failures(server, how);
                 disk.fail(Fault::every(op, "image.", how));
                 until("an image fails", || Ok(before < figure("zk_snapshot_error_count\t")?))?;
-                let said = |line: &str| {
-                    line.contains("the snapshot was not written")
-                        && line.contains("image.")
-                        && line.contains(text(how))
-                };
-                until("it says so", || Ok(server.log().lines().any(said)))
-                    .with_context(|| server.log())?;
+                server.until("it says so", || Ok(told_before < failures(server, how)))?;
                 disk.heal();
                 until("an image is written again", || Ok(done < figure("zk_cnt_snapshottime\t")?))?;
                 server.kill()
@@ -420,18 +434,23 @@ impl Made {
     }
 }
 
-/// Reads, deletes and ends of sessions go on while creates are refused.
-fn goes_on(server: &Server, there: &str, spare: &str) -> anyhow::Result<()> {
+/// Reads, deletes and ends of sessions go on while creates are refused. Whether what grows is refused: if not, nothing was deleted.
+fn goes_on(server: &Server, there: &str, spare: &str) -> anyhow::Result<bool> {
     let mut client = Client::connect(server.address())?;
     ensure!(exists(&mut client, there)? == 0, "a read of {there}");
     let set = Body::default().buffer(there.as_bytes()).buffer(b"grown").int(-1);
-    ensure!(client.ask(op::SET_DATA, &set)?.err == OPERATION_TIMEOUT, "a set is not refused");
     let multi = Body::default().part(op::CREATE).create("/many", b"", 0).end();
-    ensure!(client.ask(op::MULTI, &multi)?.err == OPERATION_TIMEOUT, "a multi is not refused");
+    for (op, body) in [(op::SET_DATA, set), (op::MULTI, multi)] {
+        let err = client.ask(op, &body)?.err;
+        ensure!([0, OPERATION_TIMEOUT].contains(&err), "op {op}: {err}");
+        if err == 0 {
+            return Ok(false);
+        }
+    }
     let delete = Body::default().buffer(spare.as_bytes()).int(-1);
     ensure!(client.ask(op::DELETE, &delete)?.err == 0, "a delete of {spare}");
     ensure!(client.ask(op::CLOSE_SESSION, &Body::default())?.err == 0, "the end of a session");
-    Ok(())
+    Ok(true)
 }
 
 fn nearly_full(disk: &Disk) -> anyhow::Result<()> {
@@ -442,6 +461,7 @@ fn nearly_full(disk: &Disk) -> anyhow::Result<()> {
         ensure!(create(&mut client, &format!("/z{number}"), 10)? == 0, "z{number}");
     }
     for round in 0..2 {
+        let (full, room) = (said(&server, NEARLY_FULL), said(&server, ROOM_AGAIN));
         disk.say_free(Some(2 << 20));
         let path = format!("/more{round}");
         let mut number = 0;
@@ -449,11 +469,12 @@ fn nearly_full(disk: &Disk) -> anyhow::Result<()> {
             number += 1;
             Ok(create(&mut client, &format!("{path}-{number}"), 10)? == OPERATION_TIMEOUT)
         })?;
-        goes_on(&server, "/z0", &format!("/z{}", round + 1))?;
-        says(&server, "nearly full")?;
+        let is_refused = goes_on(&server, "/z0", &format!("/z{}", round + 1))?;
+        ensure!(is_refused, "a set or a multi is not refused");
+        says(&server, NEARLY_FULL, full)?;
         disk.say_free(None);
         until("a create is done", || Ok(create(&mut client, &path, 10)? == 0))?;
-        says(&server, "there is room again")?;
+        says(&server, ROOM_AGAIN, room)?;
     }
     // A server that starts on such a disk serves what it has.
     disk.say_free(Some(2 << 20));
@@ -461,7 +482,8 @@ fn nearly_full(disk: &Disk) -> anyhow::Result<()> {
     server.begin()?;
     let mut client = Client::connect(server.address())?;
     until("a create is refused", || Ok(create(&mut client, "/late", 1)? == OPERATION_TIMEOUT))?;
-    goes_on(&server, "/z0", "/z3")
+    ensure!(goes_on(&server, "/z0", "/z3")?, "a set or a multi is not refused");
+    Ok(())
 }
 
 /// Bytes of the small disk.
@@ -477,8 +499,11 @@ fn really_full(dir: &Path) -> anyhow::Result<()> {
     server.begin()?;
     let mut client = Client::connect(server.address())?;
     let mut made = Made::default();
-    while made.more(&mut client).with_context(|| server.log())? {}
-    goes_on(&server, "/made2", "/made1").with_context(|| server.log())?;
+    // An image may have been on its way, and make room once more.
+    server.until("it is full, and goes on", || {
+        while made.more(&mut client)? {}
+        goes_on(&server, "/made2", "/made1")
+    })?;
     fs::remove_file(&ballast)?;
     until("a create is done", || made.more(&mut client)).with_context(|| server.log())?;
     while made.more(&mut client).with_context(|| server.log())? {}

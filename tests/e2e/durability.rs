@@ -14,19 +14,24 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::tail;
 use crate::server::{Server, four_letters};
 use crate::throttle::Throttle;
 use crate::wire::{Body, Chance, Client, Fields, Session, op};
 
-/// How often the server is killed.
+/// How often the server is killed at least.
 const ROUNDS: u64 = 200;
+
+/// Writes that must be done, or kills have hit nothing: as many more rounds as it takes, each twice as long as the one before.
+const WRITES_MIN: i64 = 1_000;
 
 /// How often on a slow disk.
 const SLOW_ROUNDS: u64 = 25;
 
 /// What the slow disk writes in a second: a write to the log waits, and is on its way at nearly every kill.
 const SLOW_WRITES_PER_SECOND: u32 = 100;
+
+/// A server that does not write in so many milliseconds writes nothing.
+const MOMENT_MS_LAST: u64 = 100_000;
 
 /// Connections, each with a subtree.
 const CLIENTS: u64 = 4;
@@ -135,9 +140,8 @@ pub(crate) struct Worker {
 
 fn kill_and_compare() -> anyhow::Result<()> {
     let mut server = Server::start(CONFIG)?;
-    let acked = rounds(&mut server, ROUNDS, 60, |_| Ok(()))?;
-    ensure!(1000 < acked, "only {acked} writes were done");
-    println!("durability: {ROUNDS} kills, zxid {acked:#x}");
+    let (count, acked) = rounds(&mut server, ROUNDS, 60, |_| Ok(()))?;
+    println!("durability: {count} kills, zxid {acked:#x}");
     Ok(())
 }
 
@@ -150,26 +154,25 @@ fn kill_on_a_slow_disk() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let acked = rounds(&mut server, SLOW_ROUNDS, 600, |server| {
+    let (count, acked) = rounds(&mut server, SLOW_ROUNDS, 600, |server| {
         let process = server.process().context("the server runs")?;
         Ok(throttle.slow_down(process)?)
     })?;
-    let log = tail(&server.dir().join("server.log"), u64::MAX);
-    let slow = log.matches("a write to the log was slow").count();
+    let slow = server.whole_log().matches("a write to the log was slow").count();
     ensure!(0 < slow, "no write was slow, and the disk is");
     drop(server);
-    println!("durability: {SLOW_ROUNDS} kills, {slow} slow writes, zxid {acked:#x}");
+    println!("durability: {count} kills, {slow} slow writes, zxid {acked:#x}");
     Ok(())
 }
 
 /// Loads, kills and compares so many times, each within `moment_ms_max` of a start. `prepared` hears of each server that was
-/// started, before it is loaded. The last zxid that was answered.
+/// started, before it is loaded. How often it was, and the last zxid that was answered.
 fn rounds(
     server: &mut Server,
     count: u64,
     moment_ms_max: u64,
     prepared: impl Fn(&Server) -> anyhow::Result<()>,
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<(u64, i64)> {
     let seed = std::env::var("E2E_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
     let mut chance = Chance::new(seed);
     let mut workers = Vec::new();
@@ -177,14 +180,22 @@ fn rounds(
         let worker = Worker::new(number, seed, server.address());
         workers.push(worker.with_context(|| server.log())?);
     }
-    for round in 0..count {
+    let seen = |workers: &[Worker]| workers.iter().map(|it| it.seen).max().unwrap_or(0);
+    let (mut round, mut moment_ms_max) = (0, moment_ms_max);
+    while round < count || seen(&workers) <= WRITES_MIN {
         let told = |server: &Server| format!("round {round}, seed {seed}\n{}", server.log());
         prepared(server)?;
         let moment = Duration::from_micros(chance.below(moment_ms_max * 1_000));
         let done = one_round(server, &mut workers, &mut chance, moment);
         done.with_context(|| told(server))?;
+        round += 1;
+        if count <= round {
+            let seen = seen(&workers);
+            ensure!(moment_ms_max < MOMENT_MS_LAST, "only {seen} writes\n{}", server.log());
+            moment_ms_max *= 2;
+        }
     }
-    Ok(workers.iter().map(|it| it.seen).max().unwrap_or(0))
+    Ok((round, seen(&workers)))
 }
 
 fn one_round(

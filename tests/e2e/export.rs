@@ -10,7 +10,6 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{asked, trial};
-use crate::process::until;
 use crate::server::{FOR_JUDGES, Kind, Server, binary};
 use crate::snap_sync::{SHORT_LOG, fill, plant, read_tree};
 use crate::takeover::one_by_one;
@@ -68,7 +67,7 @@ fn alone(kind: Kind) -> anyhow::Result<()> {
         &Body::default().create(&format!("{QUOTA}/zookeeper_stats"), b"count=1,bytes=0", 0),
     )?;
     fill(&mut owner, "many", 0..1_500, 100)?;
-    until("an image is there", || has_image(&server)).with_context(|| server.log())?;
+    server.until("an image is there", || has_image(&server))?;
     // It stays the newest: what is written from now on is behind it.
     let session = owner.session.clone();
     server.kill()?;
@@ -97,7 +96,7 @@ fn alone(kind: Kind) -> anyhow::Result<()> {
     let ephemeral = Body::default().buffer(b"/kinds/ephemeral").byte(0);
     let left = other.ask(op::EXISTS, &ephemeral)?.err;
     ensure!(left == -101, "the ephemeral outlives its session: {left}");
-    ensure!(!digest_differs(&server)?, "{}", server.log());
+    ensure!(!digest_differs(&server), "{}", server.log());
     Ok(())
 }
 
@@ -111,8 +110,8 @@ fn quota(client: &mut Client) -> anyhow::Result<Vec<Vec<u8>>> {
     read.into_iter().collect()
 }
 
-pub(crate) fn digest_differs(server: &Server) -> anyhow::Result<bool> {
-    Ok(fs::read_to_string(server.dir().join("server.log"))?.contains(DIGEST_DIFFERS))
+pub(crate) fn digest_differs(server: &Server) -> bool {
+    server.whole_log().contains(DIGEST_DIFFERS)
 }
 
 fn refusals() -> anyhow::Result<()> {

@@ -25,9 +25,10 @@ const CLIENT_PORT: u16 = 2181;
 pub(crate) const QUORUM_PORT: u16 = 2888;
 pub(crate) const ELECTION_PORT: u16 = 3888;
 
-/// Two seconds without a word from a peer are its end. Segments are small beside the disk, and the log behind three snapshots fits.
-const LINES: &str =
-    "initLimit=20\nsyncLimit=4\nsnapCount=3000\npreAllocSize=4096\nringkeeper.diskReserveMiB=8\n";
+/// Two seconds without a word from a peer are its end. Segments are small beside the disk, and the log behind three snapshots fits. Sessions are
+/// to last until all is judged.
+const LINES: &str = "initLimit=20\nsyncLimit=4\nsnapCount=3000\npreAllocSize=4096\n\
+                     ringkeeper.diskReserveMiB=8\nmaxSessionTimeout=600000\n";
 
 /// Which of the packets between a server and others are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

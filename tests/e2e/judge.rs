@@ -2,18 +2,18 @@
 //!
 //! The protocol between judge and harness is in `tests/README.md`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::{Process, Talk, tail};
+use crate::process::{Process, Talk, lines_of, tail};
 use crate::server::{FOR_JUDGES, Server, tests_dir};
 
 /// How long a judge may take.
@@ -137,14 +137,7 @@ fn attend(
     let end = Instant::now() + PATIENCE;
     let mut process = Process::spawn(command, Talk::Pipes, log)?;
     let (mut stdin, stdout) = process.pipes();
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                break;
-            }
-        }
-    });
+    let lines = lines_of(stdout);
     loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {

@@ -2,15 +2,12 @@
 //!
 //! The clients are other people's; what they are to see is in `tests/clients/java/src/judge/Members.java` and `tests/clients/python/members.py`.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, connect, trial, write};
 use crate::judge;
-use crate::process::PATIENCE;
+use crate::process::until_some;
 use crate::server::{Kind, four_letters};
 use crate::wire::{Body, Client, op};
 
@@ -75,15 +72,9 @@ fn await_word(
     word: &str,
     expected: &str,
 ) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let answer = four_letters(ensemble.address(number), word);
-        if answer.as_ref().is_ok_and(|it| it.contains(expected)) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < end, "{word}: {answer:?}, not {expected}\n{}", ensemble.logs());
-        thread::sleep(Duration::from_millis(20));
-    }
+    ensemble.until(format!("{word} of server {} says {expected}", number + 1), || {
+        Ok(four_letters(ensemble.address(number), word).is_ok_and(|it| it.contains(expected)))
+    })
 }
 
 fn upgrading(kinds: &[Kind]) -> anyhow::Result<()> {
@@ -119,16 +110,11 @@ fn refusing() -> anyhow::Result<()> {
 
 fn leader_that_does_not_serve() -> anyhow::Result<()> {
     let ensemble = Ensemble::launch(&[Kind::Ringkeeper; 3], 0, "leaderServes=no\n")?;
-    let end = Instant::now() + PATIENCE;
-    let leader = loop {
-        let modes: Vec<_> = (0..3).map(|it| ensemble.mode(it)).collect();
-        let silent: Vec<_> = (0..3).filter(|&it| modes[it].is_none()).collect();
-        if let [leader] = silent[..] {
-            break leader;
-        }
-        ensure!(Instant::now() < end, "{modes:?}\n{}", ensemble.logs());
-        thread::sleep(Duration::from_millis(20));
+    let silent = || {
+        let silent: Vec<_> = (0..3).filter(|&it| ensemble.mode(it).is_none()).collect();
+        Ok(if let [leader] = silent[..] { Some(leader) } else { None })
     };
+    let leader = until_some("all serve but one", silent).with_context(|| ensemble.logs())?;
     write(&ensemble, Some(leader), "/through-others")?;
     ensure!(Client::connect(ensemble.address(leader)).is_err(), "the leader lets a client in");
     await_word(&ensemble, leader, "srvr", "not currently serving requests")?;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
 
@@ -26,6 +27,9 @@ pub(crate) struct Namespaces {
 impl Namespaces {
     /// Makes so many machines.
     pub(crate) fn build(count: usize) -> anyhow::Result<Self> {
+        // The first to make one mounts the folder of all: two at once may fail.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // Several harnesses on one machine have networks of their own, and so have several trials of one.
         let (process, trial) = (std::process::id(), BUILT.fetch_add(1, Ordering::Relaxed));
         let own = format!("{process}{}", char::from(b'a' + (trial % 26) as u8));

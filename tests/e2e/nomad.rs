@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
 use crate::load::REFUSED;
-use crate::process::PATIENCE;
+use crate::process::Patience;
 use crate::wire::{Body, Client, Reply, Session, op};
 
 const NODE_EXISTS: i32 = -110;
@@ -37,13 +37,13 @@ impl Nomad {
 
     /// Asks until there is an answer, here or at another server.
     pub(crate) fn ask(&mut self, op: i32, body: &Body) -> anyhow::Result<Reply> {
-        let end = Instant::now() + PATIENCE;
+        let patience = Patience::begin();
         loop {
             if let Ok(reply) = self.client.ask(op, body) {
                 self.see(&reply)?;
                 return Ok(reply);
             }
-            self.travel(end)?;
+            self.travel(patience)?;
         }
     }
 
@@ -51,7 +51,7 @@ impl Nomad {
     pub(crate) fn ask_once(&mut self, op: i32, body: &Body) -> anyhow::Result<Option<Reply>> {
         match self.client.ask(op, body) {
             Ok(reply) => self.see(&reply).map(|()| Some(reply)),
-            Err(_) => self.travel(Instant::now() + PATIENCE).map(|()| None),
+            Err(_) => self.travel(Patience::begin()).map(|()| None),
         }
     }
 
@@ -84,7 +84,7 @@ impl Nomad {
         told
     }
 
-    fn travel(&mut self, end: Instant) -> anyhow::Result<()> {
+    fn travel(&mut self, patience: Patience) -> anyhow::Result<()> {
         loop {
             self.at = (self.at + 1) % self.addresses.len();
             let address = self.addresses[self.at];
@@ -103,7 +103,7 @@ impl Nomad {
                     return Ok(());
                 }
                 Ok(None) => bail!("session {:#x} ended at server {}", self.session.id, self.at + 1),
-                Err(error) if end < Instant::now() => bail!("no server takes the session: {error}"),
+                Err(error) if patience.is_over() => bail!("no server takes the session: {error}"),
                 Err(_) => thread::sleep(Duration::from_millis(10)),
             }
         }

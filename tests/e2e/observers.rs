@@ -1,13 +1,10 @@
 //! Observers among ours and Apache ZooKeeper 3.9.5: they forward writes, outlive leaders, come back from a kill, and have no voice.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, again, asked, check, connect, trial, write};
-use crate::process::PATIENCE;
+use crate::process::until_some;
 use crate::server::{Kind, four_letters, free_port};
 use crate::wire::{Body, Client, op};
 
@@ -54,18 +51,14 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
 
 /// The number of the server that tells the observer: it is not the leader, unless it has just come to lead.
 fn master(ensemble: &Ensemble) -> anyhow::Result<usize> {
-    let end = Instant::now() + PATIENCE;
-    loop {
+    let told = || {
         ensemble.await_service(OBSERVER)?;
         let found = row(ensemble, OBSERVER, "observer_master_id");
         let master = found.ok().and_then(|it| it.parse::<usize>().ok());
         let leader = ensemble.leader()?;
-        if let Some(master) = master.filter(|it| *it != leader + 1) {
-            return Ok(master - 1);
-        }
-        ensure!(Instant::now() < end, "the leader, or nobody, tells it");
-        thread::sleep(Duration::from_millis(20));
-    }
+        Ok(master.filter(|it| *it != leader + 1).map(|it| it - 1))
+    };
+    until_some("a follower tells the observer", told).with_context(|| ensemble.logs())
 }
 
 fn row(ensemble: &Ensemble, number: usize, name: &str) -> anyhow::Result<String> {
@@ -76,15 +69,9 @@ fn row(ensemble: &Ensemble, number: usize, name: &str) -> anyhow::Result<String>
 }
 
 fn await_row(ensemble: &Ensemble, number: usize, name: &str, expected: &str) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let found = row(ensemble, number, name);
-        if found.as_ref().is_ok_and(|it| it == expected) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < end, "{name} of {} is {found:?}, not {expected}", number + 1);
-        thread::sleep(Duration::from_millis(20));
-    }
+    ensemble.until(format!("{name} of server {} is {expected}", number + 1), || {
+        Ok(row(ensemble, number, name).is_ok_and(|it| it == expected))
+    })
 }
 
 /// The number of the observer.

@@ -4,9 +4,12 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -28,14 +31,79 @@ pub(crate) fn until_some<T>(
     what: impl Display,
     mut ready: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let end = Instant::now() + PATIENCE;
+    let patience = Patience::begin();
     loop {
         if let Some(it) = ready()? {
             return Ok(it);
         }
-        ensure!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        ensure!(!patience.is_over(), "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Patience that began somewhen. While the whole machine stands still, it does not run out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    begin: Instant,
+    late: Duration,
+    lasts: Duration,
+}
+
+impl Patience {
+    /// It lasts for [`PATIENCE`].
+    pub(crate) fn begin() -> Self {
+        Self::lasting(PATIENCE)
+    }
+
+    /// It lasts as long as this.
+    fn lasting(lasts: Duration) -> Self {
+        Self { begin: Instant::now(), late: lateness(), lasts }
+    }
+
+    /// Whether it has run out.
+    pub(crate) fn is_over(&self) -> bool {
+        /// When all go on, it takes the one that counts a moment to know for how long they had not.
+        const MOMENT: Duration = Duration::from_millis(100);
+        let is_over = || self.lasts + lateness().saturating_sub(self.late) < self.begin.elapsed();
+        is_over() && {
+            std::thread::sleep(MOMENT);
+            is_over()
+        }
+    }
+}
+
+/// The lines that a child says, as they come; the channel ends with its output.
+pub(crate) fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// How late a thread of this process was that wants to run every ten milliseconds, all in all, since this was asked first. What a server is given
+/// for an answer is longer by what came together meanwhile: the machine was late, and not it.
+pub(crate) fn lateness() -> Duration {
+    static LATE_US: OnceLock<Arc<AtomicU64>> = OnceLock::new();
+    let late = LATE_US.get_or_init(|| {
+        let late = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&late);
+        std::thread::spawn(move || {
+            const TURN: Duration = Duration::from_millis(10);
+            loop {
+                let begin = Instant::now();
+                std::thread::sleep(TURN);
+                let late = begin.elapsed().saturating_sub(TURN);
+                counts.fetch_add(late.as_micros() as u64, Relaxed);
+            }
+        });
+        late
+    });
+    Duration::from_micros(late.load(Relaxed))
 }
 
 /// A running child and everything it started.
@@ -103,12 +171,12 @@ impl Process {
 
     /// The exit status, if it came within `limit`.
     pub(crate) fn wait(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
-        let end = Instant::now() + limit;
+        let patience = Patience::lasting(limit);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Some(status));
             }
-            if end <= Instant::now() {
+            if limit.is_zero() || patience.is_over() {
                 return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(2));

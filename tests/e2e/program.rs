@@ -1,17 +1,16 @@
 //! The program as an operator meets it: what it says, how it refuses, how it stops. Ours only.
 
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::{PATIENCE, Process, Talk, tail};
+use crate::process::{PATIENCE, Process, Talk, tail, until, until_some};
 use crate::server::{Kind, Server, binary, four_letters, free_port};
 use crate::wire::{Body, Client, op};
 
@@ -80,12 +79,8 @@ fn port_in_use() -> anyhow::Result<()> {
 
 /// Waits until the log has a line with this.
 fn await_line(log: &Path, what: &str) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !tail(log, 10_000).contains(what) {
-        ensure!(Instant::now() < end, "never said: {what}\n{}", tail(log, 10_000));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
+    until(format!("said: {what}"), || Ok(tail(log, u64::MAX).contains(what)))
+        .with_context(|| tail(log, 10_000))
 }
 
 /// Two tries end the server; without an end of tries, a signal does; and it starts once the port is free.
@@ -155,7 +150,7 @@ fn sigterm() -> anyhow::Result<()> {
         clients.push(client);
     }
     let took = server.stop()?;
-    // It waits for no session to end: theirs are of thirty seconds.
+    // It waits for no session to end: theirs are of forty seconds at least.
     ensure!(took < Duration::from_secs(20), "SIGTERM took {took:?}\n{}", server.log());
     ensure!(
         server.last_exit() == Some(0),
@@ -207,22 +202,16 @@ fn start_line() -> anyhow::Result<()> {
     command.args(["server", "--client-port", "0"]).current_dir(dir.path());
     let log = dir.path().join("server.log");
     let mut process = Process::spawn(&command, Talk::Log, &log)?;
-    let mut said = String::new();
-    let mut port = None;
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-        said.clear();
-        fs::File::open(&log)?.read_to_string(&mut said)?;
-        port = said.split("127.0.0.1:").nth(1).and_then(|it| {
+    let port = until_some("a whole line with a port", || {
+        let said = tail(&log, u64::MAX);
+        let port = said.split("127.0.0.1:").nth(1).and_then(|it| {
             let digits: String = it.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u16>().ok()
         });
-        if port.is_some() && said.ends_with('\n') {
-            break;
-        }
-    }
-    let port = port.with_context(|| format!("no port in\n{said}"))?;
+        Ok(port.filter(|_| said.ends_with('\n')))
+    });
+    let said = tail(&log, u64::MAX);
+    let port = port.with_context(|| said.clone())?;
     ensure!(port != 0, "port 0 in\n{said}");
     ensure!(said.contains("ringkeeper-data"), "no data directory in\n{said}");
     let text = four_letters(([127, 0, 0, 1], port).into(), "srvr")?;
@@ -283,6 +272,16 @@ fn inspect() -> anyhow::Result<()> {
     )?;
     let one = shows(&data, &["transactions", "--zxids", "0x5"], &["zxid=0x5 "])?;
     ensure!(one.lines().count() == 1, "one transaction is\n{one}");
+    let ours = data.join("ringkeeper-1");
+    let images = || -> anyhow::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(&ours)?.map(|it| Ok(it?.path()));
+        let mut images = entries.collect::<std::io::Result<Vec<_>>>()?;
+        let is_image = |it: &str| it.contains("image.") && !it.ends_with("tmp");
+        images.retain(|it| is_image(&it.to_string_lossy()));
+        images.sort();
+        Ok(images)
+    };
+    server.until("an image is written", || Ok(!images()?.is_empty()))?;
     server.stop()?;
     server.begin()?;
     shows(&data, &["verify"], &["snapshot ", "state=whole"])?;
@@ -291,11 +290,7 @@ fn inspect() -> anyhow::Result<()> {
     shows(&data, &["znodes", "--json"], &["{\"kind\":\"znode\",\"path\":\"/inspected3\""])?;
     // Damaged: said, with an exit code.
     server.stop()?;
-    let ours = data.join("ringkeeper-1");
-    let mut images: Vec<_> =
-        fs::read_dir(&ours)?.map(|it| Ok(it?.path())).collect::<std::io::Result<_>>()?;
-    images.retain(|it| it.to_string_lossy().contains("image."));
-    images.sort();
+    let images = images()?;
     let image = images.last().context("an image was written")?;
     let mut bytes = fs::read(image)?;
     let middle = bytes.len() / 2;
@@ -341,8 +336,8 @@ fn quota() -> anyhow::Result<()> {
     let lines_max = 2 * (1 + began.elapsed().as_millis() / 100);
     ensure!(create("/hard/1", b"wide, wider")? == QUOTA_EXCEEDED, "too many bytes");
     ensure!(create("/hard/1", b"")? == 0 && create("/hard/2", b"")? == QUOTA_EXCEEDED, "too many");
-    let log = server.log();
     let about = |words: &[&str]| {
+        let log = server.whole_log();
         log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count() as u128
     };
     for words in [
@@ -351,10 +346,10 @@ fn quota() -> anyhow::Result<()> {
         ["root=/hard", "quota of bytes exceeded", "refused"],
         ["root=/hard", "quota of znodes exceeded", "refused"],
     ] {
-        ensure!(0 < about(&words), "no line with {words:?}\n{log}");
+        server.until(format!("a line with {words:?}"), || Ok(0 < about(&words)))?;
     }
     let count = about(&["exceeded", "/soft"]);
-    ensure!(count <= lines_max, "{count} lines, at most {lines_max} expected\n{log}");
+    ensure!(count <= lines_max, "{count} lines, at most {lines_max} expected\n{}", server.log());
     let mntr = four_letters(server.address(), "mntr")?;
     let row = "zk_hard_quota_exceeded_error_per_namespace\t2";
     ensure!(mntr.lines().any(|line| line == row), "no {row} in\n{mntr}");

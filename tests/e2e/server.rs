@@ -6,14 +6,17 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::{self, net::UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::process::{PATIENCE, Process, Talk, tail, until};
+use crate::process::{PATIENCE, Patience, Process, Talk, tail, until};
 
 /// What judges get, as `tests/README.md` promises.
 pub(crate) const FOR_JUDGES: &str = "\
@@ -82,7 +85,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Writes the configuration, `lines` of a zoo.cfg, into a fresh folder and starts.
+    /// Writes the configuration, `lines` of a zoo.cfg, into a fresh folder and starts. Of a key that is there twice the last counts.
     pub(crate) fn start(lines: &str) -> anyhow::Result<Self> {
         let mut server = Self::configured(lines)?;
         server.begin()?;
@@ -116,7 +119,11 @@ impl Server {
             address.ip(),
         );
         let mut properties = Vec::new();
-        for line in lines.lines() {
+        let key = |line: &str| line.split('=').next().map(str::to_owned);
+        for (at, line) in lines.lines().enumerate() {
+            if lines.lines().skip(at + 1).any(|it| key(it) == key(line)) {
+                continue;
+            }
             if kind != Kind::Ringkeeper && PROPERTIES.iter().any(|it| line.starts_with(it)) {
                 properties.push(format!("-D{line}"));
             } else {
@@ -168,7 +175,7 @@ impl Server {
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the server runs already");
         let mut process = self.spawn()?;
-        let end = Instant::now() + PATIENCE;
+        let patience = Patience::begin();
         loop {
             if let Some(status) = process.wait(Duration::ZERO)? {
                 bail!("the server ended at start with {status}\n{}", self.log());
@@ -178,7 +185,7 @@ impl Server {
             {
                 break;
             }
-            ensure!(Instant::now() < end, "no service after {PATIENCE:?}\n{}", self.log());
+            ensure!(!patience.is_over(), "no service after {PATIENCE:?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
         self.process = Some(process);
@@ -277,6 +284,11 @@ impl Server {
         format!("---- server log\n{}", tail(&self.log_path(), 6_000))
     }
 
+    /// All that it has said, since its first start.
+    pub(crate) fn whole_log(&self) -> String {
+        tail(&self.log_path(), u64::MAX)
+    }
+
     fn log_path(&self) -> PathBuf {
         self.dir().join("server.log")
     }
@@ -297,19 +309,31 @@ pub(crate) fn four_letters(address: SocketAddr, word: &str) -> io::Result<String
 
 /// A port nobody listens on, below the range that outgoing connections take theirs from: a client that
 /// keeps trying a port of that range while its server is away can end up connected to itself.
+///
+/// Nobody else is given it: a harness takes whole blocks of ports, each of which belongs to one process, and uses none twice.
+/// The first hundred are left to `ringkeeper ensemble`, which begins there.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let begin = u16::try_from(std::process::id() % u32::from(COUNT))?;
-        let port = FIRST + (begin.wrapping_mul(37).wrapping_add(step)) % COUNT;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+    const FIRST: u16 = 20_100;
+    const BLOCK: u16 = 500;
+    const BLOCKS: u16 = 25;
+    /// What keeps each block, and the next port of the last, up to its end.
+    static TAKEN: Mutex<(Vec<UnixListener>, Range<u16>)> = Mutex::new((Vec::new(), 0..0));
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (keepers, ports) = &mut *taken;
+    loop {
+        if let Some(port) = ports.find(|it| TcpListener::bind((Ipv4Addr::LOCALHOST, *it)).is_ok()) {
             return Ok(port);
         }
+        let keep = |block: u16| {
+            // A name of the kernel's, gone with the process.
+            let name = format!("ringkeeper-e2e-ports-{block}");
+            let name = unix::net::SocketAddr::from_abstract_name(name).ok()?;
+            Some((UnixListener::bind_addr(&name).ok()?, FIRST + block * BLOCK))
+        };
+        let (keeper, first) = (0..BLOCKS).find_map(keep).context("every port is another's")?;
+        keepers.push(keeper);
+        *ports = first..first + BLOCK;
     }
-    bail!("no free port from {FIRST} on")
 }
 
 /// The `ringkeeper` binary: what cargo built for this test, or what `RINGKEEPER_BIN` names.

@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, again, asked, check, connect, trial};
-use crate::server::Kind;
+use crate::server::{Kind, Server, four_letters};
 use crate::wire::{Body, Client, Fields, op};
 
 /// Images and short log segments, so that the log's begin is soon gone.
@@ -173,8 +173,7 @@ fn data_dir(ensemble: &Ensemble, number: usize) -> PathBuf {
 
 /// How often a server has said something.
 pub(crate) fn said(ensemble: &Ensemble, number: usize, what: &str) -> usize {
-    let path = ensemble.servers[number].dir().join("server.log");
-    fs::read_to_string(path).unwrap_or_default().matches(what).count()
+    ensemble.servers[number].whole_log().matches(what).count()
 }
 
 /// Waits until a server has said something more often than `before`.
@@ -189,15 +188,32 @@ fn await_said(
 
 /// Three of ours with a tree of which the log's begin is gone, and the number of a follower.
 fn with_short_log(len: usize) -> anyhow::Result<(Ensemble, usize)> {
-    let mut ensemble = Ensemble::prepare(&[Kind::Ringkeeper; 3], 0, SHORT_LOG)?;
-    for server in &mut ensemble.servers {
-        server.launch()?;
-    }
-    let follower = (ensemble.leader()? + 1) % 3;
+    let ensemble = Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, SHORT_LOG)?;
+    let leader = ensemble.leader()?;
+    let follower = (leader + 1) % 3;
     let mut client = connect(&ensemble, follower)?;
     asked(&mut client, op::CREATE, &Body::default().create("/many", b"", 0))?;
+    let logged = seen_zxid(&mut client)?;
     fill(&mut client, "many", 0..6_000, len)?;
+    purge(&ensemble, leader, logged, &mut client)?;
     Ok((ensemble, follower))
+}
+
+/// Changes what `fill` has made until a server's log begins behind this transaction.
+fn purge(
+    ensemble: &Ensemble,
+    number: usize,
+    logged: i64,
+    client: &mut Client,
+) -> anyhow::Result<()> {
+    let what = format!("the log of server {} begins behind {logged:#x}", number + 1);
+    ensemble.until(what, || {
+        let is_purged = logged < log_begin(ensemble, number)?;
+        if !is_purged {
+            overwrite(client, 1_000, 900)?;
+        }
+        Ok(is_purged)
+    })
 }
 
 /// A follower loses its disk; an ephemeral's session goes on there in the end.
@@ -206,6 +222,7 @@ fn emptied() -> anyhow::Result<()> {
     let leader = ensemble.leader()?;
     let mut owner = connect(&ensemble, leader)?;
     asked(&mut owner, op::CREATE, &Body::default().create("/mine", b"here", 1))?;
+    let (gone, before) = (said(&ensemble, leader, GOES), said(&ensemble, follower, INSTALLED));
     ensemble.servers[follower].kill()?;
     fs::remove_dir_all(data_dir(&ensemble, follower))?;
     fill(&mut owner, "many", 6_000..6_300, 900)?;
@@ -213,8 +230,8 @@ fn emptied() -> anyhow::Result<()> {
     fill(&mut owner, "many", 6_300..6_600, 900)?;
     ensemble.await_service(follower)?;
     let installed = said(&ensemble, follower, INSTALLED);
-    ensure!(0 < installed, "no image\n{}", ensemble.logs());
-    ensure!(0 < said(&ensemble, leader, GOES), "no image was sent");
+    ensure!(before < installed, "no image\n{}", ensemble.logs());
+    ensure!(gone < said(&ensemble, leader, GOES), "no image was sent");
     compare(&ensemble, 6_600)?;
     let session = owner.session.clone();
     let moved = Client::resume(ensemble.address(follower), &session, 0)?;
@@ -237,29 +254,38 @@ fn emptied() -> anyhow::Result<()> {
 fn shorter() -> anyhow::Result<()> {
     let more =
         "snapCount=2000\npreAllocSize=256\ncommitLogCount=500\nautopurge.snapRetainCount=1000\n";
-    let mut ensemble = Ensemble::prepare(&[Kind::Ringkeeper; 3], 0, more)?;
-    for server in &mut ensemble.servers {
-        server.launch()?;
-    }
+    let mut ensemble = Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, more)?;
     let leader = ensemble.leader()?;
     let [far, near] = [(leader + 1) % 3, (leader + 2) % 3];
     let mut client = connect(&ensemble, leader)?;
     asked(&mut client, op::CREATE, &Body::default().create("/many", b"", 0))?;
     fill(&mut client, "many", 0..100, 900)?;
+    check(&ensemble, far, &[])?;
+    let installed = said(&ensemble, far, INSTALLED);
     ensemble.servers[far].kill()?;
     for _ in 0..100 {
         overwrite(&mut client, 100, 5_000)?;
     }
     ensemble.servers[far].launch()?;
     compare(&ensemble, 100)?;
-    ensure!(0 < said(&ensemble, far, INSTALLED), "all changes were sent\n{}", ensemble.logs());
+    ensure!(
+        installed < said(&ensemble, far, INSTALLED),
+        "all changes were sent\n{}",
+        ensemble.logs()
+    );
     // More than memory holds, and less than the tree.
     fill(&mut client, "many", 100..10_100, 300)?;
+    check(&ensemble, near, &[])?;
+    let installed = said(&ensemble, near, INSTALLED);
     ensemble.servers[near].kill()?;
     overwrite(&mut client, 700, 300)?;
     ensemble.servers[near].launch()?;
     compare(&ensemble, 10_100)?;
-    ensure!(said(&ensemble, near, INSTALLED) == 0, "an image was sent\n{}", ensemble.logs());
+    ensure!(
+        said(&ensemble, near, INSTALLED) == installed,
+        "an image was sent\n{}",
+        ensemble.logs()
+    );
     Ok(())
 }
 
@@ -296,10 +322,8 @@ fn killed() -> anyhow::Result<()> {
         } else {
             seen_zxid(&mut client)?
         };
-        ensemble.until("the leader's log begins later", || {
-            overwrite(&mut client, 1_000, 900)?;
-            Ok(logged < log_begin(&ensemble, leader)?)
-        })?;
+        overwrite(&mut client, 1_000, 900)?;
+        purge(&ensemble, leader, logged, &mut client)?;
         fill(&mut client, "many", count..count + 100, 900)?;
         count += 100;
         let (comes, installed) =
@@ -367,6 +391,13 @@ fn churn(ensemble: &Ensemble, number: usize, stop: &AtomicBool) -> anyhow::Resul
     Ok(turns)
 }
 
+/// The last transaction that a server has applied.
+fn zxid(server: &Server) -> anyhow::Result<i64> {
+    let answer = four_letters(server.address(), "srvr")?;
+    let zxid = answer.lines().find_map(|it| it.strip_prefix("Zxid: 0x")).context(answer.clone())?;
+    Ok(i64::from_str_radix(zxid, 16)?)
+}
+
 /// Two servers of the one kind, and then a third with nothing, while clients write.
 fn third_joins(kinds: [Kind; 3], line: &str) -> anyhow::Result<Ensemble> {
     let more = format!("{SHORT_LOG}zookeeper.forceSnapshotSync=true\n");
@@ -380,11 +411,16 @@ fn third_joins(kinds: [Kind; 3], line: &str) -> anyhow::Result<Ensemble> {
     let stop = AtomicBool::new(false);
     // Taken out, so that the others may be looked at meanwhile.
     let mut third = ensemble.servers.pop().context("there are three")?;
+    let sender = if kinds[2] == Kind::Ringkeeper { None } else { Some(leader) };
+    let before = sender.map_or(0, |it| said(&ensemble, it, line));
     let joined = thread::scope(|scope| -> anyhow::Result<()> {
         let busy = scope.spawn(|| churn(&ensemble, leader, &stop));
         let joined = third.begin().context("the third does not serve");
         // And on, with transactions whose digests it compares.
-        thread::sleep(Duration::from_millis(300));
+        let joined = joined.and_then(|()| {
+            let from = zxid(&third)?;
+            third.until("it has some more", || Ok(from + 500 < zxid(&third)?))
+        });
         stop.store(true, Ordering::Relaxed);
         let turns = busy.join().expect("a thread that answers")?;
         println!("{turns} turns of load meanwhile");
@@ -393,8 +429,8 @@ fn third_joins(kinds: [Kind; 3], line: &str) -> anyhow::Result<Ensemble> {
     ensemble.servers.push(third);
     joined.with_context(|| ensemble.logs())?;
     compare(&ensemble, 6_009).with_context(|| ensemble.logs())?;
-    let sender = if kinds[2] == Kind::Ringkeeper { 2 } else { leader };
-    ensure!(0 < said(&ensemble, sender, line), "no image\n{}", ensemble.logs());
+    let sent = said(&ensemble, sender.unwrap_or(2), line);
+    ensure!(before < sent, "no image\n{}", ensemble.logs());
     let session = owner.session.clone();
     let moved = Client::resume(ensemble.address(2), &session, 0)?;
     let mut moved = moved.context("the image has no sessions")?;

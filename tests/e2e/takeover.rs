@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, again, asked, connect, trial};
 use crate::export::{digest_differs, export};
-use crate::server::{FOR_JUDGES, Kind, Server};
+use crate::server::{FOR_JUDGES, Kind, Server, four_letters};
 use crate::snap_sync::{SHORT_LOG, compare, fill, fill_at, plant, read_tree};
 use crate::wire::{Body, Client, op};
 
@@ -31,8 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// How often it has taken data over.
 fn taken(server: &Server) -> usize {
-    let log = fs::read_to_string(server.dir().join("server.log")).unwrap_or_default();
-    log.matches(TAKEN).count()
+    server.whole_log().matches(TAKEN).count()
 }
 
 fn alone() -> anyhow::Result<()> {
@@ -74,16 +73,20 @@ fn compressed(method: &str) -> anyhow::Result<()> {
     let mut owner = plant(Client::connect(server.address())?)?;
     fill(&mut owner, "many", 0..1_000, 100)?;
     let before = read_tree(&mut owner)?;
-    server.kill()?;
     let is_packed = |it: &fs::DirEntry| {
         let name = it.file_name().to_string_lossy().into_owned();
         name.starts_with("snapshot.")
             && name.ends_with(method)
             && name != format!("snapshot.0.{method}")
     };
-    let files = fs::read_dir(server.dir().join("data/version-2"))?;
-    let packed = files.flatten().filter(is_packed).count();
-    ensure!(0 < packed, "the reference has compressed no snapshot\n{}", server.log());
+    server.until("the reference has compressed a snapshot, behind that of its start", || {
+        let mntr = four_letters(server.address(), "mntr")?;
+        let taken = mntr.lines().find_map(|it| it.strip_prefix("zk_cnt_snapshottime\t"));
+        let taken: u64 = taken.context("a row of mntr")?.parse()?;
+        let mut files = fs::read_dir(server.dir().join("data/version-2"))?.flatten();
+        Ok(1 < taken && files.any(|it| is_packed(&it)))
+    })?;
+    server.kill()?;
     server.become_kind(Kind::Ringkeeper);
     server.begin()?;
     let after = read_tree(&mut Client::connect(server.address())?)?;
@@ -120,7 +123,7 @@ pub(crate) fn one_by_one(from: Kind, to: Kind) -> anyhow::Result<()> {
     asked(&mut moved, op::CLOSE_SESSION, &Body::default())?;
     compare(&ensemble, 1_908)?;
     for server in &ensemble.servers {
-        ensure!(!digest_differs(server)?, "{}", server.log());
+        ensure!(!digest_differs(server), "{}", server.log());
     }
     Ok(())
 }

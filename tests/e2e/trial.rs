@@ -1,18 +1,19 @@
 //! `ringkeeper ensemble` as whoever tries it meets it: lines that say what runs where, a kill, a stop, and a start with the same data. Ours only.
 
-use std::io::{BufRead as _, BufReader, Lines};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{ChildStdout, Command};
+use std::process::Command;
+use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ensemble::again;
-use crate::process::{PATIENCE, Process, Talk, tail};
+use crate::process::{PATIENCE, Patience, Process, Talk, lines_of, tail, until};
 use crate::server::{Kind, binary};
 use crate::wire::{Body, Client, op};
 
@@ -33,8 +34,22 @@ struct Member {
 
 struct Started {
     process: Process,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
     members: Vec<Member>,
+}
+
+impl Started {
+    /// The next line that it says.
+    fn line(&self) -> anyhow::Result<String> {
+        self.lines.recv_timeout(PATIENCE).context("no line comes")
+    }
+}
+
+/// Whether the process of a member is there: a process that has ended has no command line, and a later one with its number has another.
+fn runs(member: &Member) -> bool {
+    let file = format!("/proc/{}/cmdline", member.process.as_raw_nonzero());
+    let program = binary().as_os_str().as_encoded_bytes().to_vec();
+    fs::read(file).is_ok_and(|it| it.starts_with(&program))
 }
 
 /// Starts three, and reads a line of each.
@@ -43,10 +58,10 @@ fn start(dir: &Path) -> anyhow::Result<Started> {
     command.args(["ensemble", "--servers", "3", "--client-port", "0", "--data-dir", "trial"]);
     command.current_dir(dir);
     let mut process = Process::spawn(&command, Talk::Pipes, &dir.join("log"))?;
-    let mut lines = BufReader::new(process.pipes().1).lines();
-    let mut members = Vec::new();
+    let lines = lines_of(process.pipes().1);
+    let mut started = Started { process, lines, members: Vec::new() };
     for number in 1..=3 {
-        let line = lines.next().with_context(|| tail(&dir.join("log"), 2_000))??;
+        let line = started.line().with_context(|| tail(&dir.join("log"), 2_000))?;
         let read = || {
             let rest = line.strip_prefix(&format!("server {number} at "))?;
             let (address, rest) = rest.split_once(", all of it in ")?;
@@ -55,24 +70,24 @@ fn start(dir: &Path) -> anyhow::Result<Started> {
             let process = Pid::from_raw(process.parse().ok()?)?;
             Some(Member { address: address.parse().ok()?, process, role: role.to_owned() })
         };
-        members.push(read().with_context(|| line.clone())?);
+        started.members.push(read().with_context(|| line.clone())?);
     }
-    let clients = lines.next().context("a line for clients")??;
-    let addresses: Vec<_> = members.iter().map(|it| it.address.to_string()).collect();
+    let clients = started.line().context("a line for clients")?;
+    let addresses: Vec<_> = started.members.iter().map(|it| it.address.to_string()).collect();
     ensure!(clients.starts_with(&format!("clients: {};", addresses.join(","))), "{clients}");
-    Ok(Started { process, lines, members })
+    Ok(started)
 }
 
 /// Creates a znode at the first server that does it, or finds that it is there.
 fn write(addresses: &[SocketAddr], path: &str) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let patience = Patience::begin();
     let body = Body::default().create(path, b"", 0);
     for address in addresses.iter().cycle() {
         let done = Client::connect(*address).and_then(|mut it| it.ask(op::CREATE, &body));
         if done.as_ref().is_ok_and(|it| it.err == 0 || it.err == -110) {
             break;
         }
-        ensure!(Instant::now() < end, "{path}: {done:?}");
+        ensure!(!patience.is_over(), "{path}: {done:?}");
         thread::sleep(Duration::from_millis(10));
     }
     Ok(())
@@ -81,20 +96,21 @@ fn write(addresses: &[SocketAddr], path: &str) -> anyhow::Result<()> {
 fn story() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let mut first = start(dir.path())?;
+    ensure!(first.members.iter().all(runs), "{:?}", first.members);
     let roles: Vec<_> = first.members.iter().map(|it| it.role.as_str()).collect();
     ensure!(roles.iter().filter(|&&it| it == "leader").count() == 1, "{roles:?}");
     ensure!(roles.iter().filter(|&&it| it == "follower").count() == 2, "{roles:?}");
     let addresses: Vec<_> = first.members.iter().map(|it| it.address).collect();
     write(&addresses, "/all")?;
     kill_process(first.members[0].process, Signal::KILL)?;
-    let line = first.lines.next().context("a line for the killed one")??;
+    let line = first.line().context("a line for the killed one")?;
     ensure!(line.starts_with("server 1 has ended with signal: 9"), "{line}");
     write(&addresses[1..], "/two")?;
     first.process.terminate()?;
     let status = first.process.wait(PATIENCE)?;
     ensure!(status.is_some_and(|it| it.success()), "{status:?}");
     for member in &first.members {
-        ensure!(test_kill_process(member.process).is_err(), "{member:?} still runs");
+        ensure!(!runs(member), "{member:?} still runs");
     }
 
     let mut second = start(dir.path())?;
@@ -109,12 +125,8 @@ fn story() -> anyhow::Result<()> {
     }
     // Its members end with it, however it ends.
     kill_process(Pid::from_raw(second.process.id() as i32).context("a number")?, Signal::KILL)?;
-    let end = Instant::now() + PATIENCE;
     for member in &second.members {
-        while test_kill_process(member.process).is_ok() {
-            ensure!(Instant::now() < end, "{member:?} still runs");
-            thread::sleep(Duration::from_millis(10));
-        }
+        until(format!("{member:?} ends"), || Ok(!runs(member)))?;
     }
     second.process.wait(PATIENCE)?.context("it was killed")?;
     Ok(())

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStdin, Command};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 
-use crate::process::{PATIENCE, Process, Talk};
+use crate::process::{PATIENCE, Patience, Process, Talk};
 use crate::server::{FOR_JUDGES, Server, tests_dir};
 
 /// The stories.
@@ -112,7 +112,7 @@ impl Shell {
 
     /// Waits until `expected` is said, beyond what was heard already, and returns all up to there.
     fn hear(&mut self, expected: &str) -> anyhow::Result<String> {
-        let end = Instant::now() + PATIENCE;
+        let patience = Patience::begin();
         loop {
             let said = self.said.lock().expect("nobody panics with it");
             if let Some(found) = said[self.heard..].find(expected) {
@@ -122,7 +122,7 @@ impl Shell {
                 return Ok(heard);
             }
             let (name, new) = (self.name, &said[self.heard..]);
-            ensure!(Instant::now() < end, "{name} does not say `{expected}` but\n{new}");
+            ensure!(!patience.is_over(), "{name} does not say `{expected}` but\n{new}");
             drop(said);
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -40,7 +40,7 @@ zhandle_t *open_handle(int timeout_ms, const clientid_t *id, struct session *ses
 
 zhandle_t *open_cuttable(int timeout_ms, struct session *session) { return open_at(open_link(), timeout_ms, NULL, session); }
 
-zhandle_t *open_plain(void) { return open_handle(10000, NULL, NULL); }
+zhandle_t *open_plain(void) { return open_handle(30000, NULL, NULL); }
 
 void note_event(zhandle_t *zh, int type, int state, const char *path, void *context) {
     (void)zh, (void)state;

@@ -67,6 +67,27 @@ struct session {
 extern const char *hosts;
 
 int64_t now_ms(void);
+// Milliseconds by which a session may outlive its timeout: it ends with a tick of the server's clock, which is half a second here.
+#define TICKS_MS 1600
+
+// Waits for the condition, which must come within so many milliseconds of `began`. What the machine is late is not counted: twice the
+// longest turn of a write and a look, which is nothing where all is well. Gives how long it took.
+#define at_last(zh, began, ms, condition)                                                                             \
+    ({                                                                                                                \
+        int64_t longest_ = 0, turn_ = now_ms(), took_;                                                                \
+        for (bool done_ = false; !done_; usleep(20000)) {                                                             \
+            ok(zoo_set(zh, "/", "", 0, -1));                                                                          \
+            done_ = (condition);                                                                                      \
+            int64_t now_ = now_ms();                                                                                  \
+            if (longest_ < now_ - turn_) longest_ = now_ - turn_;                                                     \
+            turn_ = now_, took_ = now_ - (began);                                                                     \
+            if ((ms) + 2 * longest_ < took_)                                                                          \
+                fail("after %lld ms, not %d: %s; turns took up to %lld ms", (long long)took_, (int)(ms), #condition,  \
+                     (long long)longest_);                                                                            \
+        }                                                                                                             \
+        took_;                                                                                                        \
+    })
+
 // Asks the harness for restart, kill, stop or start; returns when done.
 void ask(const char *action);
 // A connected handle; `id` may be NULL. `session` must outlive it.

@@ -18,7 +18,7 @@ static void creates(zhandle_t *zh) {
     eq_str(path, "/c/es-0000000003", "the ephemeral sequential name");
     ok(zoo_create2(zh, "/c/box", "", 0, OPEN, ZOO_CONTAINER, path, sizeof path, &stat));
     eq(stat.ephemeralOwner, 0, "a container's owner, as shown");
-    ok(zoo_create_ttl(zh, "/c/ttl", "", 0, OPEN, ZOO_PERSISTENT_WITH_TTL, 5000, path, sizeof path));
+    ok(zoo_create_ttl(zh, "/c/ttl", "", 0, OPEN, ZOO_PERSISTENT_WITH_TTL, 9000, path, sizeof path));
     ok(zoo_create2_ttl(zh, "/c/ts-", "", 0, OPEN, ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL, 600000, path, sizeof path, &stat));
     eq_str(path, "/c/ts-0000000006", "the sequential TTL name");
     eq(stat.ephemeralOwner, 0, "a TTL znode's owner, as shown");
@@ -227,7 +227,7 @@ void judge_acls_and_auth(void) {
     eq(zoo_create(other, "/bad", "", 0, &ZOO_CREATOR_ALL_ACL, 0, NULL, 0), ZINVALIDACL, "scheme auth without authentication");
     static struct answer refused;
     struct session session = {0, 0};
-    zhandle_t *third = open_handle(10000, NULL, &session);
+    zhandle_t *third = open_handle(30000, NULL, &session);
     ok(zoo_add_auth(third, "nosuch", "x", 1, on_void, &refused));
     wait_for(&refused, ZAUTHFAILED, "authentication by an unknown scheme");
     eventually(zoo_state(third) == ZOO_AUTH_FAILED_STATE);

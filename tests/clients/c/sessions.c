@@ -14,7 +14,7 @@ static void watch_all(zhandle_t *zh) {
     eq(zoo_wexists(zh, "/later", note_event, &exist, &stat), ZNONODE, "exists of what comes later");
 }
 
-static void outlives(const char *const *actions) {
+static void outlives(const char *const *ends) {
     struct session session = {0, 0}, second = {0, 0};
     zhandle_t *zh = open_handle(20000, NULL, &session), *other = open_handle(20000, NULL, &second);
     clientid_t id = *zoo_client_id(zh);
@@ -25,8 +25,12 @@ static void outlives(const char *const *actions) {
     for (int i = 0; i < 100; i++) ok(zoo_create(zh, "/s/n-", "x", 1, OPEN, ZOO_PERSISTENT_SEQUENTIAL, path, sizeof path));
     ok(zoo_exists(zh, "/s", 0, &before));
     watch_all(zh);
-    for (; *actions; actions++) ask(*actions);
-    eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE);
+    for (; *ends; ends++) {
+        ask(*ends);
+        eventually(zoo_state(zh) != ZOO_CONNECTED_STATE && zoo_state(other) != ZOO_CONNECTED_STATE);
+        ask("start");
+        eventually(zoo_state(zh) == ZOO_CONNECTED_STATE && zoo_state(other) == ZOO_CONNECTED_STATE);
+    }
     ok(zoo_exists(zh, "/s", 0, &after));
     eq(same_stat(&before, &after), true, "the stat after the restart");
     eq(memcmp(&id, zoo_client_id(zh), sizeof id), 0, "the session's id and password");
@@ -48,12 +52,12 @@ static void outlives(const char *const *actions) {
     ok(zookeeper_close(other));
 }
 
-void judge_restart_in_mid_session(void) { outlives((const char *const[]){"restart", NULL}); }
+void judge_restart_in_mid_session(void) { outlives((const char *const[]){"stop", NULL}); }
 
-void judge_kill_in_mid_session(void) { outlives((const char *const[]){"kill", "start", "kill", "start", NULL}); }
+void judge_kill_in_mid_session(void) { outlives((const char *const[]){"kill", "kill", NULL}); }
 
 void judge_watches_catch_up(void) {
-    zhandle_t *zh = open_cuttable(10000, NULL), *other = open_plain();
+    zhandle_t *zh = open_cuttable(30000, NULL), *other = open_plain();
     struct Stat stat;
     ok(zoo_create(zh, "/s", "", 0, OPEN, 0, NULL, 0));
     ok(zoo_create(zh, "/same", "", 0, OPEN, 0, NULL, 0));
@@ -123,8 +127,8 @@ void judge_expiry(void) {
     int64_t silent = now_ms();
     ok(zoo_exists(zh, "/held", 0, NULL));
     cut(zh);
+    int64_t took = at_last(other, silent, 4000 + TICKS_MS, exist.count > 0);
     expect_event(&exist, ZOO_DELETED_EVENT, "/held");
-    int64_t took = now_ms() - silent;
     printf("timeout 4000 ms, gone %lld ms after a last sign of life\n", (long long)took);
     if (took < 3900) fail("expired %lld ms after a sign of life, expected 4000 at least", (long long)took);
     mend_link();

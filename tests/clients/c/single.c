@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     alarm(280);
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
-    zhandle_t *zh = zookeeper_init2(argv[1], on_watch, 10000, NULL, NULL, ZOO_NO_LOG_CLIENTENV, NULL);
+    zhandle_t *zh = zookeeper_init2(argv[1], on_watch, 30000, NULL, NULL, ZOO_NO_LOG_CLIENTENV, NULL);
     until_connected(zh);
     zoo_acreate(zh, "/one", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, NULL);
     expect(zh, ZOK, "create");

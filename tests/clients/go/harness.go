@@ -56,6 +56,9 @@ func refused(err, expected error, what string) {
 	}
 }
 
+// How long a session lasts that nobody wants to end: a busy machine may stand still for a while.
+const usual = 30 * time.Second
+
 // How long anything may take that is waited for: it costs nothing where all is well.
 const patience = 60 * time.Second
 
@@ -65,6 +68,28 @@ func eventually(what string, condition func() bool) {
 		if time.Now().After(end) {
 			fail("not within %v: %s", patience, what)
 		}
+	}
+}
+
+// By how much a session may outlive its timeout: it ends with a tick of the server's clock, which is half a second here.
+const ticks = 1600 * time.Millisecond
+
+// Waits until the condition holds, which must come within the limit from `began` on. What the machine is late is not counted: twice
+// the longest turn of a write and a look, which is nothing where all is well. Gives how long it took.
+func atLast(it *client, what string, began time.Time, limit time.Duration, condition func() bool) time.Duration {
+	longest, turn := time.Duration(0), time.Now()
+	for {
+		must(it.Set("/", nil, -1))
+		done, now := condition(), time.Now()
+		longest, turn = max(longest, now.Sub(turn)), now
+		took := now.Sub(began)
+		if limit+2*longest < took {
+			fail("%s: after %v, not %v; turns took up to %v", what, took, limit, longest)
+		}
+		if done {
+			return took
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -144,6 +169,10 @@ func (it *client) cut() {
 	it.socket.Close()
 	it.lock.Unlock()
 	eventually("the cut is noticed", func() bool { return it.State() != zk.StateHasSession })
+}
+
+func (it *client) noticed() {
+	eventually("the end of the server is noticed", func() bool { return it.State() != zk.StateHasSession })
 }
 
 func (it *client) mend() {

@@ -10,7 +10,7 @@ import (
 )
 
 func everyOp() {
-	it := dial(10 * time.Second)
+	it := dial(usual)
 	defer it.Close()
 	creates(it)
 	reads(it)
@@ -29,7 +29,7 @@ func creates(it *client) {
 	equal(must(it.Create("/c/e", nil, zk.FlagEphemeral, open)), "/c/e", "an ephemeral")
 	equal(must(it.Create("/c/es-", nil, zk.FlagEphemeralSequential, open)), "/c/es-0000000002", "an ephemeral sequential")
 	equal(must(it.CreateContainer("/c/box", nil, zk.FlagContainer, open)), "/c/box", "a container")
-	equal(must(it.CreateTTL("/c/ttl", nil, zk.FlagTTL, open, 5*time.Second)), "/c/ttl", "a TTL znode")
+	equal(must(it.CreateTTL("/c/ttl", nil, zk.FlagTTL, open, 9*time.Second)), "/c/ttl", "a TTL znode")
 	equal(must(it.CreateTTL("/c/ts-", nil, zk.FlagPersistentSequentialWithTTL, open, time.Hour)), "/c/ts-0000000005", "a sequential TTL znode")
 	protected := must(it.CreateProtectedEphemeralSequential("/c/p-", nil, open))
 	equal(protected[len(protected)-13:], "-p-0000000006", "a protected name's end")
@@ -105,7 +105,7 @@ func reaped(it *client) {
 }
 
 func aclsAndAuth() {
-	it, other := dial(10*time.Second), dial(10*time.Second)
+	it, other := dial(usual), dial(usual)
 	defer it.Close()
 	defer other.Close()
 	ok(it.AddAuth("digest", []byte("ann:secret")))
@@ -142,7 +142,7 @@ func aclsAndAuth() {
 }
 
 func transactions() {
-	it := dial(10 * time.Second)
+	it := dial(usual)
 	defer it.Close()
 	results := must(it.Multi(
 		&zk.CreateRequest{Path: "/t", Data: []byte("0"), Acl: open},
@@ -175,7 +175,7 @@ func transactions() {
 }
 
 func fourLetterWords() {
-	it := dial(10 * time.Second)
+	it := dial(usual)
 	defer it.Close()
 	equal(zk.FLWRuok([]string{hosts}, patience), []bool{true}, "ruok")
 	must(it.Create("/flw", nil, 0, open))
@@ -189,7 +189,7 @@ func fourLetterWords() {
 	for _, each := range cons[0].Clients {
 		if each.SessionID == it.SessionID() {
 			found = true
-			equal(each.Timeout, int32(10000), "the timeout in cons")
+			equal(each.Timeout, int32(usual.Milliseconds()), "the timeout in cons")
 			equal(each.LastOperation, "GETD", "the last operation in cons")
 			equal(each.Lzxid, stat.Czxid, "the last zxid in cons")
 		}

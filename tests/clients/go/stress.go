@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -129,7 +130,7 @@ func (w *worker) pair() {
 	answered(err)
 }
 
-func stress(seconds int) {
+func stress(loaded func(), isOver func() bool) {
 	root := dial(20 * time.Second)
 	defer root.Close()
 	for _, path := range []string{"/stress", "/stress/shared", "/stress/seq", "/stress/own", "/stress/eph"} {
@@ -137,7 +138,6 @@ func stress(seconds int) {
 			ok(err)
 		}
 	}
-	end := time.Now().Add(time.Duration(seconds) * time.Second)
 	var all sync.WaitGroup
 	crew := make([]*worker, workers)
 	for i := range crew {
@@ -150,11 +150,12 @@ func stress(seconds int) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			for time.Now().Before(end) {
+			for !isOver() {
 				w.step()
 			}
 		}()
 	}
+	loaded()
 	all.Wait()
 	root.back()
 	ops := 0
@@ -173,20 +174,26 @@ func stress(seconds int) {
 }
 
 func guaranteesThroughKills() {
-	done := make(chan struct{})
-	go func() { stress(12); close(done) }()
+	loaded, done := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	go func() {
+		stress(func() { close(loaded) }, over.Load)
+		close(done)
+	}()
+	<-loaded
 	for i := 0; i < 2; i++ {
 		time.Sleep(4 * time.Second)
 		ask("kill")
 		ask("start")
 	}
+	time.Sleep(4 * time.Second)
+	over.Store(true)
 	<-done
 }
 
 func stressWorker() {
-	seconds, err := strconv.Atoi(os.Getenv("STRESS_SECONDS"))
-	if err != nil {
-		seconds = 30
-	}
-	stress(seconds)
+	stress(func() { fmt.Println("loaded") }, func() bool {
+		_, err := os.Stat(os.Getenv("STRESS_UNTIL"))
+		return err == nil
+	})
 }

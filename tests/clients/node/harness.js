@@ -43,6 +43,24 @@ async function eventually(what, condition) {
     }
 }
 
+// Milliseconds by which a session may outlive its timeout: it ends with a tick of the server's clock, which is half a second here.
+const TICKS = 1600;
+
+// Waits until the condition holds, which must come within so many milliseconds of `began`. What the machine is late is not counted: twice the
+// longest turn of a write and a look, which is nothing where all is well. Gives how long it took.
+async function atLast(what, client, began, ms, condition) {
+    for (let longest = 0, turn = Date.now(); ; ) {
+        await client.call("setData", "/", Buffer.from(""));
+        const [done, now] = [condition(), Date.now()];
+        longest = Math.max(longest, now - turn);
+        turn = now;
+        const took = now - began;
+        assert.ok(took <= ms + 2 * longest, `${what}: after ${took} ms, not ${ms}; turns took up to ${longest} ms`);
+        if (done) return took;
+        await sleep(20);
+    }
+}
+
 // The promise must be rejected with this ZooKeeper code.
 async function refused(promise, code, what) {
     let found;
@@ -74,7 +92,7 @@ class Client {
         }, 1500).unref();
     }
 
-    static async open(sessionTimeout = 10e3, options = {}) {
+    static async open(sessionTimeout = 30e3, options = {}) {
         const client = new Client(sessionTimeout, options);
         client.zk.connect();
         await client.back();
@@ -118,6 +136,10 @@ class Client {
         return eventually("a session", () => this.connected());
     }
 
+    noticed() {
+        return eventually("the end of the server is noticed", () => !this.connected());
+    }
+
     async cut() {
         const manager = this.zk.connectionManager;
         this.servers = manager.servers;
@@ -158,6 +180,6 @@ class Events {
     }
 }
 
-module.exports = { judge, judges, ask, sleep, eventually, refused, Client, Events, long, zookeeper };
+module.exports = { judge, judges, ask, sleep, eventually, atLast, TICKS, refused, Client, Events, long, zookeeper };
 module.exports.setHosts = (value) => (hosts = value);
 module.exports.hosts = () => hosts;

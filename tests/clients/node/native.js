@@ -5,7 +5,7 @@ const assert = require("node:assert/strict");
 const { judge, ask, eventually, hosts } = require("./harness");
 const ZooKeeper = require("zookeeper").Promise;
 
-async function open(timeout = 10000) {
+async function open(timeout = 30000) {
     const client = new ZooKeeper({ connect: hosts(), timeout, debug_level: ZooKeeper.ZOO_LOG_LEVEL_ERROR, host_order_deterministic: false });
     client.init({});
     await eventually("a session", () => client.state === ZooKeeper.constants.ZOO_CONNECTED_STATE);
@@ -56,6 +56,7 @@ judge("native_watches_and_restart", async () => {
     await zk.w_get_children("/r", note);
     await zk.w_pathExists("/later", note);
     await ask("kill");
+    await eventually("both notice", () => [zk, other].every((it) => it.state !== ZooKeeper.constants.ZOO_CONNECTED_STATE));
     await ask("start");
     await eventually("both are back", async () => {
         const up = (client) => client.state === ZooKeeper.constants.ZOO_CONNECTED_STATE;

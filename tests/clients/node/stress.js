@@ -2,6 +2,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const fs = require("node:fs");
 const { judge, ask, sleep, eventually, Client, long, zookeeper } = require("./harness");
 const { CreateMode, Exception } = zookeeper;
 
@@ -35,9 +36,9 @@ class Worker {
         return this;
     }
 
-    async work(end) {
+    async work(isOver) {
         const steps = ["write", "write", "read", "read", "shared", "shared", "sequential", "pair"];
-        for (; Date.now() < end; this.ops++) await this[steps[Math.floor(Math.random() * steps.length)]]();
+        for (; !isOver(); this.ops++) await this[steps[Math.floor(Math.random() * steps.length)]]();
     }
 
     async write() {
@@ -92,13 +93,13 @@ class Worker {
     }
 }
 
-async function stress(seconds) {
+async function stress(loaded, isOver) {
     const root = await Client.open(20e3);
     for (const path of ["/stress", "/stress/shared", "/stress/seq", "/stress/own", "/stress/eph"]) await root.call("mkdirp", path);
     const crew = [];
     for (let i = 0; i < WORKERS; i++) crew.push(await new Worker().open(i));
-    const end = Date.now() + seconds * 1000;
-    await Promise.all(crew.map((each) => each.work(end)));
+    loaded();
+    await Promise.all(crew.map((each) => each.work(isOver)));
     await root.back();
     let ops = 0;
     for (const each of crew) {
@@ -115,13 +116,17 @@ async function stress(seconds) {
 }
 
 judge("guarantees_through_kills", async () => {
-    const load = stress(12);
+    let [isLoaded, isOver] = [false, false];
+    const load = stress(() => (isLoaded = true), () => isOver);
+    await Promise.race([eventually("the load flows", () => isLoaded), load]);
     for (let i = 0; i < 2; i++) {
         await sleep(4000);
         await ask("kill");
         await ask("start");
     }
+    await sleep(4000);
+    isOver = true;
     await load;
 });
 
-module.exports.stressWorker = () => stress(Number(process.env.STRESS_SECONDS ?? 30));
+module.exports.stressWorker = () => stress(() => console.log("loaded"), () => fs.existsSync(process.env.STRESS_UNTIL));

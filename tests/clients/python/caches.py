@@ -4,7 +4,7 @@ from kazoo.protocol.states import EventType
 from kazoo.recipe.cache import TreeCache, TreeEvent
 from kazoo.recipe.watchers import PatientChildrenWatch
 
-from harness import PATIENCE, ask, close_client, equal, eventually, judge, open_client, start_thread
+from harness import PATIENCE, close_client, equal, eventually, judge, kill_and_start, open_client, start_thread
 from locks import clients, close_all
 
 
@@ -125,9 +125,7 @@ def tree_cache(hosts):
     other.create("/tree/a/c", b"ac")
     eventually("a write is seen", lambda: cache.get_data("/tree/a/b").data == b"changed")
     eventually("a create is seen", lambda: cache.get_data("/tree/a/c"))
-    ask("kill")
-    ask("start")
-    eventually("both are back", lambda: zk.connected and other.connected)
+    kill_and_start(zk, other)
     other.retry(other.delete, "/tree/a/c")
     other.create("/tree/d", b"new")
     eventually("a delete after the restart is seen", lambda: cache.get_data("/tree/a/c") is None)

@@ -4,7 +4,7 @@ import threading
 
 from kazoo.recipe.partitioner import PartitionState
 
-from harness import PATIENCE, ask, close_client, equal, eventually, judge, start_thread
+from harness import PATIENCE, close_client, equal, eventually, judge, kill_and_start, start_thread
 from locks import clients, close_all
 
 
@@ -139,9 +139,7 @@ def recipes_through_a_kill(hosts):
     party.join()
     counter = three.Counter("/count")
     counter += 41
-    ask("kill")
-    ask("start")
-    eventually("all are back", lambda: all(zk.connected for zk in zks))
+    kill_and_start(*zks)
     equal((leaders, three.retry(elections[0].contenders)), (["one"], ["e0", "e1"]), "leaders and contenders after the kill")
     equal(lease.lease_holders(), ["s1"], "the lease's holder")
     assert queue.holds_lock(), "the item is still held"

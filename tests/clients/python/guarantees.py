@@ -19,23 +19,28 @@ CLIENTS = 4
 
 @judge
 def guarantees_through_kills(hosts):
-    """Twelve seconds of load; the server is killed at a third and at two thirds."""
-    load = start_thread(stress, hosts, 12.0)
+    """Load for twelve seconds and more; the server is killed behind a third and behind two thirds."""
+    loaded, over = threading.Event(), threading.Event()
+    load = start_thread(stress, hosts, loaded.set, over.is_set)
+    eventually("the load flows", lambda: loaded.is_set() or not load.is_alive())
     for _ in range(2):
         time.sleep(4)
         ask("kill")
         ask("start")
+    time.sleep(4)
+    over.set()
     say(f"{load.finish(180)} operations")
 
 
-def stress(hosts, seconds):
-    """`CLIENTS` workers for so long; gives the number of operations."""
+def stress(hosts, loaded, is_over):
+    """`CLIENTS` workers until it is over; gives the number of operations. Calls `loaded` when all work."""
     root = open_client(hosts, timeout=20)
     for path in ("/stress/shared", "/stress/eph", "/stress/seq", "/stress/own"):
         root.retry(root.ensure_path, path)
     workers = [Worker(hosts, index) for index in range(CLIENTS)]
-    threads = [start_thread(worker.work, time.monotonic() + seconds) for worker in workers]
-    done = sum(thread.finish(seconds + 120) for thread in threads)
+    threads = [start_thread(worker.work, is_over) for worker in workers]
+    loaded()
+    done = sum(thread.finish(240) for thread in threads)
     for worker in workers:
         worker.check_own(worker.zk)
         worker.zk.stop()
@@ -63,10 +68,10 @@ class Worker:
         self.zk.retry(self.zk.ensure_path, self.own)
         self.zk.retry(self.zk.set, self.own, b"0")
 
-    def work(self, end):
+    def work(self, is_over):
         steps = [self.write, self.write, self.read, self.read, self.shared, self.sequence, self.ephemeral, self.transaction, self.watch]
         count = 0
-        while time.monotonic() < end:
+        while not is_over():
             try:
                 self.random.choice(steps)()
             except ConnectionLoss:
@@ -151,5 +156,6 @@ class Worker:
 
 
 def stress_worker(hosts):
-    """The load alone, for as long as `STRESS_SECONDS` says; somebody else kills the server."""
-    say(f"{stress(hosts, float(os.environ.get('STRESS_SECONDS', '30')))} operations")
+    """The load alone, until the file `STRESS_UNTIL` is there; somebody else kills the server."""
+    until = os.environ["STRESS_UNTIL"]
+    say(f"{stress(hosts, lambda: say('loaded'), lambda: os.path.exists(until))} operations")

@@ -15,6 +15,9 @@ JUDGES = {}
 # Seconds that anything may take that is waited for: it costs nothing where all is well.
 PATIENCE = 60.0
 
+# Seconds by which a session may outlive its timeout: it ends with a tick of the server's clock, which is half a second here.
+TICKS = 1.6
+
 
 def judge(function):
     """Registers `function(hosts)` as a judge under its name."""
@@ -34,7 +37,7 @@ def say(text):
     print(f"  {text}", flush=True)
 
 
-def open_client(hosts, timeout=10.0, **options):
+def open_client(hosts, timeout=30.0, **options):
     """A started client that retries for ever while a server restarts. `timeout` is the session's, in seconds."""
     retry = KazooRetry(max_tries=-1, delay=0.05, max_delay=0.5)
     client = KazooClient(hosts, timeout=timeout, connection_retry=retry, command_retry=retry, **options)
@@ -72,6 +75,28 @@ def eventually(what, condition):
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {PATIENCE} s: {what}")
+
+
+def at_last(what, zk, began, seconds, condition):
+    """Waits until `condition()` is true, which must come within so many seconds of `began`. What the machine is late is not counted: twice the longest
+    turn of a write by `zk` and a look, which is nothing where all is well. Gives the seconds."""
+    longest, turn = 0.0, time.monotonic()
+    while True:
+        zk.set("/", b"")
+        done, now = condition(), time.monotonic()
+        longest, turn, took = max(longest, now - turn), now, now - began
+        assert took <= seconds + 2 * longest, f"{what}: after {took:.2f} s, not {seconds:.2f}; turns took up to {longest:.2f} s"
+        if done:
+            return took
+        time.sleep(0.02)
+
+
+def kill_and_start(*clients, how="kill"):
+    """The server is killed and comes back, and so do all of these clients."""
+    ask(how)
+    eventually("all clients notice", lambda: not any(zk.connected for zk in clients))
+    ask("start")
+    eventually("all are back", lambda: all(zk.connected for zk in clients))
 
 
 def start_thread(function, *args):

@@ -2,10 +2,11 @@
 
 import datetime
 import threading
+import time
 
 from kazoo import exceptions as err
 
-from harness import PATIENCE, ask, close_client, equal, eventually, judge, open_client, refused, start_thread
+from harness import PATIENCE, TICKS, at_last, close_client, equal, eventually, judge, kill_and_start, open_client, refused, start_thread
 from sessions import hold
 
 
@@ -61,9 +62,7 @@ def lock_survives_a_restart(hosts):
     lock.acquire()
     waiting = start_thread(waiter.Lock("/lock", "waiter").acquire)
     eventually("a waiter", lambda: lock.contenders() == ["holder", "waiter"])
-    ask("kill")
-    ask("start")
-    eventually("both are back", lambda: holder.connected and waiter.connected)
+    kill_and_start(holder, waiter)
     equal(lock.contenders(), ["holder", "waiter"], "contenders after the restart")
     assert waiting.is_alive(), "the waiter does not hold the lock"
     lock.release()
@@ -145,13 +144,17 @@ def lock_of_a_killed_process(hosts):
     zk = open_client(hosts)
     zk.ensure_path("/killed")
     path = "/killed/0__lock__0000000000"
-    holder, _ = hold(hosts, path, 4)
+    timeout = 6
+    holder, _ = hold(hosts, path, timeout)
     zk.create("/killed/skip-", sequence=True)
     zk.delete("/killed/skip-0000000001")
     lock = zk.Lock("/killed", "next")
     refused(err.LockTimeout, lock.acquire, timeout=0.3)
+    killed = time.monotonic()
     holder.kill()
     holder.wait()
-    equal(lock.acquire(timeout=PATIENCE), True, "the lock after its holder was killed")
+    waiting = start_thread(lock.acquire)
+    at_last("the lock passes on", zk, killed, timeout + TICKS, lambda: not waiting.is_alive())
+    equal(waiting.finish(), True, "the lock after its holder was killed")
     lock.release()
     close_client(zk)

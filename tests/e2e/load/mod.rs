@@ -26,7 +26,7 @@ use self::set::Set;
 use self::watches::Watches;
 use crate::ensemble::{Ensemble, asked, check, connect};
 use crate::nomad::Nomad;
-use crate::process::PATIENCE;
+use crate::process::Patience;
 use crate::wire::{Body, Chance, Client, Fields, Reply, op};
 
 /// Clients.
@@ -60,9 +60,9 @@ pub(crate) struct Load {
 impl Load {
     /// Waits until so many more steps have come through.
     pub(crate) fn flow(&self, count: u64) -> anyhow::Result<()> {
-        let (from, end) = (self.done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+        let (from, patience) = (self.done.load(Ordering::Relaxed), Patience::begin());
         while self.done.load(Ordering::Relaxed) < from + count {
-            let is_over = self.over.load(Ordering::Relaxed) || end < Instant::now();
+            let is_over = self.over.load(Ordering::Relaxed) || patience.is_over();
             ensure!(!is_over, "the load does not flow");
             thread::sleep(Duration::from_millis(10));
         }

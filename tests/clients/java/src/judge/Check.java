@@ -12,6 +12,9 @@ final class Check {
     /** How long anything may take that is waited for: it costs nothing where all is well. */
     static final Duration PATIENCE = Duration.ofSeconds(60);
 
+    /** Milliseconds by which a session may outlive its timeout: it ends with a tick of the server's clock, which is half a second here. */
+    static final long TICKS = 1_600;
+
     /** Something that a server answers or refuses. */
     interface Call {
         void run() throws Exception;
@@ -62,6 +65,28 @@ final class Check {
                 throw new AssertionError("not within " + PATIENCE + ": " + what);
             }
             Thread.sleep(10);
+        }
+    }
+
+    /**
+     * The condition must come to hold within so many milliseconds of `began`, of System.nanoTime. What the machine is late is not counted: twice the
+     * longest turn of a write and a look, which is nothing where all is well. Gives how long it took.
+     */
+    static long atLast(String what, Client client, long began, long limit, Callable<Boolean> condition) throws Exception {
+        long longest = 0;
+        long turn = System.nanoTime();
+        for (;;) {
+            client.set("/", "");
+            boolean done = condition.call();
+            long now = System.nanoTime();
+            longest = Math.max(longest, (now - turn) / 1_000_000);
+            turn = now;
+            long took = (now - began) / 1_000_000;
+            that(took <= limit + 2 * longest, what + ": after " + took + " ms, not " + limit + "; turns took up to " + longest + " ms");
+            if (done) {
+                return took;
+            }
+            Thread.sleep(20);
         }
     }
 

@@ -11,7 +11,7 @@ import org.apache.zookeeper.data.Stat;
 
 /** One connected client and its default watcher. */
 final class Client implements AutoCloseable {
-    static final int TIMEOUT = 10_000;
+    static final int TIMEOUT = 30_000;
     static final List<ACL> OPEN = Ids.OPEN_ACL_UNSAFE;
 
     final ZooKeeper zk;

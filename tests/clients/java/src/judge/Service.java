@@ -1,5 +1,6 @@
 package judge;
 
+import static org.apache.zookeeper.Watcher.Event.EventType.NodeCreated;
 import static org.apache.zookeeper.Watcher.Event.EventType.NodeDeleted;
 
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.StatsTrack;
@@ -88,14 +90,15 @@ final class Service {
             ZooKeeper zk = client.zk;
             zk.create("/c", null, Client.OPEN, CreateMode.CONTAINER);
             zk.create("/unused", null, Client.OPEN, CreateMode.CONTAINER);
+            Events events = new Events();
+            zk.addWatch("/t", events, AddWatchMode.PERSISTENT);
             zk.create("/t", null, Client.OPEN, CreateMode.PERSISTENT_WITH_TTL, new Stat(), 1_500);
+            events.expect(NodeCreated, "/t");
             zk.create("/busy", null, Client.OPEN, CreateMode.PERSISTENT_WITH_TTL, new Stat(), 6_000);
-            zk.create("/parent", null, Client.OPEN, CreateMode.PERSISTENT_WITH_TTL, new Stat(), 1_500);
+            zk.create("/parent", null, Client.OPEN, CreateMode.PERSISTENT_WITH_TTL, new Stat(), 6_000);
             String seq = zk.create("/q-", null, Client.OPEN, CreateMode.PERSISTENT_SEQUENTIAL_WITH_TTL, new Stat(), 1_500);
             client.create("/parent/kid");
             client.create("/c/kid");
-            Events events = new Events();
-            zk.exists("/t", events);
             for (int i = 0; i < 16; i++) {
                 Thread.sleep(500);
                 client.set("/busy", "" + i);
@@ -107,6 +110,7 @@ final class Service {
             Check.soon("a TTL znode goes after its time", () -> client.stat("/t") == null);
             Check.soon("a sequential TTL znode goes after its time", () -> client.stat(seq) == null);
             events.expect(NodeDeleted, "/t");
+            Check.that(events.isEmpty(), "it goes once");
             zk.exists("/c", events);
             zk.delete("/c/kid", -1);
             events.expect(NodeDeleted, "/c");
