@@ -86,6 +86,8 @@ pub(crate) const FAULTS: [Fault; 17] = [
 pub(crate) enum Members {
     /// All vote, always.
     Stay,
+    /// The last observes, always.
+    Observe,
     /// The last observes in the beginning.
     Change,
 }
@@ -127,17 +129,21 @@ impl World {
             };
             let [client, quorum, election] = ports;
             lines.push_str(&format!("server.{}={ip}:{quorum}:{election}", number + 1));
-            if members == Members::Change {
+            if members != Members::Stay {
                 let is_last = number + 1 == kinds.len();
-                let role = if is_last { "observer" } else { "participant" };
-                lines.push_str(&format!(":{role};{ip}:{client}"));
+                lines.push_str(if is_last { ":observer" } else { ":participant" });
+            }
+            if members == Members::Change {
+                lines.push_str(&format!(";{ip}:{client}"));
             }
             lines.push('\n');
             places.push(SocketAddr::from((ip, client)));
         }
         let (mut servers, mut disks) = (Vec::new(), Vec::new());
         for (number, &kind) in kinds.iter().enumerate() {
-            let mut server = Server::prepare_at(kind, places[number], &lines)?;
+            let observes = members == Members::Observe && number + 1 == kinds.len();
+            let role = if observes { "peerType=observer\n" } else { "" };
+            let mut server = Server::prepare_at(kind, places[number], &format!("{lines}{role}"))?;
             if let Some(net) = &net {
                 server.live_in(net.name(number));
                 disks.push(SmallDisk::mount(&server.dir().join("data"))?);

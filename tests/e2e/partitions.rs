@@ -3,8 +3,8 @@
 //! A round begins and ends with the load flowing: a fault that nobody felt proves nothing. `RK_ROUNDS=50` makes more rounds, `RK_SERVERS=5` five
 //! servers, `RK_FIRST=7` begins with another fault. What happens is in `faults`, what must be true in `load`.
 //!
-//! Where members change, one of four servers observes: in each round, during the fault, it is made a voter, or where all vote another one, and often
-//! the leader, an observer.
+//! Where a reference server observes, it suffers every second time. Where members change, one of four servers observes: in each round, during the
+//! fault, it is made a voter, or where all vote another one, and often the leader, an observer.
 
 use std::thread;
 use std::time::Duration;
@@ -33,16 +33,21 @@ pub(crate) fn trials() -> Vec<Trial> {
     let ours = || {
         let servers = number("RK_SERVERS", 3);
         let kinds = vec![Kind::Ringkeeper; servers as usize];
-        suffer(&kinds, number("RK_ROUNDS", 5), Syncs::Linearizable)
+        suffer(&kinds, Members::Stay, number("RK_ROUNDS", 5), Syncs::Linearizable)
     };
     let mixed = |other| {
         let rounds = number("RK_ROUNDS", 3);
-        suffer(&[Kind::Ringkeeper, other, Kind::Ringkeeper], rounds, Syncs::Hasty)
+        let kinds = [Kind::Ringkeeper, other, Kind::Ringkeeper];
+        suffer(&kinds, Members::Stay, rounds, Syncs::Hasty)
     };
     vec![
         trial("partitions_lose_nothing_and_end", ours),
         trial("partitions_while_members_change_lose_nothing_and_end", || {
             change_meanwhile(number("RK_ROUNDS", 3))
+        }),
+        trial("partitions_of_a_java_observer_of_ours_lose_nothing_and_end", || {
+            let kinds = [Kind::Ringkeeper, Kind::Ringkeeper, Kind::Ringkeeper, Kind::Reference];
+            suffer(&kinds, Members::Observe, number("RK_ROUNDS", 3), Syncs::Linearizable)
         }),
         trial("partitions_of_a_mixed_ensemble_lose_nothing_and_end", move || {
             mixed(Kind::Reference)
@@ -67,8 +72,8 @@ fn choose(round: u64, rounds: u64, chance: &mut Chance) -> (Fault, Duration) {
     (fault, Duration::from_millis(500 + chance.below(3_500)))
 }
 
-fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
-    let (world, mut ensemble) = World::build(kinds, Members::Stay)?;
+fn suffer(kinds: &[Kind], members: Members, rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
+    let (world, mut ensemble) = World::build(kinds, members)?;
     let mut chance = Chance::new(rounds);
     load::during(&mut ensemble, syncs, |ensemble, load| {
         for round in 0..rounds {
@@ -76,6 +81,7 @@ fn suffer(kinds: &[Kind], rounds: u64, syncs: Syncs) -> anyhow::Result<()> {
             recover(ensemble)?;
             let leader = ensemble.leader()?;
             let victim = match chance.below(3) {
+                _ if members == Members::Observe => [kinds.len() - 1, leader][round as usize % 2],
                 0 => (leader + 1) % ensemble.servers.len(),
                 _ => leader,
             };

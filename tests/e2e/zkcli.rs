@@ -54,7 +54,8 @@ impl Shell {
         // What it says of a change comes on standard error, the rest on standard output: one ear for both.
         let mut command = Command::new("bash");
         command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(tests_dir().join("reference/zkcli"));
-        command.args(["-server", &address.to_string()]);
+        // Or its first prompt may come before its connection, and there is no other.
+        command.args(["-waitforconnection", "-server", &address.to_string()]);
         command.env("JVMFLAGS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC");
         let log = dir.join("zkcli.log");
         let mut process = Process::spawn(&command, Talk::Pipes, &log)?;
