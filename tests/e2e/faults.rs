@@ -276,6 +276,8 @@ impl Drop for SmallDisk {
         if !unmounted.is_ok_and(|it| it.success()) {
             eprintln!("{} is still mounted", self.at.display());
         }
+        // The folder of a server that went before its disk could not go.
+        drop(self.at.parent().map(fs::remove_dir_all));
     }
 }
 
