@@ -20,8 +20,11 @@
 //! *Absent:* connections ([`links`]), the oracle file, `leader.maxTimeToWaitForEpoch`.
 
 pub mod links;
+mod planted;
 mod vote;
 
+#[cfg(planted)]
+pub use planted::Bug;
 pub use vote::{Candidate, Vote};
 
 use alloc::collections::BTreeMap;
@@ -34,6 +37,8 @@ use jute::Zxid;
 
 use crate::wire::{Notification, NotificationError, ServerState};
 use crate::{Epoch, Moment, QuorumConfig, Role, Sid, Views};
+#[cfg(not(planted))]
+use planted::Bug;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,6 +212,8 @@ pub struct Election {
     reach: BTreeMap<Sid, Reach>,
     /// Notifications of voters that search already, in a round that is not ours yet; the last of each.
     early: BTreeMap<Sid, Vec<u8>>,
+    #[cfg(planted)]
+    bug: Option<Bug>,
 }
 
 impl Election {
@@ -216,7 +223,19 @@ impl Election {
         let current = Candidate { peer_epoch, zxid, leader: settings.myid };
         let (search, reach, early) = (None, BTreeMap::new(), BTreeMap::new());
         let state = ServerState::Looking;
-        Self { settings, views, state, current, current_round: 0, clock: 0, search, reach, early }
+        Self {
+            settings,
+            views,
+            state,
+            current,
+            current_round: 0,
+            clock: 0,
+            search,
+            reach,
+            early,
+            #[cfg(planted)]
+            bug: None,
+        }
     }
 
     /// What this server is doing.
@@ -287,7 +306,9 @@ impl Election {
 
     /// Begins a search, in a new round. Source: `lookForLeader`.
     fn look(&mut self, now: Moment, history: History, out: &mut Vec<Output>) {
-        self.clock = self.clock.saturating_add(1);
+        if self.clock == 0 || !self.has(Bug::StayInRound) {
+            self.clock = self.clock.saturating_add(1);
+        }
         self.state = ServerState::Looking;
         let pause = self.settings.timing.resend_min;
         self.search = Some(Search {
@@ -347,7 +368,8 @@ impl Election {
         if self.search.is_some() && self.take_config(now, it, out) {
             return;
         }
-        if !self.views.is_voter(from) {
+        let counts = self.has(Bug::CountObservers) && self.search.is_some();
+        if !self.views.is_voter(from) && !counts {
             let frame = self.frame(self.candidate(), self.clock);
             out.push(Output::Send { to: from, frame });
             return;
@@ -405,31 +427,30 @@ impl Election {
         it: &Notification<'_>,
         out: &mut Vec<Output>,
     ) {
-        let vote = Vote::of(it);
-        let Some(search) = &mut self.search else { return };
+        let Vote { candidate, .. } = Vote::of(it);
+        let Some(&Search { history, proposal, .. }) = self.search.as_ref() else { return };
         // −1: a server that has lost its data neither wins votes nor gives them.
-        if search.history.last_logged == Zxid(-1) || it.zxid == Zxid(-1) {
+        if history.last_logged == Zxid(-1) || it.zxid == Zxid(-1) {
             return;
         }
-        if it.election_epoch < self.clock {
+        if it.election_epoch < self.clock && !self.has(Bug::CountOlderRounds) {
             return;
         }
         let wins =
             it.leader != Sid::NEVER && self.views.committed().verifier().weight(it.leader) != 0;
         if self.clock < it.election_epoch {
             self.clock = it.election_epoch;
-            search.votes.clear();
-            search.final_at = None;
-            let own = search.history;
-            let own = self.own_candidate(own);
-            self.propose(if wins { own.max(vote.candidate) } else { own }, out);
-        } else if wins && search.proposal < vote.candidate {
-            search.final_at = None;
-            self.propose(vote.candidate, out);
+            if let Some(search) = &mut self.search {
+                search.votes.clear();
+            }
+            let own = self.own_candidate(history);
+            let wins = wins && self.is_better(candidate, own);
+            self.propose(if wins { candidate } else { own }, out);
+        } else if wins && self.is_better(candidate, proposal) {
+            self.propose(candidate, out);
         }
         if let Some(search) = &mut self.search {
-            let vote = Vote::looking(vote.candidate, vote.election_epoch);
-            search.votes.insert(from, vote);
+            search.votes.insert(from, Vote::looking(candidate, self.clock));
         }
         self.conclude(now, out);
     }
@@ -437,7 +458,7 @@ impl Election {
     /// Votes for `candidate` from now on, and tells everybody.
     fn propose(&mut self, candidate: Candidate, out: &mut Vec<Output>) {
         if let Some(search) = &mut self.search {
-            search.proposal = candidate;
+            (search.proposal, search.final_at) = (candidate, None);
         }
         self.broadcast(out);
     }
@@ -467,6 +488,7 @@ impl Election {
             vote.election_epoch == self.clock
         } else {
             votes.get(&leader).is_some_and(|it| it.state == ServerState::Leading)
+                || self.has(Bug::JoinUnheardLeader)
         };
         let agrees = |sid| votes.get(&sid).is_some_and(|it| it.agrees(vote));
         let enough = if leader == self.settings.myid {
@@ -482,7 +504,11 @@ impl Election {
         let Some(search) = &self.search else { return };
         let ours = Vote::looking(search.proposal, self.clock);
         let agree = |sid| search.votes.get(&sid).is_some_and(|it| it.agrees(&ours));
-        let final_at = self.views.contains_quorum(agree).then(|| {
+        let alike = || search.votes.values().filter(|it| it.agrees(&ours)).count();
+        let enough = self.views.contains_quorum(agree)
+            || self.has(Bug::LeaveBeforeQuorum)
+            || self.has(Bug::CountObservers) && 2 <= alike();
+        let final_at = enough.then(|| {
             let wait = now + self.wait_for_better(search);
             search.final_at.map_or(wait, |it| it.min(wait))
         });

@@ -23,10 +23,10 @@ struct Arguments {
     /// Follows every run of a small world: crashes, broken connections, transactions, leaders, servers that give up, states at most.
     #[arg(long, num_args = 6, value_names = ["CRASHES", "CUTS", "TXNS", "LEADERS", "TIMEOUTS", "STATES"])]
     walk: Option<Vec<u64>>,
-    /// Follows every election of three servers, whatever their histories: crashes, broken connections, servers that give up, states at most.
+    /// Follows every election of three servers, and of two with an observer, whatever their histories: crashes, broken connections, servers that give up, states at most.
     #[arg(long, num_args = 4, value_names = ["CRASHES", "CUTS", "TIMEOUTS", "STATES"])]
     elections: Option<Vec<u64>>,
-    /// With `--walk`: every order, also of what has nothing to do with each other.
+    /// With `--walk` or `--elections`: every order, also of what has nothing to do with each other.
     #[arg(long)]
     every: bool,
     /// Print only what was found.
@@ -71,13 +71,19 @@ fn main() -> ExitCode {
             walk::planted::run(name, manner, states_max);
             return ExitCode::SUCCESS;
         }
+        if let Some(&[.., states_max]) = arguments.elections.as_deref() {
+            let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
+            walk::planted::run_elections(name, manner, states_max);
+            return ExitCode::SUCCESS;
+        }
         return sim::planted::run(name, arguments.seed);
     }
+    let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
     if let Some(numbers) = &arguments.walk {
-        return walk(numbers, if arguments.every { Manner::Every } else { Manner::Fewer });
+        return walk(numbers, manner);
     }
     if let Some(numbers) = &arguments.elections {
-        return elections(numbers);
+        return elections(numbers, manner);
     }
     if let Some(seed) = arguments.seed {
         let plan = Plan::new(seed);
@@ -151,9 +157,9 @@ fn walk(numbers: &[u64], manner: Manner) -> ExitCode {
     }
 }
 
-/// Follows every election, for all histories that differ in how they compare.
+/// Follows every election, for each order of three candidates, and of two with an observer.
 #[expect(clippy::print_stdout, reason = "a program's answer")]
-fn elections(numbers: &[u64]) -> ExitCode {
+fn elections(numbers: &[u64], manner: Manner) -> ExitCode {
     let &[crashes, cuts, timeouts, states_max] = numbers else {
         return ExitCode::FAILURE;
     };
@@ -163,20 +169,24 @@ fn elections(numbers: &[u64]) -> ExitCode {
         cuts: small(cuts),
         timeouts: small(timeouts),
     };
-    for histories in walk::election::histories() {
-        let start = walk::election::Elections::new(bounds, histories);
-        match walk::walk(start, states_max) {
+    for (members, histories) in walk::election::worlds() {
+        match walk::walk(
+            walk::election::Elections::new(bounds, members, manner, histories),
+            states_max,
+        ) {
             Ok(it) => {
-                let walk::Walked { states, events, depth, ends, is_whole, .. } = it;
+                let rest = it.rests.iter().fold(0, |sum, it| sum ^ it);
+                let walk::Walked { states, events, depth, ends, is_whole, rests, .. } = it;
+                let rests = rests.len();
                 println!(
-                    "{histories:?}: {states} states, {events} ways, depth {depth}, {ends} ends, whole: {is_whole}"
+                    "{members:?} {histories:?}: {states} states, {events} ways, depth {depth}, {rests} at rest ({rest:x}), {ends} ends, whole: {is_whole}"
                 );
             }
             Err(broken) => {
                 for event in &broken.path {
                     println!("{event:?}");
                 }
-                println!("{histories:?}: {}", broken.violation);
+                println!("{members:?} {histories:?}: {}", broken.violation);
                 return ExitCode::FAILURE;
             }
         }

@@ -1,6 +1,7 @@
 //! Every run of small worlds, as far as the ordinary run of tests has time for; `--walk` goes on from there.
 
-use sim::walk::{Bounds, Manner, Walked, World, election, walk};
+use sim::walk::election::{self, Elections};
+use sim::walk::{Bounds, Manner, Walked, World, walk};
 
 /// Follows every run.
 fn walked(bounds: Bounds, manner: Manner) -> Walked {
@@ -53,14 +54,38 @@ fn fewer_runs_show_the_same_servers_at_rest() {
     }
 }
 
+/// Follows every election of each world, and says what servers come to in it.
+fn elections(bounds: election::Bounds, manner: Manner) -> Vec<Walked> {
+    let worlds = election::worlds().map(|(members, histories)| {
+        match walk(Elections::new(bounds, members, manner, histories), u64::MAX) {
+            Ok(walked) => {
+                assert!(walked.is_whole && 0 < walked.ends);
+                walked
+            }
+            Err(broken) => panic!("{histories:?}: {}: {:?}", broken.violation, broken.path),
+        }
+    });
+    worlds.collect()
+}
+
 #[test]
 fn every_election_ends_with_a_leader_that_is_not_behind_a_quorum() {
     let bounds = election::Bounds { crashes: 0, cuts: 0, timeouts: 0 };
-    // All alike, and two with one that is behind; `--elections` goes through all of them.
-    for histories in election::histories().step_by(10) {
-        match walk(election::Elections::new(bounds, histories), u64::MAX) {
-            Ok(walked) => assert!(walked.is_whole && 0 < walked.ends),
-            Err(broken) => panic!("{histories:?}: {}: {:?}", broken.violation, broken.path),
-        }
+    elections(bounds, Manner::Every);
+}
+
+#[test]
+fn every_election_in_which_a_connection_breaks_ends_with_one_leader() {
+    let bounds = election::Bounds { crashes: 0, cuts: 1, timeouts: 0 };
+    elections(bounds, Manner::Fewer);
+}
+
+#[test]
+fn fewer_elections_show_the_same_servers_at_rest() {
+    let bounds = election::Bounds { crashes: 0, cuts: 1, timeouts: 0 };
+    let [every, fewer] = [Manner::Every, Manner::Fewer].map(|it| elections(bounds, it));
+    for (every, fewer) in every.iter().zip(&fewer) {
+        assert_eq!(every.rests, fewer.rests);
+        assert!(fewer.events < every.events || every.states < 10_000);
     }
 }

@@ -60,6 +60,36 @@ fn many_sessions_that_expire_at_once_leave_room_for_others() {
 }
 
 #[test]
+fn a_session_with_a_hundred_thousand_long_ephemerals_ends_in_one_transaction() {
+    let memory = Memory::leaked(1 << 23);
+    let tree = Tree::format(memory, [1, 2]).expect("a region of a good size");
+    let mut world = World::on(State::new(tree));
+    let client = world.connect(0, 0);
+    let parent = format!("/{}", "x".repeat(180));
+    world.ask(client, 0, create(&parent));
+    for xid in 1..=100_000 {
+        world.ask(client, xid, ephemeral(&format!("{parent}/of-the-session-{xid:06}")));
+        if !world.pipeline.has_room() {
+            world.turn();
+        }
+    }
+    world.turn();
+    world.ask(client, 100_001, close_session());
+    let batch = world.pipeline.next_batch().expect("the end of a session");
+    let len = batch.len_bytes();
+    // All the paths, and less than a follower takes in one packet.
+    assert!((200 * 100_000..64 << 20).contains(&len), "{len}");
+    world.finish(batch);
+    assert!(world.pipeline.applier().sessions().is_empty());
+    let tree = world.pipeline.applier().state().tree();
+    let children = tree.look(|view| {
+        let parent = view.find(parent.as_bytes())?;
+        parent.map(|it| view.child_count(it)).transpose()
+    });
+    assert_eq!(children, Some(0));
+}
+
+#[test]
 fn containers_that_are_empty_go_one_by_one_at_their_pace() {
     let mut world = World::new();
     let client = world.connect(0, 0);

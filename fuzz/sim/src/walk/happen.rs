@@ -252,6 +252,22 @@ impl State {
         }
     }
 
+    /// What a learner says of the epochs that it has promised and taken.
+    fn check_promise(&mut self, number: u8, message: &Message<'_>) {
+        let (sid, node) = (sid(number), &self.nodes[usize::from(number)]);
+        let (durable, promised) = (node.files.accepted, node.view.accepted);
+        match *message {
+            // A promise is durable before anybody hears of it.
+            Message::AckEpoch { .. } if durable < promised => {
+                self.fail(Violation::PromiseNotDurable { sid, epoch: promised });
+            }
+            Message::Ack { zxid } if zxid.counter() == 0 && Epoch::of(zxid) < promised => {
+                self.fail(Violation::OldLeader { sid, epoch: Epoch::of(zxid), promised });
+            }
+            _ => {}
+        }
+    }
+
     /// A packet goes on its way.
     fn send(&mut self, number: u8, peer: &Peer, to: To, packet: &Packet) {
         let message = peer.message(packet);
@@ -269,6 +285,7 @@ impl State {
     }
 
     fn write(&mut self, number: u8, link: Link, message: &Message<'_>) {
+        self.check_promise(number, message);
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         let pipe = self.pipes.get_mut(&(link.0 as u8));

@@ -117,6 +117,17 @@ fn nothing_is_parsed_until_the_session_is_there() {
 }
 
 #[test]
+fn a_handshake_that_waits_is_closed_when_the_role_of_its_server_ends() {
+    let mut rig = Rig::new();
+    let conn = rig.accept();
+    rig.read(conn, &hello(SessionId::NONE, 0));
+    assert!(!rig.is_closed(conn));
+    rig.deliver(vec![DeliverItem::Stop], &[]);
+    assert!(rig.is_closed(conn));
+    assert_eq!(rig.take(conn), []);
+}
+
+#[test]
 fn lengths_that_no_handshake_has_end_the_connection_at_once() {
     for bytes in [[0xff; 4], *b"GET ", [0, 0, 0x20, 0]] {
         let mut rig = Rig::new();

@@ -78,3 +78,30 @@ impl Rounds {
         self.waiting.retain(|it| !is_gone(it.from));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_syncs_cost_one_round_behind_the_one_that_is_under_way() {
+        let mut rounds = Rounds::default();
+        rounds.push(SyncFrom::Local(0), Zxid::ZERO);
+        assert!(rounds.is_due());
+        rounds.begin();
+        for id in 1..1_000 {
+            rounds.push(SyncFrom::Local(id), Zxid::ZERO);
+            assert!(!rounds.is_due());
+        }
+        rounds.confirm();
+        assert_eq!(rounds.pop(Zxid::ZERO), Some(SyncFrom::Local(0)));
+        assert_eq!(rounds.pop(Zxid::ZERO), None);
+        assert!(rounds.is_due());
+        rounds.begin();
+        rounds.confirm();
+        for id in 1..1_000 {
+            assert_eq!(rounds.pop(Zxid::ZERO), Some(SyncFrom::Local(id)));
+        }
+        assert_eq!((rounds.waiting(), rounds.is_due()), (0, false));
+    }
+}
