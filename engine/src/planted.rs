@@ -16,6 +16,8 @@ pub enum Bug {
     SyncAtLearner,
     /// Watches that are set again do not tell what was missed. Z-1412, 961.
     ForgetMissed,
+    /// Standing watches are not set again. Z-4466, class.
+    ForgetStanding,
     /// A silent session never ends. Z-3471, class.
     NeverExpire,
     /// A learner does not tell the leader of its clients' pings. Z-1669, class.
@@ -26,6 +28,14 @@ pub enum Bug {
     ForgetOneEphemeral,
     /// The owner of a session is not looked at: a request comes in by a server that its client has left. Z-2886, 907.
     ForgetOwner,
+    /// A container goes before it had a child. Z-2163, class.
+    ReapUnused,
+    /// A container that has a child once more goes all the same. The second look, left out.
+    ReapUsed,
+    /// A TTL znode goes at the first look.
+    ForgetTtl,
+    /// No container goes.
+    NeverReap,
 }
 
 impl Bug {
@@ -36,11 +46,16 @@ impl Bug {
         Self::LetInTheAhead,
         Self::SyncAtLearner,
         Self::ForgetMissed,
+        Self::ForgetStanding,
         Self::NeverExpire,
         Self::ForgetTouches,
         Self::EphemeralAfterClose,
         Self::ForgetOneEphemeral,
         Self::ForgetOwner,
+        Self::ReapUnused,
+        Self::ReapUsed,
+        Self::ForgetTtl,
+        Self::NeverReap,
     ];
 }
 

@@ -9,6 +9,7 @@ mod tests;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::planted::{self, Bug};
 use crate::tree::{Owner, Tree, TreeView, Znode};
 
 /// The containers and TTL znodes of a tree. Kept beside the tree, follows from it.
@@ -92,11 +93,12 @@ fn is_due(tree: &Tree, znode: Znode, now_wall_ms: i64, config: ReaperConfig) -> 
     let stat = tree.look(|it| it.stat(znode));
     let age_ms = now_wall_ms.saturating_sub(stat.mtime);
     match stat.owner {
-        Owner::Container if 0 < stat.cversion => true,
+        Owner::Container if planted::has(Bug::NeverReap) => false,
+        Owner::Container if 0 < stat.cversion || planted::has(Bug::ReapUnused) => true,
         Owner::Container => config.never_used_ms_max != 0 && config.never_used_ms_max < age_ms,
         Owner::Ttl(raw) => {
             let ttl_ms = raw & Owner::TTL_MASK;
-            ttl_ms != 0 && ttl_ms < age_ms
+            ttl_ms != 0 && (ttl_ms < age_ms || planted::has(Bug::ForgetTtl))
         }
         Owner::Nobody | Owner::Session(_) => false,
     }

@@ -46,6 +46,7 @@ impl Pipeline {
         } else if op != Op::CloseSession
             && !self.applier.may_be_local_elsewhere(session)
             && !planted::has(Bug::ForgetOwner)
+            && (!planted::has(Bug::EphemeralAfterClose) || self.applier.sessions.is_open(session))
             && let Err(code) = self.applier.sessions.check(session, &home)
         {
             return self.refuse_remote(moment, &request, code);

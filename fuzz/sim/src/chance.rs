@@ -35,6 +35,8 @@ pub enum Stream {
     WallClocks = 13,
     /// Where counters begin.
     Counters = 14,
+    /// Which clients have nothing to ask.
+    Idlers = 15,
 }
 
 impl Chance {

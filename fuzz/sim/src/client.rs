@@ -5,17 +5,21 @@
 //!
 //! Absent here: connections, time, chance.
 
+mod standing;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use jute::{
-    Code, ConnectRequest, ConnectResponse, EventType, Field as _, GetChildren2Response,
-    GetDataResponse, List, Op, PathWatchRequest, Reader, ReplyHeader, RequestHeader, SessionId,
-    SetWatches, Stat, WatcherEvent, Xid, Zxid,
+    AddWatchRequest, Code, ConnectRequest, ConnectResponse, EventType, Field as _,
+    GetChildren2Response, GetDataResponse, List, Op, PathWatchRequest, Reader, ReplyHeader,
+    RequestHeader, SessionId, SetWatches, SetWatches2, Stat, WatcherEvent, Xid, Zxid,
 };
 use quorum::Moment;
 
 use crate::replay::{Replay, Seen, Subject};
 use crate::violation::Violation;
+pub(crate) use standing::Mode;
+use standing::Standing;
 
 /// Whether a read leaves a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,13 @@ pub(crate) enum What {
     Ping,
     /// The watches, once more.
     SetWatches,
+    /// A watch that stays.
+    AddWatch {
+        /// Of which znode.
+        path: String,
+        /// And what of it.
+        mode: Mode,
+    },
 }
 
 /// A request that is not answered.
@@ -136,6 +147,7 @@ pub(crate) struct Client {
     pending: VecDeque<Pending>,
     /// Each with the zxid behind which a change is told.
     watches: BTreeMap<(String, Watch), Zxid>,
+    standing: Standing,
     /// Until they are set again nothing is known of what was missed.
     is_setting: bool,
     buffer: Vec<u8>,
@@ -217,7 +229,7 @@ impl Client {
 
     /// The bytes that set the watches again, if there are any.
     fn set_watches(&mut self) -> Option<Vec<u8>> {
-        self.is_setting = !self.watches.is_empty();
+        self.is_setting = !self.watches.is_empty() || !self.standing.is_empty();
         if !self.is_setting {
             return None;
         }
@@ -229,11 +241,39 @@ impl Client {
         };
         let lists = [Watch::Data, Watch::Exist, Watch::Child].map(paths);
         let list = |at: usize| List::decode(&lists[at]).unwrap_or(List::NULL);
+        let (data, exist, child) = (list(0), list(1), list(2));
+        let (relative_zxid, xid, mut body) = (self.seen, Xid::SET_WATCHES.0, Vec::new());
+        let op = if self.standing.is_empty() {
+            SetWatches { relative_zxid, data, exist, child }.write(&mut body);
+            Op::SetWatches
+        } else {
+            let paths = |mode: Mode| {
+                let mut out = Vec::new();
+                let all: Vec<&[u8]> = self.standing.paths(mode).collect();
+                List::write_all(all.into_iter(), &mut out);
+                out
+            };
+            let lists = [Mode::Persistent, Mode::Recursive].map(paths);
+            let list = |at: usize| List::decode(&lists[at]).unwrap_or(List::NULL);
+            let (persistent, recursive) = (list(0), list(1));
+            SetWatches2 { relative_zxid, data, exist, child, persistent, recursive }
+                .write(&mut body);
+            Op::SetWatches2
+        };
+        Some(self.request(xid, (op, &body), What::SetWatches, Zxid::ZERO))
+    }
+
+    /// The bytes that leave a watch that stays.
+    pub(crate) fn add_watch(&mut self, path: &str, mode: Mode) -> Vec<u8> {
+        let number = match mode {
+            Mode::Persistent => 0,
+            Mode::Recursive => 1,
+        };
         let mut body = Vec::new();
-        SetWatches { relative_zxid: self.seen, data: list(0), exist: list(1), child: list(2) }
-            .write(&mut body);
-        let xid = Xid::SET_WATCHES.0;
-        Some(self.request(xid, (Op::SetWatches, &body), What::SetWatches, Zxid::ZERO))
+        AddWatchRequest { path: Some(path.as_bytes()), mode: number }.write(&mut body);
+        let what = What::AddWatch { path: path.to_owned(), mode };
+        let xid = self.next_xid();
+        self.request(xid, (Op::AddWatch, &body), what, Zxid::ZERO)
     }
 
     /// Bytes have come: what they say, frame by frame, until the connection has nothing more to say to this client. What to
@@ -335,6 +375,13 @@ impl Client {
         let Some(code) = Code::from_number(header.err) else { return Err(Violation::BadPacket) };
         match what {
             What::Ping | What::SetWatches => Ok(Heard::Nothing),
+            What::AddWatch { .. } if code != Code::Ok => {
+                Err(Violation::OtherAnswer { session, xid, zxid })
+            }
+            What::AddWatch { path, mode } => {
+                self.standing.add(path, mode, zxid);
+                Ok(Heard::Nothing)
+            }
             What::Sync if code != Code::Ok || zxid < before => {
                 Err(Violation::StaleSync { session, applied: zxid, acked: before })
             }
@@ -417,7 +464,8 @@ impl Client {
         // Of a znode that has gone, those who watch it and its children hear twice.
         let is_twice =
             self.is_setting && zxid == Zxid(-1) && event.kind == EventType::NodeDeleted as i32;
-        if !any && !is_twice {
+        let stands = !self.is_setting && self.standing.hear(zxid, &path, event.kind);
+        if !any && !is_twice && !stands {
             return Err(Violation::OtherEvent { session, zxid });
         }
         if zxid == Zxid(-1) {
@@ -431,10 +479,11 @@ impl Client {
     }
 
     /// Nothing is shown of a change before its event.
-    fn check_watches(&self, shown: Zxid, replay: &Replay) -> Result<(), Violation> {
+    fn check_watches(&mut self, shown: Zxid, replay: &Replay) -> Result<(), Violation> {
         if self.is_setting {
             return Ok(());
         }
+        self.standing.check(self.session, shown, replay)?;
         for ((path, watch), &after) in &self.watches {
             let change = replay.change(path, watch.subject(), after);
             if let Some((change, _)) = change.filter(|it| it.0 <= shown) {
@@ -448,6 +497,7 @@ impl Client {
     /// The watches are set again, and what was missed is told; but a znode that came and went was not there.
     fn are_set(&mut self, zxid: Zxid, replay: &Replay) -> Result<(), Violation> {
         self.is_setting = false;
+        self.standing.set(zxid);
         let session = self.session;
         for ((path, watch), after) in &mut self.watches {
             let change = replay.change(path, watch.subject(), *after);

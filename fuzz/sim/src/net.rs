@@ -10,7 +10,7 @@ use quorum::wire::{FrameStream, PacketStream};
 const PACKET_LEN_MAX: usize = 1 << 20;
 
 /// A port of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Port {
     /// For learners; open while it leads.
     Quorum,

@@ -137,6 +137,8 @@ pub struct Node {
     pub starts_at: Moment,
     /// Its log could not be read for a learner.
     pub is_unreadable: bool,
+    /// Connections to other servers with bytes that this turn wrote.
+    pub unsent: Vec<u64>,
     /// What learners had promised when they came, before this leader decided on its epoch.
     pub named: Vec<Epoch>,
 }
@@ -174,6 +176,7 @@ impl Node {
             supply: Supply::First,
             starts_at: Moment::ZERO,
             is_unreadable: false,
+            unsent: Vec::new(),
             named: Vec::new(),
         }
     }

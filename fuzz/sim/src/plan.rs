@@ -23,6 +23,8 @@ pub struct Plan {
     pub observers: usize,
     /// Clients.
     pub clients: usize,
+    /// Of those, the first so many are idle in calm weather: they show that they live, and read now and then.
+    pub idlers: usize,
     /// Every server's settings.
     pub settings: Settings,
     /// How long things go wrong.
@@ -96,6 +98,7 @@ impl Plan {
             drift: [0, 0, 1, 50, 300][clocks.index(5)],
             voters,
             observers,
+            idlers: usize::from(Chance::new(seed, Stream::Idlers).hits(100)),
             clients: 2 + chance.index(4),
             settings,
             faults_for: Duration::from_millis(chance.within(3_000..15_000)),

@@ -72,7 +72,8 @@ pub fn run(name: &str, seed: Option<u64>) -> ExitCode {
     code
 }
 
-/// The row of a bug: its name, seeds to find it in the median and at most, and by what it is found most.
+/// The row of a bug: its name, seeds to find it in the median and at most, and by what it is found most. Findings are told as they come.
+#[expect(clippy::print_stderr, reason = "it takes long")]
 fn row(bug: Planted) -> Option<String> {
     std::panic::set_hook(Box::new(|_| {}));
     let (mut gaps, mut last) = (Vec::new(), 0);
@@ -85,6 +86,7 @@ fn row(bug: Planted) -> Option<String> {
             Ok(Err(failure)) => failure.violation,
             Err(_) => Violation::Panic,
         };
+        eprintln!("{bug:?} in seed {seed}: {violation}");
         gaps.push(seed + 1 - last);
         last = seed + 1;
         let text = format!("{violation:?}");

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::state::State;
-use engine::tree::TreeView;
+use engine::tree::{Owner, TreeView};
 use jute::{
-    CloseSessionTxn, Code, CreateSessionTxn, ErrorTxn, EventType, Field as _, Op, Reader,
-    SessionId, TxnHeader, Zxid,
+    CloseSessionTxn, Code, CreateSessionTxn, DeleteTxn, ErrorTxn, EventType, Field as _, Op,
+    Reader, SessionId, TxnHeader, Zxid,
 };
 
-use crate::model::{Do, Model, Who, above};
+use crate::model::{CONTAINER, Do, Model, Node, Who, above};
 use crate::violation::Violation;
 
 /// What a client was to be answered: the body, or the code.
@@ -48,6 +48,9 @@ pub(crate) enum Subject {
     Children,
 }
 
+/// A transaction, a path, and the number of the [`EventType`] that a watch there would tell.
+pub(crate) type Change = (Zxid, String, i32);
+
 /// A client's request that may become a transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
@@ -74,6 +77,8 @@ pub(crate) struct Replay {
     versions: BTreeMap<String, Vec<(Zxid, Option<Seen>)>>,
     /// What a watch left before would have told, by transaction.
     changes: BTreeMap<(String, Subject), Vec<(Zxid, EventType)>>,
+    /// The same, of all paths, by transaction.
+    all_changes: Vec<Change>,
     lives: BTreeMap<SessionId, Life>,
     /// Sessions whose end somebody has decided on, be it ever committed or not.
     ending: BTreeSet<SessionId>,
@@ -82,6 +87,10 @@ pub(crate) struct Replay {
     done: BTreeMap<(SessionId, i32), Done>,
     /// The last request of each session that was not refused.
     last: BTreeMap<SessionId, i32>,
+    /// Containers that ever had a child.
+    used: BTreeSet<String>,
+    /// When the time of a TTL znode first was over, wall milliseconds.
+    ripe_ms: BTreeMap<String, i64>,
 }
 
 impl Default for Replay {
@@ -90,11 +99,14 @@ impl Default for Replay {
             model: Model::new(),
             versions: BTreeMap::new(),
             changes: BTreeMap::new(),
+            all_changes: Vec::new(),
             lives: BTreeMap::new(),
             ending: BTreeSet::new(),
             asked: BTreeMap::new(),
             done: BTreeMap::new(),
             last: BTreeMap::new(),
+            used: BTreeSet::new(),
+            ripe_ms: BTreeMap::new(),
         };
         replay.keep(Zxid::ZERO, "/");
         replay
@@ -165,6 +177,13 @@ impl Replay {
         changes.get(changes.partition_point(|it| it.0 <= after)).copied()
     }
 
+    /// The changes behind `after`, up to `upto`.
+    pub(crate) fn changes_between(&self, after: Zxid, upto: Zxid) -> &[Change] {
+        let from = self.all_changes.partition_point(|it| it.0 <= after);
+        let end = self.all_changes.partition_point(|it| it.0 <= upto);
+        &self.all_changes[from..end.max(from)]
+    }
+
     /// The next transaction of the history.
     pub(crate) fn apply(&mut self, txn: &[u8]) -> Result<(), Violation> {
         let mut reader = Reader::new(txn);
@@ -176,8 +195,14 @@ impl Replay {
         match Op::from_number(op) {
             Some(Op::CreateSession) => self.open(&who, zxid, &mut reader),
             Some(Op::CloseSession) => self.close(&who, cxid, zxid, &mut reader),
+            Some(Op::DeleteContainer) => self.reap(&who, zxid, &mut reader),
             Some(Op::Error) => {
                 let error = ErrorTxn::read(&mut reader).map_err(|_| Violation::BadPacket)?;
+                // Of its own accord a leader only reaps, and may come too late for that.
+                let late = [Code::NoNode, Code::NotEmpty, Code::BadVersion].map(Code::number);
+                if session == SessionId::NONE && late.contains(&error.err) {
+                    return Ok(());
+                }
                 self.request(&who, cxid, zxid, error.err)
             }
             _ => {
@@ -232,6 +257,38 @@ impl Replay {
         Ok(())
     }
 
+    /// A container goes that had a child and has none, and a TTL znode whose time is over. Between that and the transaction others may have
+    /// made it anew.
+    fn reap(&mut self, who: &Who, zxid: Zxid, reader: &mut Reader<'_>) -> Result<(), Violation> {
+        let txn = DeleteTxn::read(reader).map_err(|_| Violation::BadPacket)?;
+        let path = String::from_utf8_lossy(txn.path).into_owned();
+        let is_ripe = self.ripe_ms.get(&path).is_some_and(|&it| it < who.now);
+        if !is_ripe && !self.used.contains(&path) {
+            return Err(Violation::ReapedEarly { zxid });
+        }
+        if let Err(code) = self.model.ask(who, &Do::Reap { path }) {
+            return Err(Violation::OtherOutcome { zxid, expected: code.number(), found: 0 });
+        }
+        self.changed(zxid);
+        Ok(())
+    }
+
+    /// A container that is to go: what left it empty, up to that transaction.
+    pub(crate) fn unreaped(&self, upto: Zxid) -> Option<Zxid> {
+        let is_due = |(path, node): &(&String, &Node)| {
+            node.owner == CONTAINER
+                && node.versions[1] != 0
+                && node.xids[2] <= upto.0
+                && self.model.children(path).is_empty()
+        };
+        self.model.nodes.iter().find(is_due).map(|it| Zxid(it.1.xids[2]))
+    }
+
+    /// The containers there are.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &String> {
+        self.model.nodes.iter().filter(|it| it.1.owner == CONTAINER).map(|it| it.0)
+    }
+
     /// A request has the outcome that its place in the order gives it.
     fn request(&mut self, who: &Who, cxid: i32, zxid: Zxid, code: i32) -> Result<(), Violation> {
         let session = SessionId(who.session);
@@ -267,6 +324,22 @@ impl Replay {
         let events = std::mem::take(&mut self.model.events);
         for (kind, path) in events {
             let parent = above(&path);
+            self.all_changes.push((zxid, path.clone(), kind as i32));
+            if kind != EventType::NodeDataChanged {
+                let kind = EventType::NodeChildrenChanged as i32;
+                self.all_changes.push((zxid, parent.clone(), kind));
+            }
+            let is_made = kind == EventType::NodeCreated;
+            if is_made && self.model.nodes.get(&parent).is_some_and(|it| it.owner == CONTAINER) {
+                self.used.insert(parent.clone());
+            }
+            if let Some(node) = self.model.nodes.get(&path)
+                && node.owner >> 56 == -1
+            {
+                let ripe_ms = node.times[1] + (node.owner & Owner::TTL_MASK);
+                let before = self.ripe_ms.entry(path.clone()).or_insert(ripe_ms);
+                *before = ripe_ms.min(*before);
+            }
             if kind == EventType::NodeDataChanged {
                 self.tell(zxid, &path, Subject::Node, kind);
             } else {

@@ -17,7 +17,7 @@ use engine::arena::Memory;
 use engine::auth::{AclCheck, AuthConfig};
 use engine::map::MapSeed;
 use engine::reaper::ReaperConfig;
-use engine::rules::{Reconfig, Rules};
+use engine::rules::{self, Reconfig, Rules};
 use engine::session::SessionTracker;
 use engine::state::State;
 use engine::tree::{Tree, TreeView};
@@ -137,7 +137,7 @@ impl Service {
     ) -> Self {
         let mut tree = region.tree();
         if let Some((zxid, bytes)) = image {
-            let mut decoder = Decoder::signed(ExtendedTypes::Off);
+            let mut decoder = Decoder::signed(ExtendedTypes::On);
             tree.begin();
             let taken = decoder.push(&mut tree, bytes);
             assert!(taken.is_ok() && decoder.is_done(), "an image of ours: {taken:?}");
@@ -145,10 +145,10 @@ impl Service {
         }
         let state = State::new(tree);
         let seed = MapSeed { low: SEED[0], high: SEED[1] };
-        let reader = ArenaReader::new(state.tree().reader(), rules());
+        let reader = ArenaReader::new(state.tree().reader(), rules_of_all());
         let first = SessionId::first(sid.0 as u8, moment.wall_ms);
         let sessions = SessionTracker::new(tick_ms as u32, first, seed);
-        let mut applier = Applier::new(state, rules(), sessions, 1, moment.now_ms);
+        let mut applier = Applier::new(state, rules_of_all(), sessions, 1, moment.now_ms);
         applier.set_mode(Mode::Looking);
         let settings = ShardSettings {
             tick_ms,
@@ -219,7 +219,7 @@ impl Service {
     pub fn replace(&mut self, moment: Moment, zxid: Zxid, bytes: &[u8]) {
         let beside = Beside::fresh(WORDS * size_of::<u64>(), SEED);
         let mut beside = beside.unwrap_or_else(|err| panic!("{err}"));
-        let mut decoder = Decoder::signed(ExtendedTypes::Off);
+        let mut decoder = Decoder::signed(ExtendedTypes::On);
         let taken = beside.take(&mut decoder, bytes);
         assert!(taken.is_ok() && decoder.is_done(), "an image of ours: {taken:?}");
         beside.set_zxid(zxid);
@@ -400,13 +400,14 @@ impl Service {
     }
 }
 
-fn rules() -> Rules {
+fn rules_of_all() -> Rules {
     let auth = AuthConfig { acl: AclCheck::Skip, ..AuthConfig::default() };
-    Rules { auth, reconfig: Reconfig::On, ..Rules::default() }
+    let extended_types = rules::ExtendedTypes::On;
+    Rules { auth, reconfig: Reconfig::On, extended_types, ..Rules::default() }
 }
 
 const REAPING: Reaping = Reaping {
-    interval_ms: 1_000,
+    interval_ms: 300,
     per_minute_max: 6_000,
     config: ReaperConfig { never_used_ms_max: 0 },
 };

@@ -104,6 +104,12 @@ pub enum Violation {
     Resumed { session: SessionId },
     #[error("session {session} has no client, and lives on {wait_s} s after the last fault")]
     NotExpired { session: SessionId, wait_s: u64 },
+    #[error("{zxid} deletes a container or TTL znode whose time had never come")]
+    ReapedEarly { zxid: Zxid },
+    #[error("a container that {zxid} left empty is there {wait_s} s after the last fault")]
+    NotReaped { zxid: Zxid, wait_s: u64 },
+    #[error("an idle client did not keep its session within {wait_s} s after the last fault")]
+    NoRest { wait_s: u64 },
     #[error("server {sid}: {zxid} did not leave the tree that it should")]
     Diverged { sid: Sid, zxid: Zxid },
     #[error("server {sid} has another tree after {zxid} than others")]

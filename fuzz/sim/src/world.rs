@@ -2,6 +2,8 @@
 //!
 //! One event after the other, by time and then by order of making; everything that is left to chance is drawn from the seed's
 //! streams. So a seed is a run.
+//!
+//! Longer than most: the state of a run, its loop and when it is over are one thing; what events do is in the files below.
 
 mod clients;
 mod conns;
@@ -13,6 +15,7 @@ mod serving;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::{Hash as _, Hasher};
 use std::time::Duration;
 
 use jute::{SessionId, Zxid};
@@ -38,7 +41,7 @@ pub use serving::{Carried, Later};
 const LIVENESS: Duration = Duration::from_mins(1);
 
 /// Something that will happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Event {
     /// Bytes reach an end.
     Arrive { conn: u64, side: usize },
@@ -81,7 +84,7 @@ enum Event {
 }
 
 /// What a leader's driver was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Answer {
     Floor { zxid: Zxid },
     Log { after: Zxid, upto: Zxid },
@@ -174,10 +177,14 @@ pub struct World {
     healed_at: Option<Moment>,
     /// Whether some disks are ill though everything else is mended.
     is_ailing: bool,
+    /// A leader that is walled off, and until when: clients go there.
+    lure: Option<(usize, Moment)>,
     /// When all were first at the end of the history at once, since everything was mended.
     agreed_at: Option<Moment>,
     /// Writes acknowledged when everything was mended.
     acked_at_heal: usize,
+    /// The end of the history then.
+    end_at_heal: Zxid,
     summary: Summary,
     violation: Option<Violation>,
     is_told: bool,
@@ -222,8 +229,10 @@ impl World {
             is_stormy: true,
             healed_at: None,
             is_ailing: false,
+            lure: None,
             agreed_at: None,
             acked_at_heal: 0,
+            end_at_heal: Zxid::ZERO,
             summary: Summary::default(),
             violation: None,
             is_told: false,
@@ -268,7 +277,7 @@ impl World {
     pub fn run(mut self) -> Result<Summary, Box<Failure>> {
         while let Some(Reverse((at, _, event))) = self.queue.pop() {
             self.now = at;
-            self.mix(&event);
+            self.mix_event(&event);
             self.happen(event);
             if let Some(violation) = self.violation {
                 return self.failed(violation);
@@ -527,7 +536,19 @@ impl World {
         if agrees {
             self.agreed_at.get_or_insert(self.now);
         }
-        agrees && self.orphan().is_none()
+        agrees
+            && self.orphan().is_none()
+            && self.healed_at.is_some_and(|it| self.idlers_rest(it))
+            && self.checker.replay.unreaped(self.end_at_heal).is_none()
+    }
+
+    /// Every idle client has since kept its session for as long as two timeouts on one connection.
+    fn idlers_rest(&self, since: Moment) -> bool {
+        let rests = |it: &Client| {
+            let long = Duration::from_millis(it.timeout_ms as u64 * 2);
+            it.is_connected && long < self.now.since(since.max(it.connected_at))
+        };
+        self.clients[..self.plan.idlers].iter().all(rests)
     }
 
     /// A session that no client goes on with: it is to end for its silence.
@@ -555,8 +576,21 @@ impl World {
         {
             return Violation::NotExpired { session, wait_s };
         }
+        if self.agreed_at.is_some() {
+            return match self.checker.replay.unreaped(self.end_at_heal) {
+                Some(zxid) => Violation::NotReaped { zxid, wait_s },
+                None => Violation::NoRest { wait_s },
+            };
+        }
         let all = self.nodes.len();
         Violation::NoAgreement { count: all - self.behind(), all, wait_s }
+    }
+
+    /// Most of what is mixed, and without making words of it.
+    fn mix_event(&mut self, event: &Event) {
+        let mut mixer = Mixer(self.summary.trace ^ self.now.micros());
+        event.hash(&mut mixer);
+        self.summary.trace = mixer.0;
     }
 
     fn mix(&mut self, what: &impl std::fmt::Debug) {
@@ -574,14 +608,37 @@ impl World {
     }
 }
 
-/// Text to a number.
+/// Anything to a number.
 struct Mixer(u64);
+
+impl Mixer {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+}
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for &word in words {
+            self.add(u64::from_be_bytes(word));
+        }
+        let last = rest.iter().fold(rest.len() as u64, |sum, &it| sum << 8 | u64::from(it));
+        self.add(last);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl std::fmt::Write for Mixer {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.write(text.as_bytes());
         Ok(())
     }
 }

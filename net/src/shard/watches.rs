@@ -103,6 +103,9 @@ impl<T: Tree> Shard<T> {
         ];
         for (kind, paths) in standing {
             for path in &paths {
+                if planted::has(Bug::ForgetStanding) {
+                    continue;
+                }
                 if self.leave(conn, path, kind).is_err() {
                     return Code::QuotaExceeded;
                 }

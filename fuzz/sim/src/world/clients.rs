@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jute::{
-    AclList, CheckVersionRequest, Code, CreateRequest, DeleteRequest, Field as _, MultiHeader, Op,
-    PathRequest, ReconfigRequest, SetDataRequest,
+    AclList, CheckVersionRequest, Code, CreateRequest, CreateTtlRequest, DeleteRequest, Field as _,
+    MultiHeader, Op, PathRequest, ReconfigRequest, SetDataRequest,
 };
 use net::message::ConnId;
 use quorum::Moment;
 
 use super::{Event, World};
-use crate::client::{Client, Heard, Watched, What};
+use crate::client::{Client, Heard, Mode, Watched, What};
 use crate::model::{Do, anyone};
 use crate::replay::Asked;
 use crate::service::Said;
@@ -81,13 +81,25 @@ impl World {
         if !client.is_connected {
             return;
         }
+        // What others have shown it, the one that was deposed has not.
+        if self.lure.is_some_and(|it| now < it.1) && self.load.hits(100) {
+            return self.hang_up(number, wire);
+        }
+        let client = &mut self.clients[number];
         let third = Duration::from_millis(client.timeout_ms as u64 / 3);
         if third < now.since(client.said_at) {
             let before = self.checker.told_max();
             let bytes = client.request(jute::Xid::PING.0, (Op::Ping, &[]), What::Ping, before);
             self.say(number, bytes);
         }
-        if !self.is_stormy && !self.load.hits(self.plan.asks_per_mille()) {
+        if !self.is_stormy && number < self.plan.idlers {
+            if self.load.hits(100) {
+                self.read_something(number);
+            }
+            return;
+        }
+        let waits = self.checker.acked_count() <= self.acked_at_heal;
+        if !self.is_stormy && !waits && !self.load.hits(self.plan.asks_per_mille()) {
             return;
         }
         match self.load.index(100) {
@@ -96,7 +108,13 @@ impl World {
             // It lets its session end, or nearly so.
             2 if self.is_stormy => {
                 let timeout_ms = self.clients[number].timeout_ms as u64;
-                let sleep = self.load.within(timeout_ms / 4..timeout_ms * 2);
+                let tick_ms = self.plan.settings.tick.as_millis() as u64;
+                let sleep = if self.load.hits(400) {
+                    // So that it wakes about when its session is ended.
+                    timeout_ms + self.load.within(0..tick_ms * 2)
+                } else {
+                    self.load.within(timeout_ms / 4..timeout_ms * 2)
+                };
                 self.clients[number].asleep_until = now + Duration::from_millis(sleep);
             }
             3 => self.close_session(number),
@@ -123,6 +141,11 @@ impl World {
 
     fn read_something(&mut self, number: usize) {
         let path = self.any_path();
+        if self.load.hits(20) {
+            let mode = [Mode::Persistent, Mode::Recursive][self.load.index(2)];
+            let bytes = self.clients[number].add_watch(&path, mode);
+            return self.say(number, bytes);
+        }
         let op = [Op::GetData, Op::GetData, Op::Exists, Op::GetChildren2][self.load.index(4)];
         let watch = if self.load.hits(400) { Watched::Yes } else { Watched::No };
         let bytes = self.clients[number].read(op, &path, watch);
@@ -222,7 +245,7 @@ impl World {
     }
 
     fn any_change(&mut self, within: InMulti) -> Do {
-        match self.load.index(12) {
+        match self.load.index(14) {
             0..=2 => {
                 let path = PATHS[self.load.index(PATHS.len())].to_owned();
                 let flags = [0, 0, 1][self.load.index(3)];
@@ -243,6 +266,7 @@ impl World {
                 let version = self.any_version(&path);
                 Do::Check { path, version }
             }
+            8 | 9 => self.create_perishable(),
             _ => {
                 let path = self.any_path();
                 let version = self.any_version(&path);
@@ -258,6 +282,30 @@ impl World {
         Do::Create { op, path, data, acl: anyone(31), flags, ttl: -1 }
     }
 
+    /// A container, a znode in one, or a znode with a time to live.
+    fn create_perishable(&mut self) -> Do {
+        let (data, acl) = (Some(self.any_data()), anyone(31));
+        match self.load.index(4) {
+            0 => {
+                let path = format!("/k{}", self.load.index(40));
+                Do::Create { op: 19, path, data, acl, flags: 4, ttl: -1 }
+            }
+            1 => {
+                let (path, flags) = [("/a/t-", 6), ("/t", 5)][self.load.index(2)];
+                let ttl = self.load.within(1..3_000) as i64;
+                Do::Create { op: 21, path: path.to_owned(), data, acl, flags, ttl }
+            }
+            _ => {
+                let there = self.checker.replay.containers().count().max(1);
+                let at = self.load.index(there);
+                let container = self.checker.replay.containers().nth(at);
+                let path = container.map_or_else(|| "/b/s-".to_owned(), |it| format!("{it}/s-"));
+                let flags = [2, 3, 3][self.load.index(3)];
+                self.create(path, flags)
+            }
+        }
+    }
+
     fn any_data(&mut self) -> Vec<u8> {
         let len = self.load.index(20);
         vec![self.load.draw() as u8; len]
@@ -265,9 +313,13 @@ impl World {
 
     /// A client connects to any server.
     fn dial(&mut self, number: usize) {
-        let node = self.load.index(self.nodes.len());
+        let any = self.load.index(self.nodes.len());
+        let lure = self.lure.filter(|it| self.now < it.1 && self.load.hits(500));
+        let node = lure.map_or(any, |it| it.0);
         let tick_ms = self.plan.settings.tick.as_millis() as u64;
-        let timeout_ms = self.load.within(tick_ms * 3..tick_ms * 20) as i32;
+        // An idle one's is long enough for what it says to come through.
+        let ticks = if number < self.plan.idlers { 10..14 } else { 3..20 };
+        let timeout_ms = self.load.within(tick_ms * ticks.start..tick_ms * ticks.end) as i32;
         let client = &mut self.clients[number];
         let timeout_ms = if client.timeout_ms == 0 { timeout_ms } else { client.timeout_ms };
         self.wire_count += 1;
@@ -468,10 +520,20 @@ enum InMulti {
 /// The op and the body of a request.
 fn encode(what: &Do, out: &mut Vec<u8>) -> Op {
     match what {
+        Do::Create { op: 21, path, data, flags, ttl, .. } => {
+            let (path, data) = (Some(path.as_bytes()), data.as_deref());
+            let (acl, flags, ttl_ms) = (AclList::open(), *flags, *ttl);
+            CreateTtlRequest { path, data, acl, flags, ttl_ms }.write(out);
+            Op::CreateTtl
+        }
         Do::Create { op, path, data, flags, .. } => {
             let (path, data) = (Some(path.as_bytes()), data.as_deref());
             CreateRequest { path, data, acl: AclList::open(), flags: *flags }.write(out);
-            if *op == 1 { Op::Create } else { Op::Create2 }
+            match *op {
+                1 => Op::Create,
+                19 => Op::CreateContainer,
+                _ => Op::Create2,
+            }
         }
         Do::Delete { path, version } => {
             DeleteRequest { path: Some(path.as_bytes()), version: *version }.write(out);

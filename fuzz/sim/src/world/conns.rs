@@ -94,6 +94,9 @@ impl World {
         if let Some(conn) = self.conns.get_mut(&number)
             && let Some(side) = conn.side_of(node, life)
         {
+            if conn.ends[side].written.is_empty() {
+                self.nodes[node].unsent.push(number);
+            }
             conn.ends[side].written.extend_from_slice(bytes);
         }
     }
@@ -105,6 +108,9 @@ impl World {
         let Some(conn) = self.conns.get_mut(&link.0) else { return };
         let Some(side) = conn.side_of(node, life) else { return };
         let end = &mut conn.ends[side];
+        if end.written.is_empty() {
+            self.nodes[node].unsent.push(link.0);
+        }
         let it = &self.nodes[node];
         let broken = match *message {
             // A promise is durable before anybody hears of it.
@@ -131,28 +137,26 @@ impl World {
 
     /// Writes an image to a connection: its numbers, and its tree.
     pub(super) fn write_image(&mut self, node: usize, link: Link, image: Image, tree: &[u8]) {
-        let life = self.nodes[node].life;
-        let Some(conn) = self.conns.get_mut(&link.0) else { return };
-        let Some(side) = conn.side_of(node, life) else { return };
-        let bytes = &mut conn.ends[side].written;
-        bytes.extend_from_slice(&((IMAGE_LEN + tree.len()) as u32).to_be_bytes());
+        let mut bytes = ((IMAGE_LEN + tree.len()) as u32).to_be_bytes().to_vec();
         bytes.extend_from_slice(&image.zxid.0.to_be_bytes());
         bytes.extend_from_slice(&image.count.to_be_bytes());
         bytes.extend_from_slice(&image.digest.to_be_bytes());
         bytes.extend_from_slice(tree);
+        self.write_bytes(node, link.0, &bytes);
     }
 
     /// What a server has written in this turn goes on its way.
     pub(super) fn flush(&mut self, node: usize) {
         let life = self.nodes[node].life;
-        let mut full = Vec::new();
-        for (&number, conn) in &mut self.conns {
+        let mut unsent = std::mem::take(&mut self.nodes[node].unsent);
+        unsent.sort_unstable();
+        for number in unsent {
+            let Some(conn) = self.conns.get_mut(&number) else { continue };
             let Some(side) = conn.side_of(node, life) else { continue };
-            if !conn.ends[side].written.is_empty() {
-                full.push((number, side, std::mem::take(&mut conn.ends[side].written)));
+            let mut bytes = std::mem::take(&mut conn.ends[side].written);
+            if bytes.is_empty() {
+                continue;
             }
-        }
-        for (number, side, mut bytes) in full {
             // Now and then in two pieces, cut anywhere.
             if self.net.hits(50) {
                 let rest = bytes.split_off(self.net.index(bytes.len()));
@@ -393,6 +397,7 @@ impl World {
     /// Forgets connections of servers that are no more.
     pub(super) fn drop_conns_of(&mut self, node: usize) {
         self.drop_wires_of(node);
+        self.nodes[node].unsent.clear();
         let life = self.nodes[node].life;
         let mut ended = Vec::new();
         for (&number, conn) in &mut self.conns {

@@ -114,6 +114,9 @@ impl World {
         self.walls.insert(self.wall_count, walls);
         let lasts = Duration::from_millis(self.faults.within(300..2_000));
         self.after(lasts, Event::Fall { wall: self.wall_count });
+        if self.faults.hits(500) {
+            self.lure = Some((node, self.now + lasts));
+        }
         let life = self.nodes[node].life;
         let mut ends = Vec::new();
         for (&number, conn) in &mut self.conns {
@@ -172,6 +175,7 @@ impl World {
         self.is_stormy = false;
         self.healed_at = Some(self.now);
         self.acked_at_heal = self.checker.acked_count();
+        self.end_at_heal = self.checker.end();
         self.walls.clear();
         for node in 0..self.nodes.len() {
             self.nodes[node].disk_factor = 1;

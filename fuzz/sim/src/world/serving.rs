@@ -457,15 +457,26 @@ impl World {
         // In calm weather, and with a connection that stands long enough, nobody's session ends.
         let sid = it.sid;
         let long = Duration::from_millis(timeout_ms * 3);
-        let is_there = |client: &Client| {
-            client.session == session
-                && client.is_connected
-                && long < self.now.since(client.connected_at)
-                && client.asleep_until < client.connected_at
+        // An idle one says that it lives, on a connection of calm weather.
+        let settled_at = self.healed_at.map(|it| it + Duration::from_secs(1));
+        let is_kept = |client: &Client| {
+            is_there_since(client, session, Duration::from_millis(timeout_ms / 2), self.now)
+                && settled_at.is_some_and(|it| it < client.connected_at)
         };
+        let idlers = &self.clients[..self.plan.idlers];
         let is_calm = self.healed_at.is_some_and(|at| long < self.now.since(at));
-        if is_calm && !self.is_ailing && self.clients.iter().any(is_there) {
+        let is_there = |it: &Client| is_there_since(it, session, long, self.now);
+        let is_known = is_calm && self.clients.iter().any(is_there);
+        if !self.is_ailing && (is_known || idlers.iter().any(is_kept)) {
             self.fail(Violation::ExpiredThough { sid, session, zxid });
         }
     }
+}
+
+/// Whether the client has had its session on one connection for longer than that, and was not asleep meanwhile.
+fn is_there_since(client: &Client, session: SessionId, long: Duration, now: Moment) -> bool {
+    client.session == session
+        && client.is_connected
+        && long < now.since(client.connected_at)
+        && client.asleep_until < client.connected_at
 }
