@@ -74,13 +74,13 @@ int64_t now_ms(void);
 // longest turn of a write and a look, which is nothing where all is well. Gives how long it took.
 #define at_last(zh, began, ms, condition)                                                                             \
     ({                                                                                                                \
-        int64_t longest_ = 0, turn_ = now_ms(), took_;                                                                \
+        int64_t began_ = (began), longest_ = 0, turn_ = now_ms(), took_;                                                                \
         for (bool done_ = false; !done_; usleep(20000)) {                                                             \
             ok(zoo_set(zh, "/", "", 0, -1));                                                                          \
             done_ = (condition);                                                                                      \
             int64_t now_ = now_ms();                                                                                  \
             if (longest_ < now_ - turn_) longest_ = now_ - turn_;                                                     \
-            turn_ = now_, took_ = now_ - (began);                                                                     \
+            turn_ = now_, took_ = now_ - began_;                                                                     \
             if ((ms) + 2 * longest_ < took_)                                                                          \
                 fail("after %lld ms, not %d: %s; turns took up to %lld ms", (long long)took_, (int)(ms), #condition,  \
                      (long long)longest_);                                                                            \
