@@ -270,6 +270,10 @@ fn launch(
     let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };
     let mut images = Images::new(imager, events.clone(), due, chance());
     images.carry_on(void_sequence);
+    // A member has not applied what it has read, and counts it when it does.
+    if joining.is_none() {
+        images.replayed(replayed);
+    }
     let sid = config.ensemble.as_ref().map_or(STANDALONE_ID, |it| it.myid.0 as u8);
     let first = SessionId::first(sid, wall_ms());
     let seed = MapSeed { low: chance(), high: chance() };

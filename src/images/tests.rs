@@ -175,6 +175,23 @@ fn the_next_image_is_counted_from_the_beginning_of_the_last() {
 }
 
 #[test]
+fn what_was_replayed_makes_an_image_due_sooner() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut world = World::new(dir.path(), txns(100), 3);
+    world.images.replayed(40);
+    let count = world.grow_until_busy(0);
+    assert!((10..60).contains(&count), "after {count}");
+    world.finish();
+    // More than is due: at once, and without a write.
+    world.images.replayed(100);
+    let nothing = txns(0);
+    assert!(world.images.after_batch(&mut world.state, MOMENT, nothing).is_none());
+    assert!(world.images.busy());
+    let (at, _) = world.mark();
+    assert_written(&world.finish(), at);
+}
+
+#[test]
 fn while_an_image_is_written_no_other_begins() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut world = World::new(dir.path(), txns(10), 3);
