@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Waker};
 
+use engine::ahead::Entries;
 use jute::Zxid;
 use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort};
@@ -91,6 +92,8 @@ pub(crate) struct EnsembleShard {
 /// Everything but the ports, which are lent to it.
 struct Core {
     server: Server,
+    /// When the present round of a turn began: the clock is not read for each of its steps.
+    now: quorum::Moment,
     role: Role,
     disk: Disk,
     backlog: Backlog,
@@ -156,6 +159,7 @@ impl EnsembleShard {
         let is_fenced = server.peer().vote().zxid == Zxid(-1);
         let core = Core {
             server,
+            now: clock::moment(),
             role: Role::Idle(Box::new(applier)),
             disk,
             backlog,
@@ -233,6 +237,7 @@ impl Turns for EnsembleShard {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), ShardError> {
         self.core.waker.clone_from(cx.waker());
         loop {
+            self.core.now = clock::moment();
             let mut progress = self.core.take_orders(cx);
             progress |= self.hear_votes();
             progress |= self.hear_learners();
@@ -337,6 +342,7 @@ impl Core {
             pipeline.set_room(room);
         }
         self.tell_pipeline_of_members();
+        let moment = clock::now();
         for shard in 0..self.lanes.len() {
             while self.role.has_room() {
                 let Some(forward) = self.lanes.pop(shard, cx) else { break };
@@ -346,13 +352,13 @@ impl Core {
                     Role::Idle(_) | Role::Changing => {}
                     Role::Leading(pipeline) => {
                         let before = pipeline.syncs();
-                        pipeline.take(clock::now(), shard, &forward);
+                        pipeline.take(moment, shard, &forward);
                         pipeline.quota_notes().for_each(crate::pipeline_shard::say);
                         let syncs = before + 1..=pipeline.syncs();
                         self.deferred.extend(syncs.map(Deferred::LocalSync));
                     }
-                    Role::Learning(learning) => learning.take(clock::now(), shard, &forward),
-                    Role::ReadOnly(read_only) => read_only.take(clock::now(), shard, &forward),
+                    Role::Learning(learning) => learning.take(moment, shard, &forward),
+                    Role::ReadOnly(read_only) => read_only.take(moment, shard, &forward),
                 }
                 self.lanes.give_back(shard, forward);
             }
@@ -392,8 +398,7 @@ impl Core {
 
     fn take_deadlines(&mut self, port: &mut LearnerPort) -> bool {
         let mut any = false;
-        let now = clock::moment();
-        if self.server.next_deadline().is_some_and(|at| at <= now) {
+        if self.server.next_deadline().is_some_and(|at| at <= self.now) {
             any = true;
             self.step_server(port, server::Input::Deadline);
         }
@@ -528,10 +533,13 @@ impl Core {
                 let mut grown = Due { txns: 0, bytes: 0 };
                 self.lanes.recycle(learning.applier_mut());
                 learning.begin();
-                self.backlog.take_upto(after, self.committed, |entry| {
-                    grown.txns += 1;
-                    grown.bytes += entry.len() as u64;
-                    learning.decided(moment, entry);
+                self.backlog.take_upto(after, self.committed, |decided| {
+                    let mut entries = Entries::new(decided);
+                    while let Some((_, entry)) = entries.next(learning.applier().state()) {
+                        grown.txns += 1;
+                        grown.bytes += entry.len() as u64;
+                        learning.decided(moment, entry);
+                    }
                 });
                 learning.end();
                 if learning.applier().diverged().is_some() {

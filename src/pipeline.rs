@@ -23,9 +23,11 @@ mod stage;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use engine::ahead::{self, AHEAD, Entries};
 use engine::auth::AuthIds;
 use engine::prep::{Prep, Prepared, Request, Room};
 use engine::reaper::ReaperConfig;
+use engine::state::State;
 use jute::{Code, CreateSessionTxn, Field, Op, PathRequest, Record, SessionId, Xid, Zxid};
 use net::message::{DeliverItem, Forward, ForwardItem};
 use wal::{Batch, batch::Records};
@@ -195,11 +197,14 @@ impl Pipeline {
                 self.applier.sessions.touch_again(seen_ms, session);
             }
         }
-        let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
+        let bytes = |at: &Range<u32>| forward.body(at);
         let figures = &mut self.applier.figures;
         figures.prep_processor_request_queued += forward.items.len() as u64;
         figures.prep_processor_queue_size.add(forward.items.len() as u64);
-        for item in &forward.items {
+        for (number, item) in forward.items.iter().enumerate() {
+            if number.is_multiple_of(AHEAD) {
+                self.look_ahead(forward, number);
+            }
             if self.is_exhausted() {
                 return;
             }
@@ -233,11 +238,23 @@ impl Pipeline {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
                     self.request(moment, asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, .. } => {
+                ForwardItem::Gone { conn } => {
                     self.applier.close(Owner { shard, conn: *conn });
                 }
             }
         }
+    }
+
+    /// Asks memory for what the items from `number` on will need.
+    fn look_ahead(&self, forward: &Forward, number: usize) {
+        let requests = forward.items[number..].iter().take(AHEAD).filter_map(|it| match it {
+            ForwardItem::Request { op, body, .. } => Some((*op, forward.body(body))),
+            _ => None,
+        });
+        self.applier.state().tree().look(|view| {
+            ahead::look(view, requests.clone());
+            Ok(())
+        });
     }
 
     fn open_session(&mut self, moment: Moment, owner: Owner, timeout_ms: i32) -> SessionId {
@@ -452,13 +469,13 @@ impl Pipeline {
     /// every shard's message is to be handed over in between.
     pub fn durable(&mut self, moment: Moment, batch: Batch) {
         let Some(mut stage) = self.out.pop_front() else { unreachable!("the batch was out") };
-        let mut entries = batch.records();
+        let mut entries = Entries::new(batch.records());
         let changes = if batch.is_empty() { Changes::None } else { Changes::Some };
         self.applier.begin(changes);
         for step in stage.steps.drain(..) {
             self.step(moment, step, &stage.bytes, &mut entries);
         }
-        assert!(entries.next().is_none(), "every transaction has its step");
+        assert!(entries.next(self.applier.state()).is_none(), "every transaction has its step");
         self.applier.end();
         if changes == Changes::Some {
             let count = u64::from(batch.count());
@@ -481,16 +498,26 @@ impl Pipeline {
         }
     }
 
-    fn step(&mut self, moment: Moment, step: Step, bytes: &[u8], entries: &mut Records<'_>) {
+    fn step(
+        &mut self,
+        moment: Moment,
+        step: Step,
+        bytes: &[u8],
+        entries: &mut Entries<Records<'_>>,
+    ) {
         let applier = &mut self.applier;
-        let mut entry = || match entries.next() {
+        let mut entry = |state: &State| match entries.next(state) {
             Some((_, entry)) => entry,
             None => unreachable!("every step has its transaction"),
         };
         match step {
-            Step::Txn { asker } => drop(applier.apply(moment, asker, entry())),
+            Step::Txn { asker } => {
+                let entry = entry(applier.state());
+                applier.apply(moment, asker, entry);
+            }
             Step::Open { owner, session, timeout_ms } => {
-                applier.apply(moment, None, entry());
+                let entry = entry(applier.state());
+                applier.apply(moment, None, entry);
                 applier.opened(moment, owner, session, timeout_ms);
             }
             Step::Attach { owner, session, timeout_ms } => {

@@ -99,10 +99,11 @@ impl PipelineShard {
         }
         let room = self.upkeep.see_to_room(self.pipeline.applier());
         self.pipeline.set_room(room);
+        let moment = clock::now();
         for shard in 0..self.lanes.len() {
             while self.pipeline.has_room() {
                 let Some(forward) = self.lanes.pop(shard, cx) else { break };
-                self.pipeline.take(clock::now(), shard, &forward);
+                self.pipeline.take(moment, shard, &forward);
                 self.lanes.give_back(shard, forward);
                 self.pipeline.quota_notes().for_each(say);
                 any = true;

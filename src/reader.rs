@@ -1,10 +1,11 @@
 //! A session shard's reads of the tree, under the version word.
 
+use engine::ahead;
 use engine::arena::Reader;
 use engine::read::{self, ReadRequest};
 use engine::rules::Rules;
 use engine::tree::TreeView;
-use jute::{Code, Zxid};
+use jute::{Code, Op, Zxid};
 use net::shard::{Read, Tree};
 
 /// Reads the arena from a session shard's thread.
@@ -24,6 +25,10 @@ impl ArenaReader {
 impl Tree for ArenaReader {
     fn zxid(&self) -> Option<Zxid> {
         self.reader.read(|_| Ok(())).map(|((), zxid)| zxid)
+    }
+
+    fn look_ahead<'a>(&self, requests: impl Iterator<Item = (Op, &'a [u8])>) {
+        self.reader.glance(|view| ahead::look(TreeView::new(view), requests));
     }
 
     fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)> {

@@ -2,6 +2,7 @@
 //!
 //! ZooKeeper: `ZooKeeperServer.loadData`, `ZKDatabase.loadDataBase`.
 
+use engine::ahead::Entries;
 use engine::apply::{ApplyError, Replay};
 use engine::arena::OpenError;
 use engine::state::{Fuzzy, State};
@@ -130,24 +131,20 @@ pub(crate) fn open(
     let mut applied = from;
     let mut backlog = Backlog::default();
     let base = Base { zxid: from, void_sequence };
-    let opened =
-        wal::open(&store.log, &settings::log(config), base, |mut records| match replaying {
-            Replaying::Nothing => {
-                records.for_each(|(zxid, entry)| backlog.push_record(zxid, entry));
-                Ok(())
+    let opened = wal::open(&store.log, &settings::log(config), base, |records| match replaying {
+        Replaying::Nothing => {
+            records.for_each(|(zxid, entry)| backlog.push_record(zxid, entry));
+            Ok(())
+        }
+        Replaying::All => {
+            let mut entries = Entries::new(records);
+            while let Some((zxid, entry)) = entries.next(&state) {
+                applied = zxid;
+                state.apply(entry, &mut Replay).map_err(|err| (zxid, err))?;
             }
-            Replaying::All => {
-                for number in 0.. {
-                    if number % State::AHEAD == 0 {
-                        state.look_ahead(records.clone().map(|it| it.1));
-                    }
-                    let Some((zxid, entry)) = records.next() else { break };
-                    applied = zxid;
-                    state.apply(entry, &mut Replay).map_err(|err| (zxid, err))?;
-                }
-                Ok(())
-            }
-        });
+            Ok(())
+        }
+    });
     let (tail, report) = opened?;
     state.commit(applied);
     if replaying == Replaying::All {

@@ -6,7 +6,6 @@
 //! Invariants: what is done depends on the tree and the entry alone; after an entry that carries a digest, the tree
 //! has that digest, unless the tree was ahead ([`Fuzzy`]).
 
-pub(crate) mod ahead;
 mod sessions;
 #[cfg(all(test, not(loom)))]
 mod tests;

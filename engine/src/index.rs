@@ -97,6 +97,11 @@ impl Index {
         Err(Torn)
     }
 
+    /// Entries.
+    pub(crate) fn count(self, view: View<'_>) -> Result<u64, Torn> {
+        view.word(self.root)
+    }
+
     /// A word of the bucket where this hash belongs.
     #[inline]
     pub(crate) fn touch(self, view: View<'_>, hash: u64) -> Result<u64, Torn> {

@@ -6,6 +6,7 @@ extern crate alloc;
 #[cfg(any(test, loom))]
 extern crate std;
 
+pub mod ahead;
 pub mod apply;
 pub mod arena;
 pub mod auth;

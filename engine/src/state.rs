@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use jute::Zxid;
 
-use crate::apply::{Applied, Apply, ApplyError, Effects, ahead};
+use crate::apply::{Applied, Apply, ApplyError, Effects};
 use crate::arena::Full;
 use crate::quota::Quotas;
 use crate::reaper::Perishables;
@@ -109,15 +109,6 @@ impl State {
     pub fn commit(&mut self, zxid: Zxid) {
         self.tree.commit(zxid);
         self.last = self.last.max(zxid);
-    }
-
-    /// Entries that one [`State::look_ahead`] covers.
-    pub const AHEAD: usize = ahead::AHEAD;
-
-    /// Asks memory for what the first [`State::AHEAD`] of these entries will need. Changes nothing: it only makes applying them
-    /// quicker.
-    pub fn look_ahead<'a>(&self, entries: impl Iterator<Item = &'a [u8]>) {
-        ahead::look(self, entries);
     }
 
     /// Applies one entry of the log, between [`State::begin`] and [`State::commit`].

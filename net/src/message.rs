@@ -40,6 +40,11 @@ impl Forward {
     pub fn memory_len(&self) -> usize {
         self.bytes.len() + self.items.len() * size_of::<ForwardItem>()
     }
+
+    /// What an item's range means.
+    pub fn body(&self, range: &Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
 }
 
 /// One thing that the pipeline shall do.
@@ -83,8 +88,6 @@ pub enum ForwardItem {
     Gone {
         /// Whose.
         conn: ConnId,
-        /// Its session; none if the handshake was not done.
-        session: SessionId,
     },
 }
 

@@ -479,7 +479,7 @@ impl<T: Tree> Shard<T> {
         self.outbound.buffered -= connection.unread.len();
         self.outbound.give_back(connection.unread);
         if connection.asked_for_session {
-            self.forward.items.push(ForwardItem::Gone { conn, session: connection.session });
+            self.forward.items.push(ForwardItem::Gone { conn });
         }
         self.outputs.push_back(Output::Close { conn });
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use jute::Zxid;
 use wal::Batch;
+use wal::batch::Records;
 
 /// Who waits for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,14 +76,10 @@ impl Backlog {
         first.is_some_and(|it| it <= upto) && (after < upto || last.is_some_and(|it| it <= upto))
     }
 
-    /// Gives every record behind `after` up to `upto` to `each`, in order, and lets go of batches that are done.
-    pub(crate) fn take_upto(&mut self, after: Zxid, upto: Zxid, mut each: impl FnMut(&[u8])) {
+    /// Gives every record behind `after` up to `upto` to `each`, in order, those of a batch at a time, and lets go of batches that are done.
+    pub(crate) fn take_upto(&mut self, after: Zxid, upto: Zxid, mut each: impl FnMut(Records<'_>)) {
         while let Some(Logged { batch, .. }) = self.logged.front() {
-            for (zxid, record) in batch.records() {
-                if after < zxid && zxid <= upto {
-                    each(record);
-                }
-            }
+            each(batch.between(after, upto));
             if batch.last_zxid().is_some_and(|last| upto < last) {
                 return;
             }
@@ -145,8 +142,11 @@ mod tests {
 
     fn taken(backlog: &mut Backlog, after: i64, upto: i64) -> Vec<i64> {
         let mut zxids = Vec::new();
-        backlog.take_upto(Zxid(after), Zxid(upto), |it| {
-            zxids.push(TxnHeader::decode(it).expect("a header").zxid.0);
+        backlog.take_upto(Zxid(after), Zxid(upto), |decided| {
+            for (zxid, record) in decided {
+                assert_eq!(TxnHeader::decode(record).expect("a header").zxid, zxid);
+                zxids.push(zxid.0);
+            }
         });
         zxids
     }

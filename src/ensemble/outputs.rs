@@ -85,7 +85,7 @@ impl Core {
             server::Input::Zab(Input::Packet { message, .. }) => Some(message),
             _ => None,
         };
-        if let Err(error) = self.server.step(clock::moment(), input, &mut self.out) {
+        if let Err(error) = self.server.step(self.now, input, &mut self.out) {
             tracing::warn!("a notification is dropped: {error}");
         }
         self.perform(port, packet);
@@ -94,7 +94,7 @@ impl Core {
     /// Begins the first search.
     pub(super) fn start(&mut self, port: &mut LearnerPort) {
         self.look();
-        self.server.start(clock::moment(), &mut self.out);
+        self.server.start(self.now, &mut self.out);
         self.perform(port, None);
     }
 

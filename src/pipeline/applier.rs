@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use engine::ahead::Entries;
 use engine::apply::{ApplyError, Replay};
 use engine::arena::Full;
 use engine::auth::AuthIds;
@@ -25,6 +26,7 @@ use net::message::{Deliver, DeliverItem};
 use net::words::MemberGauges;
 use quorum::QuorumConfig;
 use snapshot::Beside;
+use wal::batch::Records;
 
 use super::Moment;
 use super::connections::{Connections, Home, Owner};
@@ -156,17 +158,19 @@ impl Applier {
         self.track_sessions(now_ms);
     }
 
-    /// Applies decided transactions while nobody is served: `entries` gives each to what it is given.
-    pub fn replay(&mut self, entries: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+    /// Applies decided transactions while nobody is served: `batches` gives each to what it is given.
+    pub fn replay(&mut self, batches: impl FnOnce(&mut dyn FnMut(Records<'_>))) {
         self.begin(Changes::Some);
         let Self { state, applied, diverged, .. } = self;
-        entries(&mut |entry| {
-            if diverged.is_some() {
-                return;
-            }
-            match state.apply(entry, &mut Replay) {
-                Ok(done) => *applied = done.header.zxid,
-                Err(error) => *diverged = Some(divergence(error)),
+        batches(&mut |records| {
+            let mut entries = Entries::new(records);
+            while diverged.is_none()
+                && let Some((_, entry)) = entries.next(state)
+            {
+                match state.apply(entry, &mut Replay) {
+                    Ok(done) => *applied = done.header.zxid,
+                    Err(error) => *diverged = Some(divergence(error)),
+                }
             }
         });
         self.end();

@@ -148,7 +148,7 @@ impl Learning {
                 self.touch(session);
             }
         }
-        let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
+        let bytes = |at: &Range<u32>| forward.body(at);
         for item in &forward.items {
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
@@ -164,7 +164,7 @@ impl Learning {
                     let asker = Asker { owner: Owner { shard, conn: *conn }, xid: *xid };
                     self.request(moment, asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, .. } => {
+                ForwardItem::Gone { conn } => {
                     self.forget(Owner { shard, conn: *conn });
                 }
             }

@@ -51,7 +51,7 @@ impl ReadOnly {
         for &(session, seen_ms) in &forward.touched {
             self.applier.touch_local(seen_ms, session);
         }
-        let bytes = |at: &Range<u32>| &forward.bytes[at.start as usize..at.end as usize];
+        let bytes = |at: &Range<u32>| forward.body(at);
         for item in &forward.items {
             match item {
                 ForwardItem::Connect { conn, session, password, timeout_ms, auth } => {
@@ -74,7 +74,7 @@ impl ReadOnly {
                     self.applier.touch_local(moment.now_ms, *session);
                     self.request(asker, *session, *op, bytes(body));
                 }
-                ForwardItem::Gone { conn, .. } => {
+                ForwardItem::Gone { conn } => {
                     self.applier.close(Owner { shard, conn: *conn });
                 }
             }

@@ -113,8 +113,8 @@ impl World {
         self.take(owner.shard, &body, item);
     }
 
-    fn gone(&mut self, owner: Owner, session: SessionId) {
-        self.take(owner.shard, &[], ForwardItem::Gone { conn: owner.conn, session });
+    fn gone(&mut self, owner: Owner) {
+        self.take(owner.shard, &[], ForwardItem::Gone { conn: owner.conn });
     }
 
     /// The batch is durable: what each shard is told.

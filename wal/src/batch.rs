@@ -113,6 +113,19 @@ impl Batch {
         Records { rest: &self.payload }
     }
 
+    /// The records above `after` and up to `upto`, in order.
+    pub fn between(&self, after: Zxid, upto: Zxid) -> Records<'_> {
+        let mut records = self.records();
+        if self.first_zxid <= after {
+            records = records.after(after);
+        }
+        if upto < self.last_zxid {
+            let behind = records.clone().after(upto).rest.len();
+            records.rest = &records.rest[..records.rest.len() - behind];
+        }
+        records
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.payload.clear();
@@ -234,6 +247,23 @@ pub(crate) mod tests {
         assert_eq!((batch.first_zxid(), batch.last_zxid()), (Some(Zxid(3)), Some(Zxid(5))));
         batch.clear();
         assert!(batch.is_empty() && batch.records().next().is_none());
+    }
+
+    #[test]
+    fn a_part_of_a_batch_is_the_records_between_its_ends() {
+        let mut batch = Batch::default();
+        assert!(batch.between(Zxid(0), Zxid(9)).next().is_none());
+        for zxid in [3, 4, 6] {
+            batch.push(Zxid(zxid), |out| out.extend_from_slice(&record(zxid, b"body")));
+        }
+        for after in 0..9 {
+            for upto in 0..9 {
+                let got: Vec<_> = batch.between(Zxid(after), Zxid(upto)).map(|it| it.0.0).collect();
+                let want: Vec<_> =
+                    [3, 4, 6].into_iter().filter(|&it| after < it && it <= upto).collect();
+                assert_eq!(got, want, "above {after} up to {upto}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::acl::{self, AclId};
 use super::session::{self, Session};
 use super::{
     stat::StatPersisted,
-    znode::{ACL, Name, Record, Znode},
+    znode::{ACL, DATA, Name, PARENT, Record, Znode},
 };
 use crate::{
     arena::{Offset, Torn, View, layout::Word},
@@ -259,17 +259,32 @@ impl<'a> TreeView<'a> {
         index::hash(self.view, path)
     }
 
-    /// Reads where the znodes with these hashes would be, all buckets before any znode, and forgets it: for who will soon need them.
-    pub(crate) fn touch(self, hashes: &[u64]) -> Result<(), Torn> {
+    /// Entries of the znodes' index.
+    pub(crate) fn indexed_count(self) -> Result<u64, Torn> {
+        ZNODES.count(self.view)
+    }
+
+    /// Reads where the znodes with these hashes would be, all buckets before any znode, and all znodes before any data, and forgets it: for who will
+    /// soon need them. The hashes are gone then.
+    pub(crate) fn touch(self, hashes: &mut [u64]) -> Result<(), Torn> {
         let mut seen = 0;
-        for &hash in hashes {
+        for &mut hash in &mut *hashes {
             seen ^= ZNODES.touch(self.view, hash)?;
         }
-        for &hash in hashes {
-            ZNODES.find(self.view, hash, |at| {
-                seen ^= self.view.word(at)?;
+        for hash in &mut *hashes {
+            let mut data = 0;
+            ZNODES.find(self.view, *hash, |at| {
+                seen ^= self.view.word(at.plus(PARENT))?;
+                data = self.view.word(at.plus(DATA))?;
                 Ok(true)
             })?;
+            *hash = data;
+        }
+        for &mut data in hashes {
+            let at = Offset::new(data);
+            if !at.is_none() {
+                seen ^= self.view.word(at)?;
+            }
         }
         core::hint::black_box(seen);
         Ok(())

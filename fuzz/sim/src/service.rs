@@ -21,7 +21,7 @@ use engine::rules::{self, Reconfig, Rules};
 use engine::session::SessionTracker;
 use engine::state::State;
 use engine::tree::{Tree, TreeView};
-use jute::{SessionId, Zxid};
+use jute::{Record as _, SessionId, TxnHeader, Zxid};
 use net::admission::{Admission, AdmissionSettings};
 use net::message::{ConnId, Deliver, DeliverItem, Forward};
 use net::shard::{Inbox, Output, Shard, ShardSettings};
@@ -211,8 +211,12 @@ impl Service {
 
     /// Applies what is decided while nobody is served.
     pub fn catch_up<'a>(&mut self, txns: impl Iterator<Item = &'a [u8]>) {
-        let applier = self.applier_mut();
-        applier.replay(|apply| txns.for_each(apply));
+        let mut batch = Batch::default();
+        for txn in txns {
+            let header = TxnHeader::decode(txn).unwrap_or_else(|err| panic!("{err}"));
+            batch.push(header.zxid, |out| out.extend_from_slice(txn));
+        }
+        self.applier_mut().replay(|apply| apply(batch.records()));
     }
 
     /// A leader's image takes the place of the tree.

@@ -2,6 +2,7 @@
 //!
 //! ZooKeeper: `NIOServerCnxn.readRequest`, `ZooKeeperServer.processPacket`, the reads of `FinalRequestProcessor`.
 
+use engine::ahead::AHEAD;
 use engine::auth::{AuthOutcome, authenticate};
 use engine::planted::{self, Bug};
 use engine::watch::{WatchKind, Watcher};
@@ -37,6 +38,18 @@ pub(super) struct Request<'a> {
     pub(super) op: Op,
     pub(super) body: &'a [u8],
     pub(super) started_ms: u64,
+}
+
+/// The reads among the next [`AHEAD`] whole requests at the front of `input`.
+fn reads(input: &[u8], len_max: usize) -> impl Iterator<Item = (Op, &[u8])> {
+    let mut rest = input;
+    let records = std::iter::from_fn(move || {
+        let Frame::Whole(record) = Frame::parse(rest, len_max) else { return None };
+        rest = &rest[LENGTH_LEN + record.len()..];
+        Some(record)
+    });
+    let records = records.take(AHEAD);
+    records.filter_map(|it| Some((op_of(it)?, it.get(HEADER_LEN..)?))).filter(|it| !it.0.is_write())
 }
 
 impl<T: Tree> Shard<T> {
@@ -85,7 +98,7 @@ impl<T: Tree> Shard<T> {
         input: &[u8],
         inbox: &mut dyn Inbox,
     ) -> usize {
-        let mut at = 0;
+        let (mut at, mut count) = (0, 0_usize);
         while let Some(connection) = self.table.get_mut(conn) {
             let skipped = connection.skip.min(input.len() - at);
             connection.skip -= skipped;
@@ -102,9 +115,14 @@ impl<T: Tree> Shard<T> {
                 break;
             }
             let rest = &input[at..];
-            let taken = match connection.stage {
-                Stage::Fresh => self.greet(now_ms, conn, rest),
-                _ => self.take_request(now_ms, conn, rest, inbox),
+            let taken = if connection.stage == Stage::Fresh {
+                self.greet(now_ms, conn, rest)
+            } else {
+                if count.is_multiple_of(AHEAD) {
+                    self.tree.look_ahead(reads(rest, self.settings.request_len_max));
+                }
+                count += 1;
+                self.take_request(now_ms, conn, rest, inbox)
             };
             if taken == 0 {
                 break;

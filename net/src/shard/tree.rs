@@ -21,6 +21,12 @@ pub trait Tree {
     /// Where the tree is.
     fn zxid(&self) -> Option<Zxid>;
 
+    /// Asks memory for what the first of these reads will need: their ops, and the records behind the request headers. Changes nothing,
+    /// and need do nothing.
+    fn look_ahead<'a>(&self, requests: impl Iterator<Item = (Op, &'a [u8])>) {
+        drop(requests);
+    }
+
     /// Answers a read as [`engine::read::serve`] does: appends the reply's body to `out`, and says at which zxid it is true.
     /// `out` may have grown without an answer.
     fn serve(&self, read: Read<'_>, out: &mut Vec<u8>) -> Option<(Zxid, Code)>;

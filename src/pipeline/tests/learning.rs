@@ -222,7 +222,7 @@ fn what_was_asked_before_a_session_moved_is_refused_though_its_last_connection_h
     let second = pair.leader.reopen(owner(0, 6), client.session);
     pair.leader.ask(second, 2, create("/first"));
     pair.decide();
-    pair.leader.gone(second.owner, second.session);
+    pair.leader.gone(second.owner);
     pair.forward();
     pair.decide();
     assert_eq!(pair.leader.seen("/late"), "none");
@@ -264,9 +264,8 @@ fn an_answer_for_a_connection_that_has_gone_gives_it_no_session() {
     let client = pair.leader.connect(0, 3);
     pair.decided.clear();
     let gone = owner(1, 5);
-    let item = |session| ForwardItem::Gone { conn: gone.conn, session };
     pair.handshake(gone, client.session);
-    pair.take(1, &[], item(client.session));
+    pair.take(1, &[], ForwardItem::Gone { conn: gone.conn });
     // Whoever asks next waits for an answer of its own.
     pair.handshake(owner(1, 6), client.session);
     pair.forward();
@@ -276,7 +275,7 @@ fn an_answer_for_a_connection_that_has_gone_gives_it_no_session() {
     assert_eq!(home, Some(&Home::Here(owner(1, 6))));
     // A new session whose client has gone before it was made.
     pair.handshake(gone, SessionId::NONE);
-    pair.take(1, &[], item(SessionId::NONE));
+    pair.take(1, &[], ForwardItem::Gone { conn: gone.conn });
     pair.forward();
     pair.decide();
     pair.apply();

@@ -237,7 +237,7 @@ fn a_shard_that_hears_nothing_else_hears_that_the_tree_has_moved() {
 fn a_connection_that_has_gone_is_no_longer_listened_to() {
     let mut world = World::new();
     let client = world.connect(0, 0);
-    world.gone(client.owner, client.session);
+    world.gone(client.owner);
     world.ask(client, 1, create("/a"));
     world.ask(client, 2, get("/"));
     assert!(world.pipeline.next_batch().is_none());
@@ -254,7 +254,7 @@ fn what_a_connection_asked_before_it_went_is_done() {
     let client = world.connect(0, 0);
     world.ask(client, 1, create("/a"));
     world.ask(client, 2, get("/a"));
-    world.gone(client.owner, client.session);
+    world.gone(client.owner);
     world.turn();
     assert_eq!(world.seen("/a"), "new");
 }

@@ -102,7 +102,7 @@ fn a_session_that_comes_back_has_its_ephemerals() {
     let before = world.connect(0, 0);
     world.ask(before, 1, ephemeral("/e"));
     world.turn();
-    world.gone(before.owner, before.session);
+    world.gone(before.owner);
     let after = world.reopen(owner(1, 5), before.session);
     // Nobody is told to close what has gone.
     assert_eq!(world.turn(), [vec![], vec!["5 is 0x100, 4000 ms", "up to 0x2"]]);
@@ -152,14 +152,14 @@ fn the_end_of_the_first_connection_is_not_that_of_the_second() {
     let first = world.connect(0, 0);
     let second = world.reopen(owner(1, 0), first.session);
     world.turn();
-    world.gone(first.owner, first.session);
+    world.gone(first.owner);
     assert_eq!(
         world.pipeline.applier().sessions().owner(first.session),
         Some(&Home::Here(second.owner))
     );
     // A slot that is used again is another connection.
     let third = world.connect(0, 0);
-    world.gone(Owner { shard: 0, conn: ConnId { slot: 0, generation: 9 } }, third.session);
+    world.gone(Owner { shard: 0, conn: ConnId { slot: 0, generation: 9 } });
     world.ask(third, 1, ping());
     assert_eq!(world.turn()[0], ["0: 1 Ok at 0x2", "up to 0x2"]);
 }
@@ -246,7 +246,7 @@ fn a_session_that_was_heard_of_elsewhere_lives_on() {
 fn a_session_whose_client_went_during_the_handshake_expires() {
     let mut world = World::new();
     world.handshake(owner(0, 0), SessionId::NONE, &[]);
-    world.gone(owner(0, 0), SessionId::NONE);
+    world.gone(owner(0, 0));
     world.turn();
     assert_eq!(world.pipeline.applier().sessions().owner(SessionId(0x100)), None);
     assert_eq!(world.pass(4_500)[0], ["up to 0x2"]);
@@ -265,7 +265,7 @@ fn when_the_server_starts_every_session_has_its_whole_timeout() {
     assert_eq!(world.seen("/e"), "new");
     let client = world.reopen(owner(0, 0), client.session);
     assert_eq!(world.turn()[0], ["0 is 0x100, 4000 ms", "up to 0x2"]);
-    world.gone(client.owner, client.session);
+    world.gone(client.owner);
     world.pass(4_500);
     assert_eq!(world.seen("/e"), "none");
 }
