@@ -235,7 +235,7 @@ pub static KEYS: &[Key] = &[
         name: "snapCount",
         default: "100000",
         allowed: "a number from 2 to 2147483647; less counts as 2",
-        effect: "transactions between two snapshots, at most",
+        effect: "transactions between two snapshots, at most; what a standalone server replays at its start counts, so that a long log is not replayed twice",
         set: |d, v| {
             let count = decoded(v, -I32..=I32)?.max(0) as u32;
             d.config.storage.snap_count = d.at_least("snapCount", count, SNAP_COUNT_MIN);
