@@ -478,6 +478,10 @@ impl<T: Tree> Shard<T> {
         self.outbound.forget(&mut connection);
         self.outbound.buffered -= connection.unread.len();
         self.outbound.give_back(connection.unread);
+        if connection.touched && connection.stage == Stage::Connected {
+            // Not told yet, and nobody else will: the session would end up to half a tick too early.
+            self.forward.touched.push((connection.session, connection.heard_ms));
+        }
         if connection.asked_for_session {
             self.forward.items.push(ForwardItem::Gone { conn });
         }

@@ -179,3 +179,17 @@ fn sessions_heard_of_are_reported_at_most_twice_a_tick_with_the_last_moment() {
     rig.at(at_ms);
     assert_eq!(rig.forwarded().touched, [(super::rig::SESSION, start_ms + 2_300)]);
 }
+
+#[test]
+fn a_session_heard_of_just_before_its_connection_ends_is_reported_with_that_moment() {
+    let mut rig = Rig::new();
+    let conn = rig.connect();
+    let start_ms = rig.now_ms;
+    for ms in [2_000, 2_900] {
+        rig.now_ms = start_ms + ms;
+        rig.ask(conn, -2, Op::Ping, &[]);
+    }
+    assert_eq!(rig.forwarded().touched, [(super::rig::SESSION, start_ms + 2_000)]);
+    rig.shard.ended(conn);
+    assert_eq!(rig.forwarded().touched, [(super::rig::SESSION, start_ms + 2_900)]);
+}
