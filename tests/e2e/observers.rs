@@ -33,10 +33,15 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
     let lines = format!("observerMasterPort={}\n", free_port()?);
     let host = |number| format!("127.0.0.{}", number + 1);
     let mut ensemble = Ensemble::prepare_at(&kinds, 1, &lines, host)?;
-    ensemble.launch_all(&kinds)?;
-    for number in 0..4 {
+    // Voters first: an observer that finds no follower stays with the leader.
+    for server in &mut ensemble.servers[..OBSERVER] {
+        server.launch()?;
+    }
+    for number in 0..OBSERVER {
         ensemble.await_service(number)?;
     }
+    ensemble.servers[OBSERVER].launch()?;
+    ensemble.await_service(OBSERVER)?;
     let master = master(&ensemble)?;
     let leader = ensemble.leader()?;
     await_row(&ensemble, leader, "learners", "2")?;
