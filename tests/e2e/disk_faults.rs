@@ -376,10 +376,11 @@ fn snapshot(disk: &Disk) -> anyhow::Result<()> {
             })
             .with_context(|| told.clone())?;
         scene.restart().with_context(|| format!("{told}\n{}", scene.server.log()))?;
-        ensure!(
-            names(disk.below())?.iter().all(|it| !it.contains("image") || !it.ends_with("tmp")),
-            "{told}"
-        );
+        // What was replayed may be in the next image soon.
+        scene.server.until(format!("no unfinished image is left behind {told}"), || {
+            let names = names(disk.below())?;
+            Ok(names.iter().all(|it| !it.contains("image") || !it.ends_with("tmp")))
+        })?;
     }
     Ok(())
 }
