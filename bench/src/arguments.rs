@@ -74,7 +74,7 @@ pub(crate) enum Command {
         #[arg(long)]
         jvm_warmup: Option<f64>,
         #[command(flatten)]
-        suite: Suite,
+        suite: Box<Suite>,
         /// Where to put the results as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
@@ -337,6 +337,9 @@ pub(crate) struct Where {
     /// The script that starts the reference server.
     #[arg(long, default_value = "tests/reference/server")]
     pub(crate) reference: PathBuf,
+    /// The home of an installed reference server, whose `lib` has its jars. Without, the script fetches release 3.9.5.
+    #[arg(long)]
+    pub(crate) reference_home: Option<PathBuf>,
     /// Where data directories are made.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
@@ -374,6 +377,7 @@ impl Where {
         Programs {
             ringkeeper: self.ringkeeper.clone(),
             reference: self.reference.clone(),
+            reference_home: self.reference_home.clone(),
             data: self.data.clone().unwrap_or_else(temporary),
             jvm_flags: self.jvm_flags.clone().unwrap_or_else(default),
             core: self.core,

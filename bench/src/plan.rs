@@ -94,11 +94,14 @@ const BLOCK: f64 = 4_096.0;
 /// # Errors
 /// A need is not a number of anything.
 pub(crate) fn plan(needs: Needs, measured: &Measured) -> Result<Plan> {
+    let count = |it: f64| it.is_finite() && it >= 0.0;
     for (name, value) in [("reads", needs.reads), ("writes", needs.writes)] {
-        ensure!(value.is_finite() && value >= 0.0, "{value} {name} per second");
+        ensure!(count(value), "{value} {name} per second: it is to be 0 or more");
     }
-    ensure!(needs.watchers.is_finite() && needs.watchers >= 0.0, "{} watchers", needs.watchers);
-    ensure!(needs.p99_us.is_none_or(|it| it > 0.0), "a p99 of {:?} microseconds", needs.p99_us);
+    ensure!(count(needs.watchers), "{} watchers: it is to be 0 or more", needs.watchers);
+    if let Some(p99) = needs.p99_us {
+        ensure!(p99 > 0.0, "a p99 of {p99} microseconds: it is to be more than 0");
+    }
     ensure!(
         needs.servers > 0 && needs.servers % 2 == 1,
         "{} servers: an odd number decides",

@@ -18,6 +18,12 @@ use crate::preset::{Job, Work};
 use crate::process::{self, Disk, Usage};
 use crate::requests::{self, Requests, Root};
 
+/// Requests per second that a load can be given at most: a hundred times what one generator sends.
+const RATE_MAX: f64 = 1e8;
+
+/// Seconds that a load or its warm-up can take at most: a week.
+const SECONDS_MAX: f64 = 604_800.0;
+
 /// How hard to press, and how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shape {
@@ -67,7 +73,15 @@ pub(crate) fn resolve(list: &str) -> Result<Vec<SocketAddr>> {
 pub(crate) fn check(job: &Job, shape: &Shape) -> Result<()> {
     ensure!(shape.connections > 0, "a load needs a connection");
     ensure!(shape.depth > 0, "a load needs a request in flight");
-    ensure!(shape.seconds > 0.0, "a load of {} s", shape.seconds);
+    let (seconds, warmup) = (shape.seconds, shape.warmup_seconds);
+    ensure!(
+        seconds > 0.0 && seconds <= SECONDS_MAX,
+        "a load of {seconds} s: it is to be more than 0, and at most {SECONDS_MAX}"
+    );
+    ensure!(
+        (0.0..=SECONDS_MAX).contains(&warmup),
+        "a warm-up of {warmup} s: it is to be 0 at least, and at most {SECONDS_MAX}"
+    );
     ensure!(shape.threads > 0, "a load needs a thread");
     ensure!(
         shape.threads <= shape.connections,
@@ -75,7 +89,12 @@ pub(crate) fn check(job: &Job, shape: &Shape) -> Result<()> {
         shape.threads,
         shape.connections
     );
-    ensure!(shape.rate.is_none_or(|it| it > 0.0 && it <= 1e8), "a rate of {:?}", shape.rate);
+    if let Some(rate) = shape.rate {
+        ensure!(
+            rate > 0.0 && rate <= RATE_MAX,
+            "a rate of {rate} requests per second: it is to be more than 0, and at most {RATE_MAX}"
+        );
+    }
     let files = process::raise_file_limit();
     let needed = shape.connections as u64 + 64;
     ensure!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::connection::Connection;
 
@@ -61,6 +61,8 @@ pub(crate) struct Programs {
     pub(crate) ringkeeper: PathBuf,
     /// The script that starts the reference server with a configuration file.
     pub(crate) reference: PathBuf,
+    /// The home of an installed one that the script is to start, not the release that it fetches.
+    pub(crate) reference_home: Option<PathBuf>,
     /// Where data directories are made.
     pub(crate) data: PathBuf,
     /// Options of the reference's JVM.
@@ -90,7 +92,7 @@ impl Server {
     /// # Errors
     /// It does not start, or does not serve within a minute.
     pub(crate) fn start(kind: Kind, programs: &Programs) -> Result<Self> {
-        let server = Self::begin(kind, programs, free_ports(1)?[0], None)?;
+        let mut server = Self::begin(kind, programs, free_ports(1)?[0], None)?;
         server.wait()?;
         Ok(server)
     }
@@ -111,8 +113,8 @@ impl Server {
             let member = Member { id: number + 1, lines: &lines };
             Self::begin(kind, programs, ports[3 * number], Some(member))
         };
-        let servers = (0..count).map(begin).collect::<Result<Vec<_>>>()?;
-        servers.iter().try_for_each(Self::wait)?;
+        let mut servers = (0..count).map(begin).collect::<Result<Vec<_>>>()?;
+        servers.iter_mut().try_for_each(Self::wait)?;
         Ok(servers)
     }
 
@@ -260,19 +262,18 @@ impl Server {
     /// Waits until it gives sessions.
     ///
     /// # Errors
-    /// It does not for two minutes.
-    pub(crate) fn wait(&self) -> Result<()> {
+    /// It ends, or does not for two minutes.
+    pub(crate) fn wait(&mut self) -> Result<()> {
         let start = Instant::now();
         let mut patience = Duration::from_millis(50);
         while Connection::open_within(self.address, patience).is_err() {
             patience = (patience + patience / 8).min(Duration::from_secs(2));
-            let log = self.dir.join("log");
-            ensure!(
-                start.elapsed() < Duration::from_mins(2),
-                "{:?} does not serve: {}",
-                self.kind,
-                fs::read_to_string(log).unwrap_or_default()
-            );
+            let said = || fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            let kind = self.kind.word();
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{kind} does not start ({status}): {}", said());
+            }
+            ensure!(start.elapsed() < Duration::from_mins(2), "{kind} does not serve: {}", said());
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -320,6 +321,10 @@ fn spawn(kind: Kind, programs: &Programs, dir: &Path, port: u16) -> Result<(Chil
         Kind::Reference => {
             command.arg(&programs.reference).arg(config).env("JVMFLAGS", &programs.jvm_flags);
             environment = format!("JVMFLAGS='{}' ", programs.jvm_flags);
+            if let Some(home) = &programs.reference_home {
+                command.env("REFERENCE_HOME", home);
+                environment += &format!("REFERENCE_HOME='{}' ", home.display());
+            }
         }
         Kind::Constant | Kind::Epoll | Kind::Forced => {
             command.arg(std::env::current_exe()?).args(["ceiling", kind.word()]);

@@ -140,7 +140,10 @@ fn impossible_loads_are_refused_before_anything_is_sent() {
         (["--connections", "0"], "needs a connection"),
         (["--depth", "0"], "needs a request in flight"),
         (["--seconds", "0"], "a load of 0 s"),
-        (["--rate", "-5"], "a rate of"),
+        (["--seconds", "inf"], "a load of inf s"),
+        (["--warmup", "-1"], "a warm-up of -1 s"),
+        (["--rate", "-5"], "more than 0, and at most 100000000"),
+        (["--rate", "99999999999"], "a rate of 99999999999 requests per second"),
         (["--threads", "17"], "17 threads for 16 connections"),
         (["--load-cores", "999"], "no core 999"),
         (["--size", "2000000"], "2000000 bytes"),
@@ -264,6 +267,41 @@ fn writes_beside_snapshots_are_told_from_the_others() {
     assert!(count("quiet_replies") > 0 && count("during_replies") > 0 && count("image_bytes") > 0);
     // Those of the warm-up may have been answered late.
     assert!(count("quiet_replies") + count("during_replies") <= 10_000);
+}
+
+#[test]
+fn the_reference_can_be_one_that_is_installed_and_a_folder_without_one_is_refused() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let fetched = Command::new(root.join("tests/reference/fetch")).status();
+    assert!(fetched.expect("bash runs").success(), "the reference's jars cannot be had");
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (home, empty) = (at("home"), at("empty"));
+    fs::create_dir_all(&home).unwrap();
+    fs::create_dir_all(&empty).unwrap();
+    std::os::unix::fs::symlink(root.join("tests/cache/reference"), home.join("lib")).unwrap();
+    let script = root.join("tests/reference/server");
+    let (data, file) = (at("data"), at("compare.json"));
+    let words = |home: &Path| {
+        let mut words = vec!["compare", "--servers", "reference", "--jvm-flags", "-Xmx128m"];
+        words.extend(["--quick", "--rows", "get-1x1", "--pairs", "1", "--seconds", "0.2"]);
+        words.extend(["--reference", text(&script), "--reference-home"]);
+        let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        words.extend([text(home), "--data", text(&data), "--json", text(&file)].map(str::to_owned));
+        words
+    };
+    let run = |home: &Path| {
+        let words = words(home);
+        bench(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refused = run(&empty);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("is no home of ZooKeeper"), "{said}");
+    assert!(run(&home).status.success());
+    let report = fs::read_to_string(&file).unwrap();
+    assert!(report.contains(&format!("REFERENCE_HOME='{}'", home.display())), "{report}");
+    assert!(json(&file)["rows"][0]["runs"][0]["outcome"]["replies"].as_u64().unwrap() > 0);
 }
 
 #[test]
