@@ -5,8 +5,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 /// A directory under the configured one, so that ZooKeeper's `version-2` stays alone.
 pub(crate) const DIR: &str = "ringkeeper-1";
@@ -80,7 +82,7 @@ impl Store {
             locked.push(log);
         }
         for dir in locked {
-            locks.push(lock(&dir.join(DIR).join("lock"))?);
+            locks.push(lock(&dir.join(DIR).join("lock"), PATIENCE)?);
         }
         let foreign = [data, log].map(|it| it.join("version-2"));
         Ok(Self { images: data.join(DIR), log: log.join(DIR), foreign, _locks: locks })
@@ -103,20 +105,59 @@ impl Store {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// How long a start waits for the lock: the kernel lets go of it some milliseconds after a server was killed, on a busy machine tenths of a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Takes the lock of a directory, within `patience`.
+#[expect(clippy::disallowed_methods, reason = "no shard runs yet that could be blocked")]
+fn lock(path: &Path, patience: Duration) -> Result<File, StoreError> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
         .map_err(at("cannot open the lock", path))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: path.to_owned() }),
-        Err(errno) => Err(at("cannot lock", path)(errno.into())),
+    // Counted in pauses, not by the clock: time in which this process does not run is no time in which the other one could have ended.
+    for _ in 0..=patience.as_millis() / PAUSE.as_millis() {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            Err(errno) => return Err(at("cannot lock", path)(errno.into())),
+        }
     }
+    Err(StoreError::InUse { path: path.to_owned() })
 }
+
+/// Between two tries to take a lock.
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::Io { what, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_meanwhile_is_taken_and_another_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = lock(&path, Duration::ZERO).unwrap();
+        let refused = lock(&path, 2 * PAUSE);
+        assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
+        let let_go = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let taken = lock(&path, 10 * PATIENCE);
+                (taken, let_go.load(SeqCst))
+            });
+            let_go.store(true, SeqCst);
+            drop(held);
+            let (taken, let_go) = waiting.join().unwrap();
+            assert!(taken.is_ok() && let_go, "{taken:?}");
+        });
+    }
 }

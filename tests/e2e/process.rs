@@ -160,12 +160,17 @@ impl Process {
         Ok(rustix::process::kill_process(self.pid(), Signal::TERM)?)
     }
 
+    /// Ends the process and its children, and does not wait for it.
+    pub(crate) fn kill_now(&self) -> io::Result<()> {
+        Ok(rustix::process::kill_process_group(self.pid(), Signal::KILL)?)
+    }
+
     /// Ends the process and its children at once.
     pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
         }
-        rustix::process::kill_process_group(self.pid(), Signal::KILL)?;
+        self.kill_now()?;
         self.child.wait()
     }
 

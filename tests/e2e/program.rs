@@ -21,10 +21,11 @@ type Story = fn() -> anyhow::Result<()>;
 
 /// Nothing of the reference server is judged by these.
 pub(crate) fn trials() -> Vec<Trial> {
-    let stories: [(&str, Story); 11] = [
+    let stories: [(&str, Story); 12] = [
         ("a_port_in_use_is_named", port_in_use),
         ("a_member_waits_for_its_election_port_until_it_is_told_to_stop", election_port_in_use),
         ("a_data_directory_in_use_is_named", data_in_use),
+        ("a_start_right_behind_a_kill_waits_for_the_end_of_the_killed", start_behind_kill),
         ("a_data_directory_that_cannot_be_is_named", data_unusable),
         ("sigterm_stops_it_quickly_and_keeps_everything", sigterm),
         ("an_unknown_key_warns_and_a_bad_value_ends", configuration),
@@ -128,6 +129,32 @@ fn data_in_use() -> anyhow::Result<()> {
     let data = data.to_str().context("a path of ASCII")?;
     let port = free_port()?.to_string();
     refuses(&["server", "--data-dir", data, "--client-port", &port], 3, &[data])
+}
+
+/// As a supervisor does that does not wait. Of the start itself nothing is printed but what any start prints.
+fn start_behind_kill() -> anyhow::Result<()> {
+    let mut server = Server::start("")?;
+    let mut all = Vec::new();
+    for round in 0..8 {
+        let path = format!("/before-{round}");
+        let create = Body::default().create(&path, b"", 0);
+        let answer = Client::connect(server.address())?.ask(op::CREATE, &create)?;
+        ensure!(answer.err == 0, "the create of {path}: {}", answer.err);
+        all.push(path);
+        let mut killed = server.kill_behind()?;
+        server.begin().with_context(|| format!("start {round}"))?;
+        ensure!(killed.wait(PATIENCE)?.is_some(), "the killed process did not end");
+        let serves =
+            || Ok(four_letters(server.address(), "srvr").is_ok_and(|it| it.contains("Mode: ")));
+        server.until("it serves", serves)?;
+        let mut client = Client::connect(server.address())?;
+        for path in &all {
+            let answer =
+                client.ask(op::EXISTS, &Body::default().buffer(path.as_bytes()).byte(0))?;
+            ensure!(answer.err == 0, "{path} after start {round}: {}", answer.err);
+        }
+    }
+    Ok(())
 }
 
 fn data_unusable() -> anyhow::Result<()> {

@@ -279,6 +279,13 @@ impl Server {
         Ok(())
     }
 
+    /// SIGKILL, without waiting for the end: what is still being taken apart.
+    pub(crate) fn kill_behind(&mut self) -> anyhow::Result<Process> {
+        let process = self.process.take().context("the server does not run")?;
+        process.kill_now()?;
+        Ok(process)
+    }
+
     /// The end of the server's log.
     pub(crate) fn log(&self) -> String {
         format!("---- server log\n{}", tail(&self.log_path(), 6_000))
