@@ -55,7 +55,7 @@ pub const OUT_MAX: usize = 64;
 /// The counter of the last transaction of an epoch: the reference's leader gives up at the one behind it.
 const EPOCH_END: i64 = 0xffff_fffe;
 
-/// Sessions that one turn expires at most, so that a mass expiry leaves room for others.
+/// Sessions that one turn looks at to expire them at most, so that a mass expiry leaves room for others.
 const EXPIRED_PER_TURN_MAX: usize = 256;
 
 /// The moment of a turn.
@@ -406,16 +406,25 @@ impl Pipeline {
     /// Ends the sessions whose time is up, and asks for the deletes of containers and TTL znodes that are due.
     pub fn deadline(&mut self, moment: Moment) {
         self.applier.expire_local(moment.now_ms);
+        self.expire(moment);
+        if self.reap_at_ms <= moment.now_ms {
+            self.reap(moment);
+        }
+    }
+
+    /// Ends sessions whose time is up; the end of one may be as long as a batch.
+    fn expire(&mut self, moment: Moment) {
         let mut expired = Vec::new();
-        self.applier.sessions.expire(moment.now_ms, EXPIRED_PER_TURN_MAX, &mut expired);
-        self.applier.figures.stale_sessions_expired += expired.len() as u64;
-        for session in expired {
+        for _ in 0..EXPIRED_PER_TURN_MAX {
+            if !self.has_room() {
+                return;
+            }
+            self.applier.sessions.expire(moment.now_ms, 1, &mut expired);
+            let Some(session) = expired.pop() else { continue };
+            self.applier.figures.stale_sessions_expired += 1;
             if self.ask(moment, session, Op::CloseSession, &[]) {
                 self.filling.steps.push(Step::Txn { asker: None });
             }
-        }
-        if self.reap_at_ms <= moment.now_ms {
-            self.reap(moment);
         }
     }
 

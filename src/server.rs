@@ -249,8 +249,8 @@ fn join(
         _ => ControlFlow::Continue(()),
     };
     let found = (&*data.store.images, data.state.tree().zxid(), data.last, data.blank);
-    let tick_ms = config.sessions.tick_ms;
-    let joining = Joining::prepare(ensemble, tick_ms, found, events.clone(), pause)?;
+    let sizes = (config.sessions.tick_ms, settings::txn_len_max(config));
+    let joining = Joining::prepare(ensemble, sizes, found, events.clone(), pause)?;
     Ok(joining.map_or(ControlFlow::Break(()), |it| ControlFlow::Continue(Some(it))))
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use engine::auth::{AclCheck, AuthConfig, DigestAlg};
 use engine::reaper::ReaperConfig;
-use engine::rules::{Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules, UnknownSessions};
+use engine::rules::{
+    Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules, TxnLenMax, UnknownSessions,
+};
 use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
 use net::shard::{RequestThrottle, ShardSettings, StaleRequests};
 use wal::{Direct, ForceSync};
@@ -27,7 +29,14 @@ pub(crate) fn rules(config: &Config) -> Rules {
         reconfig: if config.reconfig_enabled { Reconfig::On } else { Reconfig::Off },
         // A member that has local sessions says so itself.
         unknown_sessions: UnknownSessions::default(),
+        txn_len_max: TxnLenMax(txn_len_max(config)),
     }
+}
+
+/// The longest transaction, bytes.
+pub(crate) fn txn_len_max(config: &Config) -> usize {
+    let network = &config.network;
+    network.frame_len_max as usize + network.txn_len_more as usize
 }
 
 /// Bytes of the tree's region.

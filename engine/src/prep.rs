@@ -9,13 +9,15 @@
 //!
 //! Differs: the version after −2 is 0, since −1 means any; a znode's owner follows from the op alone, as it does when
 //! the transaction is applied; `/` has one entry in the overlay, where the reference has two; a closing session's
-//! ephemerals count no longer as children; createTTL with flags that name no TTL is refused.
+//! ephemerals count no longer as children; createTTL with flags that name no TTL is refused; so is what would be longer than
+//! [`Rules::txn_len_max`], and an ephemeral with which the end of its session would be.
 //! Absent: the op's number as it came (ops that no client may ask for are the caller's to refuse), expiry, the log.
 
 mod change;
 mod create;
 mod multi;
 mod overlay;
+mod owned;
 mod sessions;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -35,6 +37,7 @@ use crate::state::State;
 use crate::tree::TreeView;
 use change::Change;
 use overlay::{Guard, Known, Overlay};
+use owned::Owned;
 use sessions::OpenSessions;
 
 /// A request that would change something.
@@ -84,6 +87,7 @@ pub struct Prep {
     digest: u64,
     overlay: Overlay,
     open: OpenSessions,
+    owned: Owned,
     room: Room,
     /// What the last request exceeded.
     exceeded: Vec<Exceeded>,
@@ -103,6 +107,7 @@ impl Prep {
             digest: state.tree.look(TreeView::digest),
             overlay: Overlay::default(),
             open: OpenSessions::default(),
+            owned: Owned::default(),
             room: Room::Ample,
             exceeded: Vec::new(),
             path: Vec::new(),
@@ -233,6 +238,9 @@ impl Prep {
     /// One change, outside of a multi.
     fn single(&mut self, ask: &Ask<'_>, out: &mut Vec<u8>) -> Result<(), Code> {
         let change = Change::decode(ask.request.op, ask.request.body).map_err(marshalling)?;
+        if self.len_max() < ask.request.body.len() {
+            return Err(Code::BadArguments);
+        }
         if self.room == Room::Tight && change.grows() {
             return Err(Code::OperationTimeout);
         }
@@ -246,6 +254,11 @@ impl Prep {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that a transaction may take without its digest.
+    fn len_max(&self) -> usize {
+        self.rules.txn_len_max.0.saturating_sub(DIGEST_LEN)
     }
 
     fn write_digest(&self, out: &mut Vec<u8>) {
@@ -353,6 +366,12 @@ impl Ask<'_> {
         ErrorTxn { err: code.number() }.write(out);
     }
 }
+
+/// Bytes of a `TxnHeader`.
+const HEADER_LEN: usize = 32;
+
+/// Bytes of a [`TxnDigest`].
+const DIGEST_LEN: usize = 12;
 
 /// What the reference answers to bytes that are no such request.
 fn marshalling(_: DecodeError) -> Code {

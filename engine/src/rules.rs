@@ -19,6 +19,21 @@ pub struct Rules {
     pub reconfig: Reconfig,
     /// Whether a session that the tree does not know may write. Source: `localSessionsEnabled`.
     pub unknown_sessions: UnknownSessions,
+    /// The longest transaction. Source: `jute.maxbuffer` and `jute.maxbuffer.extrasize` together.
+    pub txn_len_max: TxnLenMax,
+}
+
+/// The longest transaction, bytes; above 1 KiB more than the longest request.
+///
+/// What would be longer is refused with `BadArguments`, and an ephemeral with which the end of its session would be is with
+/// `QuotaExceeded`. Differs: the reference makes it, and no learner and no start of a server can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxnLenMax(pub usize);
+
+impl Default for TxnLenMax {
+    fn default() -> Self {
+        Self(0xf_ffff + (64 << 20))
+    }
 }
 
 /// Whether a session that the tree does not know may write. None may have ephemerals.

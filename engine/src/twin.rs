@@ -93,6 +93,7 @@ impl Twin {
         let mut entry = Vec::new();
         let prepared = self.prep.prepare(&self.state, who.now, &request, &mut entry);
         assert_eq!(prepared, Prepared::Txn(Zxid(self.model.zxid)), "{who:?} {what:?}");
+        self.prep.check_owned(&self.state.tree);
         let events = self.model.events.clone();
         let events = if expected.is_ok() { events } else { Vec::new() };
         let digest = self.model.digest();

@@ -146,12 +146,13 @@ pub fn acl(bytes: &[u8]) {
     let mut masked = Vec::new();
     mask_acl(list, &mut masked);
     assert_eq!(AclList::decode(&masked).expect("it was written here").len(), list.len());
-    if let Ok(fixed) = fixup_acl(&config, &ids, list) {
+    if let Ok(fixed) = fixup_acl(&config, &ids, list, 1 << 20) {
         let fixed = AclList::decode(&fixed).expect("it was written here");
         assert!(!fixed.is_empty());
         // Fixing takes nothing away from anybody.
         assert!(!passes || check_acl(&config, &ids, fixed, perms));
-        let again = fixup_acl(&config, &ids, fixed).expect("what is stored can be stored again");
+        let again =
+            fixup_acl(&config, &ids, fixed, 1 << 20).expect("what is stored can be stored again");
         assert!(AclList::decode(&again).is_ok_and(|again| again.len() <= fixed.len()));
     }
 }

@@ -53,8 +53,11 @@ pub struct LearnerPortSettings {
     pub connect_timeout: Duration,
     /// Whether the kernel probes silent connections. Source: `zookeeper.tcpKeepAlive`.
     pub keep_alive: KeepAlive,
-    /// Longest data of a packet, bytes. Source: `jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`.
+    /// Longest data of a packet from who connected to us, bytes: of a request. Source: `jute.maxbuffer` and
+    /// `zookeeper.jute.maxbuffer.extrasize`.
     pub data_len_max: usize,
+    /// Longest data of a packet from a leader, bytes: of a transaction that is decided, or may be, and has to be taken.
+    pub leader_data_len_max: usize,
     /// Bytes that may wait for a learner that does not read; then it is closed.
     pub queued_max: usize,
 }

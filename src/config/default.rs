@@ -63,6 +63,7 @@ impl Default for Network {
             sessionless_timeout_ms: 10_000,
             tcp_keep_alive: false,
             frame_len_max: 0xf_ffff,
+            txn_len_more: 64 << 20,
         }
     }
 }

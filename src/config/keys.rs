@@ -202,6 +202,15 @@ pub static KEYS: &[Key] = &[
         effect: "longest request; a longer one is refused",
         set: |d, v| decoded(v, 1024..=1 << 30).map(|it| d.config.network.frame_len_max = it as u32),
     },
+    Key {
+        name: "jute.maxbuffer.extrasize",
+        default: "67108864",
+        allowed: "bytes, to 536870912; less than 1024 counts as 1024",
+        effect: "with `jute.maxbuffer`, how long a transaction may be; what would be longer is refused, and an ephemeral with which the end of its session would be; servers of the reference among the members take no more than they are set to, `jute.maxbuffer` if nothing is said",
+        set: |d, v| {
+            decoded(v, -I32..=1 << 29).map(|it| d.config.network.txn_len_more = it.max(1024) as u32)
+        },
+    },
     // Data.
     Key {
         name: "dataDir",

@@ -79,7 +79,6 @@ pub static IDLE_KEYS: &[IdleKey] = &[
         "snapshot.trust.empty",
         "a log without its snapshot is refused unless it starts at the first transaction",
     ),
-    idle("jute.maxbuffer.extrasize", "what the log can hold follows from jute.maxbuffer"),
     idle("request_throttle_stall_time", "a waiting request goes on as soon as there is room"),
     idle("request_throttle_drop_stale", "requests that wait go with their connection"),
     idle("request_stale_connection_check", "requests that wait go with their connection"),

@@ -68,6 +68,8 @@ pub struct Network {
     pub tcp_keep_alive: bool,
     /// Longest request frame. Bytes, default 1,048,575. Source: `jute.maxbuffer`.
     pub frame_len_max: u32,
+    /// How much longer a transaction may be. Bytes, default 67,108,864. Source: `jute.maxbuffer.extrasize`.
+    pub txn_len_more: u32,
 }
 
 /// The address part of where clients connect.

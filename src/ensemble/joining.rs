@@ -24,11 +24,16 @@ use crate::epochs::{EpochError, Epochs, Which};
 use crate::pipeline::{Applier, Reaping};
 use crate::start::Blank;
 
-/// Bytes that wait for a learner that does not read, at most; then it is closed. It is served from the log when it returns.
+/// Bytes that wait for a learner that does not read, at most, where transactions are not longer than half of it; then it is closed. It
+/// is served from the log when it returns.
 const QUEUED_MAX: usize = 256 << 20;
 
-/// The longest data of a packet, bytes: a transaction of the longest request, with room.
+/// The longest data of a packet from a learner, bytes, where transactions are not longer.
 const DATA_LEN_MAX: usize = 64 << 20;
+
+/// The longest data of a packet from a leader, bytes: above the longest transaction that any configuration allows, so that no
+/// learner is left behind for its own. Memory for it grows as it comes.
+const LEADER_DATA_LEN_MAX: usize = (3 << 29) + (1 << 20);
 
 /// Why a member cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +60,13 @@ pub(crate) struct Joining {
 }
 
 impl Joining {
-    /// Reads the epochs of the data in `dir` and opens the ports; `pause` waits between two tries, and ends them. None if it does.
+    /// Reads the epochs of the data in `dir` and opens the ports; transactions are not longer than `txn_len_max` bytes; `pause` waits between two tries, and ends them. None if it does.
     ///
     /// # Errors
     /// [`JoinError`].
     pub(crate) fn prepare(
         config: &EnsembleConfig,
-        tick_ms: u32,
+        (tick_ms, txn_len_max): (u32, usize),
         (dir, committed, last, blank): (&Path, Zxid, Zxid, Blank),
         events: Sender<Event>,
         pause: impl Fn(Duration) -> ControlFlow<()>,
@@ -113,8 +118,9 @@ impl Joining {
             listen_on_all: config.listen_on_all,
             connect_timeout: Duration::from_millis(u64::from(config.connect_limit * tick_ms)),
             keep_alive,
-            data_len_max: DATA_LEN_MAX,
-            queued_max: QUEUED_MAX,
+            data_len_max: DATA_LEN_MAX.max(txn_len_max),
+            leader_data_len_max: LEADER_DATA_LEN_MAX,
+            queued_max: QUEUED_MAX.max(2 * txn_len_max),
         };
         let opened = open_ports((&votes, &learners), config.bind_tries, pause)?;
         let Some((votes, learners)) = opened else { return Ok(None) };

@@ -23,15 +23,21 @@ pub fn check_acl(config: &AuthConfig, ids: &AuthIds, acl: AclList<'_>, perms: Pe
     acl.iter().any(|entry| entry.perms.any(perms) && matches(config, ids, &entry)) || ids.is_super()
 }
 
-/// What is stored when a client sends `acl`: as a jute list, without duplicates, `auth` replaced by the connection's
-/// own ids.
+/// What is stored when a client sends `acl`: as a jute list of at most `len_max` bytes, without duplicates, `auth` replaced by
+/// the connection's own ids.
 ///
 /// Source: `PrepRequestProcessor.fixupACL`.
 ///
 /// # Errors
 /// [`Code::InvalidAcl`] if nothing is left, or an entry has no scheme, one that is not there, or an id that its scheme
-/// does not take; [`Code::MarshallingError`] if an id is null where its scheme reads it.
-pub fn fixup_acl(config: &AuthConfig, ids: &AuthIds, acl: AclList<'_>) -> Result<Vec<u8>, Code> {
+/// does not take; [`Code::MarshallingError`] if an id is null where its scheme reads it; [`Code::BadArguments`] if it would be
+/// longer.
+pub fn fixup_acl(
+    config: &AuthConfig,
+    ids: &AuthIds,
+    acl: AclList<'_>,
+    len_max: usize,
+) -> Result<Vec<u8>, Code> {
     let mut seen = BTreeSet::new();
     let mut count = 0_i32;
     let mut out = Vec::new();
@@ -39,6 +45,9 @@ pub fn fixup_acl(config: &AuthConfig, ids: &AuthIds, acl: AclList<'_>) -> Result
     for entry in &acl {
         if !seen.insert((entry.perms.0, entry.scheme, entry.id)) {
             continue;
+        }
+        if len_max < out.len() {
+            return Err(Code::BadArguments);
         }
         let scheme = entry.scheme.ok_or(Code::InvalidAcl)?;
         if scheme == SCHEME_AUTH {
@@ -53,6 +62,9 @@ pub fn fixup_acl(config: &AuthConfig, ids: &AuthIds, acl: AclList<'_>) -> Result
     }
     if count == 0 {
         return Err(Code::InvalidAcl);
+    }
+    if len_max < out.len() {
+        return Err(Code::BadArguments);
     }
     out[..4].copy_from_slice(&count.to_be_bytes());
     Ok(out)

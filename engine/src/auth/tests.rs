@@ -41,7 +41,7 @@ fn passes(ids: &AuthIds, entries: &[Entry<'_>], perms: Perms) -> bool {
 
 fn fixed(ids: &AuthIds, entries: &[Entry<'_>]) -> Result<Vec<u8>, Code> {
     let bytes = list(entries);
-    fixup_acl(&AuthConfig::default(), ids, AclList::decode(&bytes).unwrap())
+    fixup_acl(&AuthConfig::default(), ids, AclList::decode(&bytes).unwrap(), 1 << 10)
 }
 
 const PAT: &str = "pat:QmZH8xVB+g4zYsrmbFpVhXoKdNs=";
@@ -263,12 +263,12 @@ fn null_where_an_acl_needs_a_name_is_refused() {
     let ids = with_digest(b"pat:pw");
     let null_vector = (-1_i32).to_be_bytes();
     let null_vector = AclList::decode(&null_vector).unwrap();
-    assert_eq!(fixup_acl(&config, &ids, null_vector), Err(Code::InvalidAcl));
+    assert_eq!(fixup_acl(&config, &ids, null_vector, 1 << 10), Err(Code::InvalidAcl));
     let outcome = |scheme: Option<&[u8]>, id: Option<&[u8]>| {
         let mut bytes = Vec::new();
         1_i32.write(&mut bytes);
         AclEntry { perms: Perms::ALL, scheme, id }.write(&mut bytes);
-        fixup_acl(&config, &ids, AclList::decode(&bytes).unwrap()).map(drop)
+        fixup_acl(&config, &ids, AclList::decode(&bytes).unwrap(), 1 << 10).map(drop)
     };
     assert_eq!(outcome(None, Some(b"anyone")), Err(Code::InvalidAcl));
     assert_eq!(outcome(Some(b"world"), None), Err(Code::MarshallingError));

@@ -155,6 +155,9 @@ impl Prep {
     ) {
         parent.child_count -= 1;
         parent.stat.pzxid = parent.stat.pzxid.max(ask.zxid.0);
+        if let Owner::Session(session) = known.stat.owner {
+            self.owned.take(session, path);
+        }
         self.put(ask, above, parent);
         self.put_gone(ask, path, known);
     }
@@ -191,7 +194,7 @@ impl Prep {
     ) -> Result<(), Code> {
         self.check_session(ask)?;
         let path = valid(request.path)?;
-        let acl = self.fixed_acl(ask, request.acl)?;
+        let acl = self.fixed_acl(ask, request.acl, path.len())?;
         let mut known = self.find(ask, path)?;
         self.check_acl(ask, &known, Perms::ADMIN)?;
         let version = next_version(known.stat.aversion, request.version)?;
@@ -256,12 +259,19 @@ impl Prep {
         }
     }
 
-    /// The list that a znode gets when a client sends `acl`.
-    pub(super) fn fixed_acl(&self, ask: &Ask<'_>, acl: AclList<'_>) -> Result<Guard, Code> {
+    /// The list that a znode gets when a client sends `acl`, beside `others_len` bytes of what else is stored.
+    pub(super) fn fixed_acl(
+        &self,
+        ask: &Ask<'_>,
+        acl: AclList<'_>,
+        others_len: usize,
+    ) -> Result<Guard, Code> {
         if acl == AclList::open() {
             return Ok(Guard::Kept(AclId::OPEN));
         }
-        fixup_acl(&self.rules.auth, ask.request.auth, acl).map(|bytes| Guard::New(bytes.into()))
+        let len_max = self.len_max().saturating_sub(others_len + FIELDS_LEN_MAX);
+        let fixed = fixup_acl(&self.rules.auth, ask.request.auth, acl, len_max);
+        fixed.map(|bytes| Guard::New(bytes.into()))
     }
 }
 
@@ -277,6 +287,9 @@ impl Guard {
         }
     }
 }
+
+/// Bytes of a transaction beside path, data and ACL, at most.
+const FIELDS_LEN_MAX: usize = 128;
 
 /// The parent of a path that may be deleted. Source: `PrepRequestProcessor.getParentPathAndValidate`.
 fn deletable(path: &[u8]) -> Result<&[u8], Code> {

@@ -9,7 +9,8 @@ use jute::{
 };
 
 use super::overlay::{Known, Share};
-use super::{Ask, Prep};
+use super::owned::path_len;
+use super::{Ask, HEADER_LEN, Prep};
 use crate::quota::Growth;
 use crate::rules::ExtendedTypes;
 use crate::tree::{Owner, StatPersisted, digest_prefix};
@@ -62,7 +63,8 @@ impl Prep {
             return Err(Code::BadArguments);
         }
         let above = &asked[..slash];
-        let acl = self.fixed_acl(ask, creation.acl)?;
+        let data_len = creation.data.map_or(0, <[u8]>::len);
+        let acl = self.fixed_acl(ask, creation.acl, asked.len() + data_len)?;
         let parent = self.find(ask, above)?;
         self.check_acl(ask, &parent, Perms::CREATE)?;
         path.clear();
@@ -77,10 +79,10 @@ impl Prep {
         if let Owner::Session(_) = parent.stat.owner {
             return Err(Code::NoChildrenForEphemerals);
         }
-        let data_len = creation.data.map_or(0, <[u8]>::len);
         self.check_quota(ask, path, Growth { count: 1, bytes: data_len as i64 })?;
         let cversion = parent.stat.cversion.wrapping_add(1);
         let owner = owner(ask, creation, mode);
+        self.check_end(ask, owner, path)?;
         write_txn(creation, path, acl.list(), owner, cversion, out);
         let prefix = digest_prefix(path, creation.data);
         let share = if path.starts_with(b"/zookeeper/") { Share::None } else { Share::Some };
@@ -88,7 +90,20 @@ impl Prep {
         let known = Known { key, stat, child_count: 0, acl, data_len, prefix, digest: 0, share };
         self.put_parent(ask, above, parent, cversion);
         self.put(ask, path, known);
+        if let Owner::Session(session) = owner {
+            self.owned.add(session, path);
+        }
         Ok(())
+    }
+
+    /// Whether the session can still end in one transaction if it gets the ephemeral `path` too.
+    fn check_end(&mut self, ask: &Ask<'_>, owner: Owner, path: &[u8]) -> Result<(), Code> {
+        let Owner::Session(session) = owner else { return Ok(()) };
+        let Self { owned, overlay, .. } = self;
+        let count =
+            || overlay.kept_ephemerals(&ask.state.tree, session).map(|it| path_len(&it)).sum();
+        let len = HEADER_LEN + size_of::<i32>() + owned.len_of(session, count) + path_len(path);
+        if self.len_max() < len { Err(Code::QuotaExceeded) } else { Ok(()) }
     }
 
     /// A child is born. As when it is applied: a count that has wrapped stays, and pzxid with it.

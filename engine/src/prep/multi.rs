@@ -26,6 +26,8 @@ impl Prep {
         ask.header(Op::Multi).write(out);
         (changes.len() as i32).write(out);
         self.overlay.begin();
+        self.owned.begin();
+        let len_max = self.len_max();
         let mut failed = None;
         for (op, change) in &changes {
             let at = out.len();
@@ -33,21 +35,31 @@ impl Prep {
                 Some(_) => Err(Code::RuntimeInconsistency),
                 None => self.sub(ask, *op, change, out),
             };
-            let Err(code) = done else { continue };
+            let code = match done {
+                Ok(()) if out.len() - start <= len_max => continue,
+                Ok(()) => Code::BadArguments,
+                Err(code) => code,
+            };
             out.truncate(at);
             write_error(code, out);
             if failed.is_none() {
                 self.overlay.roll_back(ask.zxid);
+                self.owned.roll_back();
                 self.digest = digest;
                 failed = Some(code);
             }
         }
         self.overlay.keep();
-        if failed == Some(Code::MarshallingError) {
-            out.truncate(start);
-            ask.write_error(Code::MarshallingError, out);
-        } else {
-            self.write_digest(out);
+        self.owned.keep();
+        // One that failed may be too long by the codes of the ops behind.
+        let is_long = len_max < out.len() - start;
+        let whole = failed.filter(|&it| is_long || it == Code::MarshallingError);
+        match whole {
+            None => self.write_digest(out),
+            Some(code) => {
+                out.truncate(start);
+                ask.write_error(code, out);
+            }
         }
         Ok(())
     }

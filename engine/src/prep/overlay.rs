@@ -225,25 +225,12 @@ impl Overlay {
 
     /// The ephemerals that the session will have.
     pub(super) fn ephemerals(&self, tree: &Tree, session: SessionId) -> Vec<Vec<u8>> {
-        let mut paths = Vec::new();
-        let known = tree.look(|it| it.session(session));
-        let count = known.map_or(0, |it| it.ephemeral_count);
-        for i in 0..count {
-            let znode = known.map(|it| tree.look(|tree| tree.ephemeral(it, i)));
-            let Some(znode) = znode else { break };
-            let mut path = Vec::new();
-            tree.look(|it| it.path(znode, &mut path));
-            let hash = tree.look(|it| it.hash(&path));
-            let slot = self.slot(hash, &path).map(|it| &self.slots[it as usize]);
-            if slot.is_none_or(|it| it.is_of(session)) {
-                paths.push(path);
-            }
-        }
+        let mut paths: Vec<_> = self.kept_ephemerals(tree, session).collect();
         let mut seen = BTreeSet::new();
         for &(zxid, owner, number) in &self.births {
             let slot = &self.slots[number as usize];
             let born_here = slot.known.as_ref().is_some_and(|it| it.stat.czxid == zxid.0);
-            if owner != session || !born_here || !seen.insert(number) {
+            if owner != session || !born_here || !slot.is_of(session) || !seen.insert(number) {
                 continue;
             }
             let znode = tree.look(|it| it.find(&slot.path));
@@ -253,6 +240,23 @@ impl Overlay {
             }
         }
         paths
+    }
+
+    /// Those of the session's ephemerals in the tree that it will still have.
+    pub(super) fn kept_ephemerals(
+        &self,
+        tree: &Tree,
+        session: SessionId,
+    ) -> impl Iterator<Item = Vec<u8>> {
+        let known = tree.look(|it| it.session(session));
+        let all = known.into_iter().flat_map(|it| (0..it.ephemeral_count).map(move |i| (it, i)));
+        all.filter_map(move |(known, i)| {
+            let mut path = Vec::new();
+            tree.look(|it| it.path(it.ephemeral(known, i)?, &mut path));
+            let hash = tree.look(|it| it.hash(&path));
+            let slot = self.slot(hash, &path).map(|it| &self.slots[it as usize]);
+            slot.is_none_or(|it| it.is_of(session)).then_some(path)
+        })
     }
 
     fn slot(&self, hash: u64, path: &[u8]) -> Option<u32> {

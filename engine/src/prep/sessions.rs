@@ -79,6 +79,7 @@ impl Prep {
             self.remove(ask, path, &known, above, parent);
         }
         self.open.remove(session);
+        self.owned.forget(session);
         self.overlay.put_session(session, ask.zxid, SessionState::Closed);
         self.write_digest(out);
         Ok(())

@@ -1,18 +1,19 @@
 //! What becomes a transaction, and with what numbers.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use jute::{
-    AclList, Code, CreateRequest, CreateSessionTxn, CreateTtlRequest, ErrorTxn, Field as _,
-    GetDataResponse, MultiHeader, Op, PathWatchRequest, Reader, Record as _, SessionId,
-    SetDataRequest, TxnHeader, Xid, Zxid,
+    AclEntry, AclList, Code, CreateRequest, CreateSessionTxn, CreateTtlRequest, DeleteRequest,
+    ErrorTxn, Field as _, GetDataResponse, MultiHeader, Op, PathWatchRequest, Perms, Reader,
+    Record as _, SessionId, SetDataRequest, TxnHeader, Xid, Zxid,
 };
 
 use super::{Prep, Prepared, Request, Room};
 use crate::apply::{Effects, Replay};
 use crate::arena::Memory;
-use crate::auth::{AclCheck, AuthConfig, AuthIds};
-use crate::rules::{Digest, ExtendedTypes, Reconfig, Rules};
+use crate::auth::{AclCheck, AuthConfig, AuthIds, authenticate};
+use crate::rules::{Digest, ExtendedTypes, Reconfig, Rules, TxnLenMax};
 use crate::state::State;
 use crate::tree::{Tree, TreeView};
 
@@ -360,4 +361,138 @@ fn a_configuration_that_came_without_a_transaction_is_shown_under_its_version() 
     assert_eq!((stat.version, stat.mzxid, stat.mtime), (-1, 1 << 32, 77));
     assert_eq!(server.state.tree().look(TreeView::digest), digest);
     assert_eq!(server.state.tree().zxid(), Zxid(1));
+}
+
+/// Rules under which the end of the session may list so many paths of two bytes.
+fn ends_with(paths: usize) -> Rules {
+    let txn_len_max = TxnLenMax(TxnHeader::LEN + 4 + paths * (4 + 2) + 12);
+    Rules { txn_len_max, ..Rules::default() }
+}
+
+fn delete(path: &str) -> Vec<u8> {
+    let path = Some(path.as_bytes());
+    encoded(|out| DeleteRequest { path, version: -1 }.encode(out))
+}
+
+#[test]
+fn an_ephemeral_with_which_its_session_could_not_end_in_one_transaction_is_refused() {
+    let mut server = Server::new(ends_with(3));
+    for path in ["/a", "/b", "/c"] {
+        assert_eq!(server.ask(Op::Create, &create(path, 1)).0, Ok(Code::Ok), "{path}");
+    }
+    let refused = Ok(Code::QuotaExceeded);
+    assert_eq!(server.ask(Op::Create, &create("/d", 1)).0, refused);
+    assert_eq!(server.ask(Op::Create, &create("/d", 0)).0, Ok(Code::Ok), "it stays for ever");
+    // The next leader counts what it finds.
+    server.prep = Prep::new(ends_with(3), &server.state);
+    assert_eq!(server.ask(Op::Create, &create("/e", 1)).0, refused);
+    assert_eq!(server.ask(Op::Delete, &delete("/b")).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::Create, &create("/long", 1)).0, refused);
+    assert_eq!(server.ask(Op::Create, &create("/e", 1)).0, Ok(Code::Ok));
+    let mut entry = Vec::new();
+    server.prepare(Op::CloseSession, &[], &mut entry);
+    assert_eq!(entry.len(), ends_with(3).txn_len_max.0);
+}
+
+#[test]
+fn a_multi_that_fails_neither_takes_nor_gives_room_for_ephemerals() {
+    let mut server = Server::new(ends_with(30));
+    let paths: Vec<_> = (0..30).map(|it| format!("/{}", char::from(b'A' + it))).collect();
+    for path in &paths[..29] {
+        assert_eq!(server.ask(Op::Create, &create(path, 1)).0, Ok(Code::Ok), "{path}");
+    }
+    // The next leader has counted none of them when the multi begins.
+    server.prep = Prep::new(ends_with(30), &server.state);
+    let first = |body: &[u8]| first_result(body);
+    let body = multi(&[
+        (Op::Delete, delete("/A")),
+        (Op::Create, create("/y", 1)),
+        (Op::Create, create("/z", 1)),
+        (Op::Delete, delete("/none")),
+    ]);
+    let (code, results) = server.ask(Op::Multi, &body);
+    assert_eq!((code, first(&results)), (Ok(Code::Ok), (-1, 0)));
+    server.prep.check_owned(&server.state.tree);
+    let body = multi(&[(Op::Create, create("/y", 1)), (Op::Create, create("/z", 1))]);
+    let (_, results) = server.ask(Op::Multi, &body);
+    assert_eq!(first(&results), (-1, 0), "there is room for one");
+    assert_eq!(server.ask(Op::Create, &create("/y", 1)).0, Ok(Code::Ok));
+    assert_eq!(server.ask(Op::Create, &create("/z", 1)).0, Ok(Code::QuotaExceeded));
+}
+
+/// A connection with three digest ids asks.
+fn ask_with_ids(server: &mut Server, op: Op, body: &[u8]) -> (Prepared, Vec<u8>) {
+    let mut auth = AuthIds::default();
+    for user in [&b"a:a"[..], b"b:b", b"c:c"] {
+        authenticate(&AuthConfig::default(), &mut auth, Some(b"digest"), Some(user));
+    }
+    let mut entry = Vec::new();
+    let request = Request { session: SESSION, cxid: Xid(3), op, body, auth: &auth };
+    let prepared = server.prep.prepare(&server.state, 9, &request, &mut entry);
+    (prepared, entry)
+}
+
+#[test]
+fn what_own_ids_make_longer_than_a_transaction_may_be_is_refused() {
+    let acl = encoded(|out| {
+        4_i32.write(out);
+        for perms in 1..=4 {
+            let (scheme, id) = (Some(&b"auth"[..]), Some(&b""[..]));
+            AclEntry { perms: Perms(perms), scheme, id }.write(out);
+        }
+    });
+    let acl = AclList::decode(&acl).expect("as the test has it");
+    let path = Some(&b"/a"[..]);
+    let body = encoded(|out| CreateRequest { path, data: None, acl, flags: 0 }.encode(out));
+    let outcome = |len_max, op, body: &[u8]| {
+        let rules = Rules { txn_len_max: TxnLenMax(len_max), ..Rules::default() };
+        let (prepared, entry) = ask_with_ids(&mut Server::new(rules), op, body);
+        assert_eq!(prepared, Prepared::Txn(Zxid(2)));
+        assert!(entry.len() <= len_max, "{} of {len_max}", entry.len());
+        TxnHeader::decode(&entry).expect("as the test has it").op
+    };
+    let create = Op::Create.number();
+    assert_eq!(outcome(1_000, Op::Create, &body), create);
+    assert_eq!(outcome(700, Op::Create, &body), Op::Error.number());
+    let twice = |number: usize| {
+        let path = format!("/{number}");
+        let path = Some(path.as_bytes());
+        let body = encoded(|out| CreateRequest { path, data: None, acl, flags: 0 }.encode(out));
+        (Op::Create, body)
+    };
+    let some = multi(&(0..8).map(twice).collect::<Vec<_>>());
+    assert_eq!(outcome(8_000, Op::Multi, &some), Op::Multi.number());
+    // It fails op by op where the codes fit, and else as a whole.
+    let rules = Rules { txn_len_max: TxnLenMax(3_000), ..Rules::default() };
+    let mut server = Server::new(rules);
+    let (_, entry) = ask_with_ids(&mut server, Op::Multi, &some);
+    assert!(entry.len() <= 3_000);
+    assert_eq!(server.prep.outstanding(), 0);
+    let many = multi(&(0..400).map(twice).collect::<Vec<_>>());
+    assert_eq!(outcome(3_000, Op::Multi, &many), Op::Error.number());
+}
+
+#[test]
+fn a_request_that_is_longer_than_a_transaction_may_be_takes_no_zxid() {
+    let rules = Rules { txn_len_max: TxnLenMax(300), ..Rules::default() };
+    let mut server = Server::new(rules);
+    let path = format!("/{}", "x".repeat(300));
+    assert_eq!(server.ask(Op::Create, &create(&path, 0)).0, Err(Code::BadArguments));
+    assert_eq!(server.prep.last_zxid(), Zxid(1));
+}
+
+#[test]
+fn what_was_an_ephemeral_for_a_part_of_a_multi_does_not_go_with_the_session() {
+    let mut server = Server::new(Rules::default());
+    let body = multi(&[
+        (Op::Create, create("/a", 1)),
+        (Op::Delete, delete("/a")),
+        (Op::Create, create("/a", 0)),
+    ]);
+    let mut entry = Vec::new();
+    server.prepare(Op::Multi, &body, &mut entry);
+    entry.clear();
+    // The multi is not applied yet.
+    server.prepare(Op::CloseSession, &[], &mut entry);
+    assert_eq!(entry[TxnHeader::LEN..][..4], 0_i32.to_be_bytes(), "it has no ephemeral");
 }

@@ -89,7 +89,8 @@ impl LearnerPort {
                     arrived(self, Arrived::ConnectFailed { to });
                 }
                 Dialled::Connected { to, socket, peer } => {
-                    let channel = Channel::new(socket, peer, self.settings.data_len_max);
+                    let len_max = self.settings.leader_data_len_max;
+                    let channel = Channel::new(socket, peer, len_max);
                     match self.admit(channel) {
                         Some(link) => arrived(self, Arrived::Connected { link, to }),
                         None => arrived(self, Arrived::ConnectFailed { to }),

@@ -143,6 +143,27 @@ fn of_a_connection_cut_after_any_byte_only_whole_packets_are_heard() {
 }
 
 #[test]
+fn a_leaders_packet_is_taken_that_is_longer_than_a_learners_may_be() {
+    let mut learner = Listening::open(|it| {
+        it.data_len_max = 1_000;
+        it.leader_data_len_max = 10_000;
+    });
+    let leader = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = Address::new("127.0.0.1", leader.local_addr().unwrap().port());
+    learner.port.connect(now(), Sid(2), &[address]);
+    learner.until(|it| matches!(it[..], [Said::Connected]));
+    let (mut stream, _) = leader.accept().unwrap();
+    let proposal = |len| bytes(&Message::Proposal { zxid: Zxid(1), txn: &vec![0; len] });
+    stream.write_all(&proposal(10_000)).unwrap();
+    let said = learner.until(|it| !it.is_empty());
+    let [Said::Packet(link, None)] = said[..] else { panic!("{said:?}") };
+    stream.write_all(&proposal(10_001)).unwrap();
+    let said = learner.until(|it| !it.is_empty());
+    let [Said::Closed(closed, Some(_))] = said[..] else { panic!("{said:?}") };
+    assert_eq!(closed, link);
+}
+
+#[test]
 fn hostile_bytes_close_their_link_with_one_clear_error_and_no_other() {
     let mut listening = Listening::open(|it| it.data_len_max = 1_000);
     let mut good = listening.connect();

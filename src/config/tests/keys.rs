@@ -43,6 +43,7 @@ static ROWS: &[Row] = rows![
     "nio.sessionlessCnxnTimeout", network.sessionless_timeout_ms: "10000", "5" => "5", ["0", "x"];
     "clientTcpKeepAlive", network.tcp_keep_alive: "false", "TRUE" => "true", ["yes", "", "1"];
     "jute.maxbuffer", network.frame_len_max: "1048575", "0x400000" => "4194304", ["1023", "-1", "1073741825", "4m"];
+    "jute.maxbuffer.extrasize", network.txn_len_more: "67108864", "7" => "1024", ["536870913", "4m"];
     "dataDir", storage.data_dir: "\"/d\"", "/e" => "\"/e\"", [""];
     "dataLogDir", storage.data_log_dir: "\"/d\"", "/l" => "\"/l\"", [""];
     "datadir.autocreate", storage.autocreate_dirs: "true", "false" => "false", ["no"];

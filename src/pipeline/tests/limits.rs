@@ -60,6 +60,25 @@ fn many_sessions_that_expire_at_once_leave_room_for_others() {
 }
 
 #[test]
+fn sessions_that_expire_with_a_batch_full_of_paths_each_end_in_turns_of_their_own() {
+    let memory = Memory::leaked(1 << 22);
+    let tree = Tree::format(memory, [1, 2]).expect("a region of a good size");
+    let mut world = World::on(State::new(tree));
+    let clients: Vec<_> = (0..3).map(|slot| world.connect(0, slot)).collect();
+    for (number, client) in clients.into_iter().enumerate() {
+        for xid in 0..5 {
+            let path = format!("/{}-{number}-{xid}", "x".repeat(BATCH_BYTES_MAX / 4));
+            world.ask(client, xid, ephemeral(&path));
+            world.turn();
+        }
+    }
+    for left in [2, 1, 0] {
+        world.pass(if left == 2 { 4_500 } else { 0 });
+        assert_eq!(world.pipeline.applier().sessions().len(), left);
+    }
+}
+
+#[test]
 fn a_session_with_a_hundred_thousand_long_ephemerals_ends_in_one_transaction() {
     let memory = Memory::leaked(1 << 23);
     let tree = Tree::format(memory, [1, 2]).expect("a region of a good size");
