@@ -2,8 +2,8 @@
 //!
 //! ZooKeeper: the snapshot thread of `SyncRequestProcessor`, `ZooKeeperServer.takeSnapshot`. Driver, blocking, niced, on no shard's core.
 //!
-//! The pipeline shard begins an image between two batches, and asks now and then whether it is done. This thread takes the pages in order, each as
-//! it was when the image began, whatever the arena does, and writes them in chunks. After each it rests as long as that took, so that the log keeps
+//! The pipeline shard begins an image between two batches, and asks now and then whether it is done. This thread takes the pages, each as
+//! it was when the image began, whatever the arena does, and writes them in chunks, those first that change most ([`crate::order`]). After each it rests as long as that took, so that the log keeps
 //! at least half of the disk.
 
 use std::io;
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use crate::disk::{FileTarget, blocks};
 use crate::format::{FileName, ImageHeader, Label};
+use crate::order::Order;
 use crate::region::Shadow;
 use crate::write::Writing;
 
@@ -90,7 +91,7 @@ impl Imager {
     pub fn start(options: ImagerOptions, shadow: Shadow) -> io::Result<Self> {
         let (messages, inbox) = channel();
         let (outbox, outcomes) = channel();
-        let worker = Worker { options, shadow, inbox, outcomes: outbox };
+        let worker = Worker { options, shadow, order: Order::default(), inbox, outcomes: outbox };
         let thread =
             std::thread::Builder::new().name("snapshot".into()).spawn(move || worker.run())?;
         Ok(Self { messages, outcomes, busy: false, thread: Some(thread) })
@@ -149,6 +150,7 @@ impl Drop for Imager {
 struct Worker {
     options: ImagerOptions,
     shadow: Shadow,
+    order: Order,
     inbox: Receiver<Message>,
     outcomes: Sender<Outcome>,
 }
@@ -167,7 +169,7 @@ impl From<io::Error> for Halt {
 
 impl Worker {
     #[expect(clippy::disallowed_methods, reason = "a driver: it times its own work")]
-    fn run(self) {
+    fn run(mut self) {
         if let Err(err) = rustix::process::setpriority_process(None, NICE) {
             warn!(%err, "the snapshot thread could not be niced");
         }
@@ -198,7 +200,7 @@ impl Worker {
         }
     }
 
-    fn write(&self, source: &ImageSource, header: ImageHeader) -> Result<(), Halt> {
+    fn write(&mut self, source: &ImageSource, header: ImageHeader) -> Result<(), Halt> {
         let mut writing = Writing::begin(FileTarget::new(&self.options.dir, header.zxid), header)?;
         match self.fill(source, &mut writing) {
             Ok(()) => Ok(writing.finish()?),
@@ -213,17 +215,26 @@ impl Worker {
         clippy::disallowed_methods,
         reason = "a driver: it paces itself, on a thread of its own"
     )]
-    fn fill(&self, source: &ImageSource, writing: &mut Writing<FileTarget>) -> Result<(), Halt> {
+    fn fill(
+        &mut self,
+        source: &ImageSource,
+        writing: &mut Writing<FileTarget>,
+    ) -> Result<(), Halt> {
         let mut chunk = blocks(CHUNK_PAGES);
-        while 0 < writing.left() {
+        self.order.begin(source.page_count().div_ceil(CHUNK_PAGES as u64) as u32);
+        let pages = |number: u32| {
+            let first = u64::from(number) * CHUNK_PAGES as u64;
+            first..source.page_count().min(first + CHUNK_PAGES as u64)
+        };
+        let aside = |number| source.aside(pages(number));
+        while let Some(number) = self.order.next(aside) {
             // Whatever comes meanwhile is the end.
             if !matches!(self.inbox.try_recv(), Err(TryRecvError::Empty)) {
                 return Err(Halt::Cancelled);
             }
             let begun_at = Instant::now();
-            let first = source.page_count() - writing.left();
-            writing.put_next(source, &mut chunk)?;
-            self.shadow.release(first..source.page_count() - writing.left());
+            writing.take(source, pages(number).start, &mut chunk)?;
+            self.shadow.release(pages(number));
             std::thread::sleep(begun_at.elapsed() * self.options.rest_percent / 100);
         }
         Ok(())

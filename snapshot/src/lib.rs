@@ -19,6 +19,7 @@ mod imager;
 pub mod inspect;
 pub mod java;
 mod load;
+mod order;
 mod purge;
 mod region;
 pub mod retain;

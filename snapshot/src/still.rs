@@ -27,7 +27,8 @@ fn write_pages(dir: &Path, source: &ImageSource, header: ImageHeader) -> io::Res
     let mut writing = Writing::begin(FileTarget::new(dir, header.zxid), header)?;
     let mut chunk = blocks(CHUNK_PAGES);
     while 0 < writing.left() {
-        if let Err(error) = writing.put_next(source, &mut chunk) {
+        let first = source.page_count() - writing.left();
+        if let Err(error) = writing.take(source, first, &mut chunk) {
             writing.abandon();
             return Err(error);
         }

@@ -45,13 +45,15 @@ pub trait Target {
     fn remove(&mut self) -> io::Result<()>;
 }
 
-/// An image being written. Pages come in order.
+/// An image being written. Pages come in any order, each once.
 #[derive(Debug)]
 pub struct Writing<T> {
     target: T,
     header: ImageHeader,
-    /// Of the pages that are in the file.
+    /// Of the pages that are in the file; of the others 0.
     checksums: Vec<u32>,
+    /// Pages that are in the file.
+    written: u64,
     unsynced_bytes: usize,
 }
 
@@ -69,36 +71,42 @@ impl<T: Target> Writing<T> {
             target.remove().unwrap_or_default();
             return Err(err);
         }
-        let checksums = Vec::with_capacity(header.page_count as usize);
-        Ok(Self { target, header, checksums, unsynced_bytes: 0 })
+        let checksums = vec![0; header.page_count as usize];
+        Ok(Self { target, header, checksums, written: 0, unsynced_bytes: 0 })
     }
 
     /// Pages not yet written.
     pub fn left(&self) -> u64 {
-        self.header.page_count - self.checksums.len() as u64
+        self.header.page_count - self.written
     }
 
-    /// Takes the next pages of `source` into `chunk`, as many as fit and are left, and writes them.
+    /// Takes the pages of `source` from `first` into `chunk`, as many as fit and are there, and writes them.
     ///
     /// # Errors
     /// The target's; then [`Self::abandon`].
-    pub(crate) fn put_next(&mut self, source: &ImageSource, chunk: &mut [Block]) -> io::Result<()> {
-        let first = self.checksums.len() as u64;
-        let count = self.left().min(chunk.len() as u64) as usize;
+    pub(crate) fn take(
+        &mut self,
+        source: &ImageSource,
+        first: u64,
+        chunk: &mut [Block],
+    ) -> io::Result<()> {
+        let count = (self.header.page_count - first).min(chunk.len() as u64) as usize;
         for (number, page) in (first..).zip(&mut chunk[..count]) {
             source.page(number, &mut page.0);
         }
-        self.put(&chunk[..count])
+        self.put(first, &chunk[..count])
     }
 
-    /// Writes the next pages.
+    /// Writes the pages from `first`.
     ///
     /// # Errors
     /// The target's; then [`Self::abandon`].
-    pub(crate) fn put(&mut self, pages: &[Block]) -> io::Result<()> {
-        let first = self.checksums.len() as u64;
-        self.checksums.extend(pages.iter().map(|it| crc32c::crc32c(it.as_bytes())));
+    pub(crate) fn put(&mut self, first: u64, pages: &[Block]) -> io::Result<()> {
+        for (checksum, page) in self.checksums[first as usize..].iter_mut().zip(pages) {
+            *checksum = crc32c::crc32c(page.as_bytes());
+        }
         self.target.write_at(ImageHeader::page_at(first), pages.as_bytes())?;
+        self.written += pages.len() as u64;
         self.unsynced_bytes += pages.len() * PAGE_LEN;
         if SYNC_EVERY <= self.unsynced_bytes {
             self.unsynced_bytes = 0;

@@ -45,6 +45,12 @@ impl ImageSource {
         self.zxid
     }
 
+    /// How many of these pages are in the shadow, as far as this thread has heard; not more than 65,535 pages.
+    pub fn aside(&self, pages: core::ops::Range<u64>) -> u16 {
+        let states = &self.states[pages.start as usize..pages.end as usize];
+        states.iter().filter(|it| it.load(Ordering::Relaxed) == ASIDE).count() as u16
+    }
+
     /// Copies page `number`, as it was when the image began, into `out`.
     ///
     /// Words keep their values: what goes to a disk is up to the caller.
@@ -63,14 +69,16 @@ pub(super) fn take<'a>(
     out: &mut [u64],
 ) {
     // Acquire, here and below: having seen `ASIDE`, our loads come after the writer's stores to the shadow.
-    if state.load(Ordering::Acquire) == PENDING {
+    let mut found = state.load(Ordering::Acquire);
+    if found == PENDING {
         copy(words, out);
         // Release: the loads above are over before the writer can see `DONE` and change a word.
         match state.compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Acquire) {
             Ok(_) => return,
-            Err(found) => assert!(found == ASIDE, "a page was asked for twice"),
+            Err(meanwhile) => found = meanwhile,
         }
     }
+    assert!(found == ASIDE, "a page was asked for twice");
     copy(shadow(), out);
 }
 

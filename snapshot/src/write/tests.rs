@@ -84,7 +84,8 @@ fn write(target: impl Target, zxid: Zxid, value: u64) -> io::Result<()> {
     let mut writing = Writing::begin(target, header)?;
     let page = vec![Block([value; PAGE_LEN / 8]); 250];
     while 0 < writing.left() {
-        if let Err(err) = writing.put(&page) {
+        let first = PAGES - writing.left();
+        if let Err(err) = writing.put(first, &page) {
             writing.abandon();
             return Err(err);
         }
