@@ -8,8 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
+use crate::ensemble::trial;
 use crate::process::{PATIENCE, lateness};
 use crate::server::Server;
 use crate::wire::{Body, Chance, Client, op};
@@ -51,12 +52,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("paths_that_are_none_are_refused", bad_paths),
         ("a_handshake_of_every_shape_is_answered_or_closed", handshakes),
     ];
-    let trial = |(name, attack): (&str, Attack)| {
-        Trial::test(format!("bad_input_{name}"), move || {
-            run(attack).map_err(|err| Failed::from(format!("{err:#}")))
-        })
-    };
-    attacks.into_iter().map(trial).collect()
+    let named =
+        |(name, attack): (&str, Attack)| trial(&format!("bad_input_{name}"), move || run(attack));
+    attacks.into_iter().map(named).collect()
 }
 
 fn run(attack: Attack) -> anyhow::Result<()> {

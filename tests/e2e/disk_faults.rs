@@ -10,9 +10,10 @@ use std::thread;
 
 use anyhow::{Context as _, ensure};
 use faulty::{Disk, Fault, How, Op, with_disk, with_small_disk, without_io_uring};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::durability::Worker;
+use crate::ensemble;
 use crate::process::{PATIENCE, until};
 use crate::server::{Kind, Server, four_letters};
 use crate::wire::{Body, Chance, Client, op};
@@ -66,8 +67,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn trial(name: &str, story: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> Trial {
-    let run = move || story().map_err(|err| Failed::from(format!("{err:#}")));
-    Trial::test(format!("disk_{name}"), run).with_ignored_flag(Kind::chosen() == Kind::Reference)
+    let trial = ensemble::trial(&format!("disk_{name}"), story);
+    trial.with_ignored_flag(Kind::chosen() == Kind::Reference)
 }
 
 /// Small segments and frequent snapshots: a second has many of both.

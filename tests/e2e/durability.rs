@@ -12,8 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
+use crate::ensemble::trial;
 use crate::server::{Server, four_letters};
 use crate::throttle::Throttle;
 use crate::wire::{Body, Chance, Client, Fields, Session, op};
@@ -44,14 +45,9 @@ const CONFIG: &str = "tickTime=2000\n4lw.commands.whitelist=*\nsnapCount=500\npr
 
 /// The test.
 pub(crate) fn trials() -> Vec<Trial> {
-    let failed = |err: anyhow::Error| Failed::from(format!("{err:#}"));
     vec![
-        Trial::test("durability_two_hundred_kills_lose_nothing", move || {
-            kill_and_compare().map_err(failed)
-        }),
-        Trial::test("durability_kills_on_a_throttled_disk_lose_nothing", move || {
-            kill_on_a_slow_disk().map_err(failed)
-        }),
+        trial("durability_two_hundred_kills_lose_nothing", kill_and_compare),
+        trial("durability_kills_on_a_throttled_disk_lose_nothing", kill_on_a_slow_disk),
     ]
 }
 

@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::{Patience, until, until_some};
-use crate::server::{FOR_JUDGES, Kind, Server, four_letters, free_port};
+use crate::server::{
+    FOR_JUDGES, Kind, Server, four_letters, four_letters_within, free_port, with_last_words,
+};
 use crate::wire::{Body, Client, Fields, op};
 
 /// A peer that says nothing for twenty seconds has gone: who is killed is known to be at once, and who waits for a busy machine has not.
@@ -65,7 +67,7 @@ pub(crate) fn trial(
     name: &str,
     run: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> Trial {
-    Trial::test(name, move || run().map_err(|err| Failed::from(format!("{err:#}"))))
+    Trial::test(name, move || with_last_words(run).map_err(|err| Failed::from(format!("{err:#}"))))
 }
 
 /// Servers that know each other.
@@ -151,9 +153,7 @@ impl Ensemble {
     }
 
     pub(crate) fn mode(&self, number: usize) -> Option<String> {
-        let answer = four_letters(self.servers[number].address(), "srvr").ok()?;
-        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
-        Some(mode.to_owned())
+        mode(&four_letters(self.servers[number].address(), "srvr").ok()?)
     }
 
     /// Waits until a server leads or follows.
@@ -185,9 +185,21 @@ impl Ensemble {
         self.servers[number].address()
     }
 
+    /// What each server says that it is now, and the end of its log.
     pub(crate) fn logs(&self) -> String {
-        self.servers.iter().map(Server::log).collect()
+        let now = |server: &Server| {
+            let answer = four_letters_within(Duration::from_secs(1), server.address(), "srvr");
+            answer.map_or_else(|error| error.to_string(), |it| mode(&it).unwrap_or(it))
+        };
+        let all = (1..).zip(&self.servers);
+        let one = |(sid, it)| format!("---- server {sid}: {}\n{}\n", now(it), it.log());
+        all.map(one).collect::<Vec<_>>().concat()
     }
+}
+
+/// The role in the answer to `srvr`.
+fn mode(answer: &str) -> Option<String> {
+    answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
 }
 
 pub(crate) fn write_id(server: &Server, sid: usize) -> anyhow::Result<()> {

@@ -60,8 +60,8 @@ pub(crate) enum Fault {
     Full,
 }
 
-/// All that can happen, the most different first: an ordinary run takes five.
-pub(crate) const FAULTS: [Fault; 17] = [
+/// All that can happen, the most different first: an ordinary run takes a few. The last is for long ones.
+pub(crate) const FAULTS: [Fault; 21] = [
     Fault::PortCut(QUORUM_PORT, Way::In),
     Fault::Killed,
     Fault::Lossy(15),
@@ -75,10 +75,14 @@ pub(crate) const FAULTS: [Fault; 17] = [
     Fault::Paused(50),
     Fault::PortCut(QUORUM_PORT, Way::Out),
     Fault::CutOff(Way::In),
-    Fault::PortCut(ELECTION_PORT, Way::In),
+    Fault::PortCut(CLIENT_PORT, Way::In),
     Fault::Paused(700),
     Fault::PortCut(QUORUM_PORT, Way::Both),
+    Fault::PortCut(ELECTION_PORT, Way::In),
     Fault::Paused(8_000),
+    Fault::PortCut(CLIENT_PORT, Way::Both),
+    Fault::PortCut(ELECTION_PORT, Way::Out),
+    Fault::Paused(60_000),
 ];
 
 /// Whether members may change.
@@ -90,6 +94,13 @@ pub(crate) enum Members {
     Observe,
     /// The last observes in the beginning.
     Change,
+    /// All vote, and are known by names, which [`host`] gives them.
+    Move,
+}
+
+/// The name of a server that was given another so many times.
+pub(crate) fn host(number: usize, renamed: usize) -> String {
+    format!("member-{}-{renamed}", number + 1)
 }
 
 /// Machines, and disks. The servers are in an [`Ensemble`].
@@ -118,7 +129,8 @@ impl World {
         });
         let net = net.ok();
         let mut lines = format!("{FOR_JUDGES}{LINES}");
-        if members == Members::Change {
+        let may_change = [Members::Change, Members::Move].contains(&members);
+        if may_change {
             lines.push_str("reconfigEnabled=true\n");
         }
         let mut places = Vec::new();
@@ -128,12 +140,13 @@ impl World {
                 None => (Ipv4Addr::LOCALHOST, [free_port()?, free_port()?, free_port()?]),
             };
             let [client, quorum, election] = ports;
-            lines.push_str(&format!("server.{}={ip}:{quorum}:{election}", number + 1));
+            let host = if members == Members::Move { host(number, 0) } else { ip.to_string() };
+            lines.push_str(&format!("server.{}={host}:{quorum}:{election}", number + 1));
             if members != Members::Stay {
-                let is_last = number + 1 == kinds.len();
-                lines.push_str(if is_last { ":observer" } else { ":participant" });
+                let observes = number + 1 == kinds.len() && members != Members::Move;
+                lines.push_str(if observes { ":observer" } else { ":participant" });
             }
-            if members == Members::Change {
+            if may_change {
                 lines.push_str(&format!(";{ip}:{client}"));
             }
             lines.push('\n');
@@ -167,28 +180,50 @@ impl World {
         fault: Fault,
         last: Duration,
     ) -> anyhow::Result<()> {
-        let server = &mut ensemble.servers[victim];
+        self.suffer_while(ensemble, victim, fault, |_| {
+            thread::sleep(fault.lasts(last));
+            Ok(())
+        })
+    }
+
+    /// Lets a fault happen to a server until something is done.
+    pub(crate) fn suffer_while(
+        &self,
+        ensemble: &mut Ensemble,
+        victim: usize,
+        fault: Fault,
+        meanwhile: impl FnOnce(&mut Ensemble) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         match (fault, &self.net) {
             (Fault::Killed, _) => {
-                server.kill()?;
-                thread::sleep(last);
-                server.launch()
+                ensemble.servers[victim].kill()?;
+                meanwhile(ensemble)?;
+                ensemble.servers[victim].launch()
             }
-            (Fault::Paused(ms), _) => pause(server, Duration::from_millis(ms)),
             (Fault::Full, Some(_)) => {
                 let filled = self.disks[victim].fill()?;
-                thread::sleep(last);
-                fs::remove_file(filled)?;
-                Ok(())
+                meanwhile(ensemble)?;
+                Ok(fs::remove_file(filled)?)
             }
-            (_, None) => pause(server, last),
+            (Fault::Paused(_), _) | (_, None) => {
+                signal(&ensemble.servers[victim], Signal::STOP)?;
+                meanwhile(ensemble)?;
+                signal(&ensemble.servers[victim], Signal::CONT)
+            }
             (_, Some(net)) => {
                 net.switch().set(&obstacles(net, ensemble.servers.len(), victim, fault));
-                thread::sleep(last);
+                meanwhile(ensemble)?;
                 net.switch().set(&[]);
                 Ok(())
             }
         }
+    }
+}
+
+impl Fault {
+    /// How long it lasts, if what has no time of its own lasts so long.
+    pub(crate) fn lasts(self, otherwise: Duration) -> Duration {
+        if let Self::Paused(ms) = self { Duration::from_millis(ms) } else { otherwise }
     }
 }
 
@@ -205,12 +240,10 @@ pub(crate) fn recover(ensemble: &mut Ensemble) -> anyhow::Result<()> {
     until("all servers serve again", all).with_context(|| ensemble.logs())
 }
 
-fn pause(server: &Server, last: Duration) -> anyhow::Result<()> {
+fn signal(server: &Server, signal: Signal) -> anyhow::Result<()> {
     let process = server.process().context("it runs")?;
     let pid = Pid::from_raw(process.id() as i32).context("a process has a number")?;
-    kill_process(pid, Signal::STOP)?;
-    thread::sleep(last);
-    Ok(kill_process(pid, Signal::CONT)?)
+    Ok(kill_process(pid, signal)?)
 }
 
 /// What is in the way of the network then.

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
+use crate::ensemble::trial;
 use crate::process::PATIENCE;
 use crate::server::{Kind, Server, binary};
 use crate::wire::{Body, Client, op};
@@ -25,8 +26,7 @@ const IN_FLIGHT: usize = 16;
 
 /// The test.
 pub(crate) fn trials() -> Vec<Trial> {
-    let run = || look_meanwhile().map_err(|err| Failed::from(format!("{err:#}")));
-    let trial = Trial::test("looking_at_a_server_that_writes_and_recycles", run);
+    let trial = trial("looking_at_a_server_that_writes_and_recycles", look_meanwhile);
     vec![trial.with_ignored_flag(Kind::chosen() == Kind::Reference)]
 }
 

@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "a harness reads clocks, sleeps and starts threads")]
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod conversations;
@@ -92,5 +94,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(conversations::trials());
     trials.extend(load::trials());
     trials.extend(partitions::trials());
+    trials.extend(addresses::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

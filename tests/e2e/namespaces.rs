@@ -2,10 +2,11 @@
 //!
 //! Needs root, iproute2 and /dev/net/tun. A machine's card is the other side of a TAP device of the switch's; it leaves nothing to the hardware.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
@@ -22,7 +23,16 @@ pub(crate) struct Namespaces {
     subnet: [u8; 2],
     /// None until they are joined.
     switch: Option<Switch>,
+    /// Addresses that machines were given beside their first ones.
+    given: AtomicU8,
 }
+
+/// The last number of the first address that a machine may be given, and how many there are.
+const FIRST_GIVEN: u8 = 50;
+const GIVEN_MAX: u8 = 200;
+
+/// Where iproute2 looks for files that are to be in /etc of a namespace.
+const OWN_FILES: &str = "/etc/netns";
 
 impl Namespaces {
     /// Makes so many machines.
@@ -35,7 +45,7 @@ impl Namespaces {
         let own = format!("{process}{}", char::from(b'a' + (trial % 26) as u8));
         let subnet = [100 + (trial % 100) as u8, 1 + (process % 250) as u8];
         let names = (1..=count).map(|it| format!("rk{own}-{it}")).collect();
-        let mut made = Self { names, subnet, switch: None };
+        let mut made = Self { names, subnet, switch: None, given: AtomicU8::new(0) };
         let mut taps = Vec::new();
         for (number, name) in made.names.iter().enumerate() {
             let (device, address) = (format!("rkt{own}-{number}"), made.address(number));
@@ -68,6 +78,34 @@ impl Namespaces {
         self.names.len()
     }
 
+    /// An address that no machine has had yet, and which this one has from now on beside its first.
+    pub(crate) fn give_address(&self, number: usize) -> anyhow::Result<Ipv4Addr> {
+        let given = self.given.fetch_add(1, Ordering::Relaxed);
+        ensure!(given < GIVEN_MAX, "{given} addresses were given, and there are no more");
+        let address = Ipv4Addr::new(10, self.subnet[0], self.subnet[1], FIRST_GIVEN + given);
+        ip(&format!("-n {} addr add {address}/24 dev eth0", self.names[number]))?;
+        Ok(address)
+    }
+
+    /// A machine has this address no more: what is sent there is lost without a word.
+    pub(crate) fn take_address(&self, number: usize, address: Ipv4Addr) -> anyhow::Result<()> {
+        ip(&format!("-n {} addr del {address}/24 dev eth0", self.names[number]))
+    }
+
+    /// From now on names mean this on a machine. The first time is to be before a process starts there.
+    pub(crate) fn name_hosts(
+        &self,
+        number: usize,
+        hosts: &[(String, Ipv4Addr)],
+    ) -> anyhow::Result<()> {
+        let dir = Path::new(OWN_FILES).join(&self.names[number]);
+        fs::create_dir_all(&dir)?;
+        let lines = hosts.iter().map(|(name, address)| format!("{address} {name}\n"));
+        // The same file, for it is mounted where processes look for it.
+        let text = format!("127.0.0.1 localhost\n{}", lines.collect::<String>());
+        Ok(fs::write(dir.join("hosts"), text)?)
+    }
+
     /// What joins them.
     pub(crate) fn switch(&self) -> &Switch {
         self.switch.as_ref().expect("it was started")
@@ -81,6 +119,7 @@ impl Drop for Namespaces {
         for name in &self.names {
             // What was not made cannot be removed.
             drop(ip(&format!("netns del {name}")));
+            drop(fs::remove_dir_all(Path::new(OWN_FILES).join(name)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A client that holds one session, and moves to another server when its own does not answer.
 
+use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -61,6 +62,17 @@ impl Nomad {
         ensure!(seen <= zxid, "shown {zxid:#x} behind {seen:#x} at server {}", self.at + 1);
         self.seen = zxid;
         Ok(())
+    }
+
+    /// The zxid of the last answer: whatever comes next shows at least what was done by then.
+    pub(crate) fn seen(&self) -> i64 {
+        self.seen
+    }
+
+    /// Another session at the server where this one is now; none if that gives none.
+    pub(crate) fn guest(&self, timeout: Duration) -> io::Result<Option<Client>> {
+        let new = Session { timeout: timeout.as_millis() as i32, ..Session::default() };
+        Client::resume_within(ANSWER, self.addresses[self.at], &new, 0)
     }
 
     /// How often it has gone elsewhere: between two equal answers nothing was lost.

@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
+use crate::ensemble::trial;
 use crate::process::{PATIENCE, Process, Talk, tail, until, until_some};
 use crate::server::{Kind, Server, binary, four_letters, free_port};
 use crate::wire::{Body, Client, op};
@@ -35,13 +36,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("inspect_reads_a_running_server", inspect),
         ("a_quota_that_is_exceeded_is_logged_and_not_for_each_request", quota),
     ];
-    let trial = |(name, story): (&str, Story)| {
-        Trial::test(format!("program_{name}"), move || {
-            story().map_err(|err| Failed::from(format!("{err:#}")))
-        })
-        .with_ignored_flag(Kind::chosen() == Kind::Reference)
+    let named = |(name, story): (&str, Story)| {
+        let trial = trial(&format!("program_{name}"), story);
+        trial.with_ignored_flag(Kind::chosen() == Kind::Reference)
     };
-    stories.into_iter().map(trial).collect()
+    stories.into_iter().map(named).collect()
 }
 
 /// Runs the program until it ends by itself.

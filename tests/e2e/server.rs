@@ -2,6 +2,7 @@
 //!
 //! `JUDGE_SERVER=reference` chooses the second. Everything waits for a bounded time, and a failure shows the server's log.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -288,7 +289,8 @@ impl Server {
 
     /// The end of the server's log.
     pub(crate) fn log(&self) -> String {
-        format!("---- server log\n{}", tail(&self.log_path(), 6_000))
+        let Self { kind, address, .. } = self;
+        format!("{LOG}{kind:?} at {address}\n{}", tail(&self.log_path(), 6_000))
     }
 
     /// All that it has said, since its first start.
@@ -301,13 +303,48 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A thread that ends has no use for them.
+        LAST_WORDS.try_with(|it| it.borrow_mut().push(self.log())).ok();
+    }
+}
+
+/// What the log of a server begins with in a message.
+const LOG: &str = "---- log of ";
+
+thread_local! {
+    /// The ends of the logs of servers that this thread has dropped.
+    static LAST_WORDS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a story, and adds to its failure what the servers have said in the end, if it does not have that yet.
+pub(crate) fn with_last_words<T>(story: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    LAST_WORDS.take();
+    let told = story();
+    let words = LAST_WORDS.take();
+    told.map_err(|error| {
+        let has_logs = format!("{error:#}").contains(LOG);
+        if has_logs { error } else { error.context(words.join("\n")) }
+    })
+}
+
 /// How long a server may take to answer a four-letter word.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// Sends a four-letter word and returns the whole answer.
 pub(crate) fn four_letters(address: SocketAddr, word: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
+    four_letters_within(ANSWER, address, word)
+}
+
+/// The same with less patience.
+pub(crate) fn four_letters_within(
+    patience: Duration,
+    address: SocketAddr,
+    word: &str,
+) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(word.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
+use crate::ensemble::trial;
 use crate::process::{PATIENCE, Patience, Process, Talk};
 use crate::server::{FOR_JUDGES, Server, tests_dir};
 
@@ -24,13 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn told(name: &str, story: fn(&Server) -> anyhow::Result<()>) -> Trial {
-    Trial::test(name, move || {
-        let tell = || {
-            let server = Server::start(FOR_JUDGES)?;
-            story(&server).with_context(|| server.log())
-        };
-        tell().map_err(|err: anyhow::Error| Failed::from(format!("{err:#}")))
-    })
+    trial(name, move || story(&Server::start(FOR_JUDGES)?))
 }
 
 /// One shell, and what it has said.

@@ -5,6 +5,7 @@
 //! Of an answer that was lost it is not known whether it was done; the judges take both for possible.
 
 mod counter;
+mod ephemerals;
 mod locks;
 mod queue;
 mod registers;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 
 use self::counter::Counter;
+use self::ephemerals::Ephemerals;
 use self::locks::Locks;
 use self::queue::Queue;
 use self::registers::Registers;
@@ -72,7 +74,8 @@ impl Load {
 
 /// The judges' own tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    [registers::trials(), queue::trials(), locks::trials()].into_iter().flatten().collect()
+    let judges = [registers::trials(), queue::trials(), locks::trials(), ephemerals::trials()];
+    judges.into_iter().flatten().collect()
 }
 
 /// Runs the load while `story` goes on, and judges it.
@@ -110,7 +113,7 @@ pub(crate) fn during(
     });
     let told = told.with_context(|| ensemble.logs())?;
     judge(ensemble, syncs, &told).with_context(|| ensemble.logs())?;
-    end_sessions(ensemble, told)
+    end_sessions(ensemble, told).with_context(|| ensemble.logs())
 }
 
 /// Every session lives until it is closed, and its ephemeral as long.
@@ -126,12 +129,16 @@ fn end_sessions(ensemble: &Ensemble, told: Vec<(Told, Nomad)>) -> anyhow::Result
         let err = other.ask(op::EXISTS, &ephemeral)?.err;
         ensure!(err == NO_NODE, "{path} outlives its session: {err}");
     }
+    let left = children_shown(&mut other, ephemerals::PATH)?;
+    ensure!(left.is_empty(), "{left:?} outlive all sessions");
     Ok(())
 }
 
 /// What the works are done on.
 fn prepare(client: &mut Client) -> anyhow::Result<()> {
-    for path in [counter::PATH, set::PATH, queue::PATH, locks::PATH, locks::FENCED, watches::PATH] {
+    let locks = [locks::PATH, locks::FENCED];
+    let works = [counter::PATH, set::PATH, queue::PATH, watches::PATH, ephemerals::PATH];
+    for path in works.into_iter().chain(locks) {
         asked(client, op::CREATE, &Body::default().create(path, b"", 0))?;
     }
     for register in 0..registers::COUNT {
@@ -151,6 +158,7 @@ struct Told {
     set: Set,
     queue: Queue,
     locks: Locks,
+    ephemerals: Ephemerals,
     watches: Watches,
 }
 
@@ -160,7 +168,7 @@ fn live(number: usize, mut client: Nomad, load: &Load) -> anyhow::Result<(Told, 
     ensure!(client.create(&told.paths[0], 1)?, "there is no room at the start");
     let mut chance = Chance::new(number as u64 + 1);
     while !load.over.load(Ordering::Relaxed) {
-        match chance.below(7) {
+        match chance.below(8) {
             0 => {
                 let path = format!("/from-{number}-{}", told.paths.len());
                 if client.create(&path, 0)? {
@@ -172,6 +180,7 @@ fn live(number: usize, mut client: Nomad, load: &Load) -> anyhow::Result<(Told, 
             3 => told.set.step(number, &mut client, &mut chance)?,
             4 => told.queue.step(number, &mut client, &mut chance)?,
             5 => told.locks.step(number, &mut client)?,
+            6 => told.ephemerals.step(number, &mut client, &mut chance)?,
             _ => told.watches.step(&mut client, &mut chance)?,
         }
         load.done.fetch_add(1, Ordering::Relaxed);
@@ -198,6 +207,7 @@ fn judge(ensemble: &Ensemble, syncs: Syncs, told: &[(Told, Nomad)]) -> anyhow::R
         set::judge(&works(&told, |it| &it.set), &mut shown)?,
         queue::judge(&works(&told, |it| &it.queue), &mut shown)?,
         locks::judge(&works(&told, |it| &it.locks))?,
+        ephemerals::judge(&works(&told, |it| &it.ephemerals), &mut shown)?,
         watches::said(&works(&told, |it| &it.watches)),
     ];
     println!("{creates} creates, {}", said.join(", "));
