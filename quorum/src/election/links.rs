@@ -186,8 +186,9 @@ impl Links {
                 self.connect_missing(now, out);
             }
             Input::Reconfigured { views } => {
-                self.views = views;
+                let before = core::mem::replace(&mut self.views, views);
                 self.know_voters();
+                self.leave_moved(now, &before, out);
                 self.connect_missing(now, out);
             }
             Input::Reconnect => {
@@ -243,6 +244,27 @@ impl Links {
         for sid in self.views.voters() {
             if sid != self.myid {
                 self.peer(sid);
+            }
+        }
+    }
+
+    /// Ends the connections to members that have come to listen elsewhere, and all if it is this one: at an address of before there may be
+    /// nobody, not even to say so, and then it takes as long as the kernel tries until that is noticed.
+    fn leave_moved(&mut self, now: Moment, before: &Views, out: &mut Vec<Output>) {
+        let has_moved = |sid: Sid| {
+            let [was, is] = [before, &self.views].map(|it| it.committed().member(sid));
+            was.zip(is)
+                .is_some_and(|(was, is)| was.election_addresses().ne(is.election_addresses()))
+        };
+        let all = has_moved(self.myid);
+        let moved: Vec<_> = self.peers.keys().copied().filter(|&it| all || has_moved(it)).collect();
+        for sid in moved {
+            if !all {
+                self.peer(sid).heard.clear();
+            }
+            if self.is_linked(sid) {
+                self.drop_link(sid, out);
+                self.closed(now, sid, out);
             }
         }
     }

@@ -195,3 +195,28 @@ fn an_observer_calls_the_voters_and_voters_do_not_call_observers() {
     assert_eq!(called(&step(&mut four, Input::Deadline)), [1, 2, 3]);
     assert_eq!(called(&step(&mut links(1), Input::Deadline)), [2, 3]);
 }
+
+#[test]
+fn a_member_that_listens_elsewhere_is_called_there_and_the_others_are_left_alone() {
+    let mut three = links(3);
+    for (to, conn) in [(1, 1), (2, 2)] {
+        step(&mut three, send(to, 7));
+        step(&mut three, Input::Connected { to: Sid(to), conn: Conn(conn) });
+        step(&mut three, Input::Written { conn: Conn(conn) });
+    }
+    let text = "server.1=a:1:11\nserver.2=z:1:12\nserver.3=c:1:13\nserver.4=d:1:14:observer";
+    let views = Views::new(Arc::new(QuorumConfig::parse(text).unwrap()));
+    let out = step(&mut three, Input::Reconfigured { views: views.clone() });
+    let lost = Output::Lost { sid: Sid(2) };
+    assert_eq!(out, [Output::Close { conn: Conn(2) }, lost, connect(2, "z", 12)]);
+    assert_eq!((three.owner(Conn(1)), three.owner(Conn(2))), (Some(Sid(1)), None));
+    assert_eq!(step(&mut three, Input::Reconfigured { views: views.clone() }), []);
+    // Who moves itself is to be called by all where it is now.
+    let mut two = links(2);
+    step(&mut two, send(1, 7));
+    step(&mut two, Input::Connected { to: Sid(1), conn: Conn(1) });
+    step(&mut two, accepted(2, 3));
+    let out = step(&mut two, Input::Reconfigured { views });
+    assert!(out.contains(&Output::Close { conn: Conn(1) }), "{out:?}");
+    assert!(out.contains(&Output::Close { conn: Conn(2) }), "{out:?}");
+}
