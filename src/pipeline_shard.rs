@@ -129,7 +129,10 @@ impl PipelineShard {
         if self.durable.is_some() {
             return Ok(false);
         }
-        let Some(batch) = self.writing.take() else { return Ok(false) };
+        let Some(batch) = self.writing.take() else {
+            self.log.rest(clock::now_ms())?;
+            return Ok(false);
+        };
         match self.log.poll_append(&batch, cx) {
             Poll::Pending => {
                 self.writing = Some(batch);

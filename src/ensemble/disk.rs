@@ -163,6 +163,7 @@ impl Disk {
             if let Some((installing, void_sequence, write)) = self.installing.take() {
                 let Some((image, done)) = installing.poll() else {
                     self.installing = Some((installing, void_sequence, write));
+                    self.log.rest(clock::now_ms())?;
                     return Ok(None);
                 };
                 done?;
@@ -172,7 +173,10 @@ impl Disk {
                 return Ok(Some(Written::Installed { image, void_sequence, write }));
             }
             match self.jobs.pop_front() {
-                None => return Ok(None),
+                None => {
+                    self.log.rest(clock::now_ms())?;
+                    return Ok(None);
+                }
                 Some(Job::Install { image, write }) => {
                     let void_sequence = self.log.sequence();
                     let stamp = (void_sequence, clock::wall_ms());

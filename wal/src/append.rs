@@ -10,6 +10,7 @@ use jute::Zxid;
 use crate::batch::Batch;
 use crate::frame::{BLOCK, Chain, FrameHeader, HEADER_LEN, SegmentId, frame_len};
 use crate::replay::End;
+use crate::seal::Seal;
 use crate::segment::{FIRST_FRAME_AT, SegmentHeader};
 
 /// The end of the log, as the writer knows it.
@@ -19,6 +20,8 @@ pub struct Appender {
     chain: Chain,
     sequence: u64,
     segment: Option<Segment>,
+    /// Whether the seal of the last frame is durable, as far as is known.
+    is_sealed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +49,8 @@ impl Appender {
     pub fn new(end: &End, len: u64) -> Self {
         let segment =
             end.position.map(|it| Segment { id: it.id, len, offset: it.offset, begun_at_ms: None });
-        Self { last_zxid: end.last_zxid, chain: end.chain, sequence: end.sequence, segment }
+        let End { last_zxid, chain, sequence, .. } = *end;
+        Self { last_zxid, chain, sequence, segment, is_sealed: false }
     }
 
     /// The log was cut behind `prev_zxid`, or begins anew behind an image of it, and has no segment; the numbers of segments go on.
@@ -145,6 +149,21 @@ impl Appender {
         self.sequence += u64::from(segment.begun_at_ms.take().is_some());
         self.chain = chain;
         self.last_zxid = last_zxid;
+        self.is_sealed = false;
+    }
+
+    /// The write that seals the log: the block behind the last frame. `None`: it is sealed, or there is no room, or no frame.
+    pub fn seal(&self) -> Option<(Extent, Seal)> {
+        let segment = self.segment.as_ref().filter(|it| it.begun_at_ms.is_none())?;
+        let has_room = segment.offset + BLOCK as u64 <= segment.len;
+        let (last_zxid, chain, offset) = (self.last_zxid, self.chain, segment.offset);
+        let seal = Seal { segment: segment.id, last_zxid, chain, offset };
+        (has_room && !self.is_sealed).then_some((Extent { offset, len: BLOCK }, seal))
+    }
+
+    /// The write of the seal is durable.
+    pub fn sealed(&mut self) {
+        self.is_sealed = true;
     }
 
     fn current(&self) -> &Segment {

@@ -3,7 +3,7 @@
 //! ZooKeeper: `FileTxnLog.truncate`, which shortens the file. Pure: bytes of a segment in, writes out; the preparer makes them.
 //!
 //! A frame counts only if the one before it does, and a frame of the segment behind a place that is none is taken for damage. So frames die
-//! from the last to the first, by zeros over their headers; then the frame of which a beginning stays gets a header for that beginning,
+//! from the last to the first, by zeros over their headers, the log's seal before them; then the frame of which a beginning stays gets a header for that beginning,
 //! whose bytes are where they were. Whichever sectors of these writes a crash leaves undone, the log is whole and ends with the cut or behind
 //! it, never before.
 
@@ -15,7 +15,7 @@ use jute::Zxid;
 use crate::batch::LENGTH_LEN;
 use crate::frame::{BLOCK, FrameHeader, HEADER_LEN};
 use crate::replay::{End, Position};
-use crate::scan::{Frame, Scan};
+use crate::scan::{Frame, Scan, Stop};
 use crate::segment::SegmentHeader;
 
 /// One write of a block, durable before the next begins.
@@ -81,7 +81,9 @@ pub fn choose(bytes: &[u8], to: Zxid, last: Option<Zxid>) -> Result<Option<Cut>,
     if offset == 0 {
         return Ok(None);
     }
-    let mut patches: Vec<_> = dead.into_iter().rev().collect();
+    let seal = scan.stop().filter(|&it| it == Stop::Sealed && last_zxid < scan.last_zxid());
+    let seal = seal.map(|_| zeros(scan.offset()));
+    let mut patches: Vec<_> = seal.into_iter().chain(dead.into_iter().rev()).collect();
     if let Some((head, left)) = split {
         patches.push(head);
         patches.extend(left);
@@ -162,11 +164,20 @@ mod tests {
 
     const COUNTS: &[i64] = &[1, 7, 2, 12, 1, 3];
 
+    /// The segment that these make, as it is written, and as it rests.
+    fn both() -> [Vec<u8>; 2] {
+        let written = segment(COUNTS);
+        let end = read(&written).1;
+        let (extent, seal) = Appender::new(&end, written.len() as u64).seal().unwrap();
+        let mut rests = written.clone();
+        rests[extent.offset as usize..][..HEADER_LEN].copy_from_slice(&seal.encode());
+        [written, rests]
+    }
+
     #[test]
     fn a_cut_log_ends_with_the_last_that_stays_and_goes_on_behind_it() {
         let all: i64 = COUNTS.iter().sum();
-        for to in 1..=all + 1 {
-            let mut bytes = segment(COUNTS);
+        for (to, mut bytes) in (1..=all + 1).flat_map(|to| both().map(|it| (to, it))) {
             let cut = choose(&bytes, Zxid(to), Some(Zxid(all)));
             let Cut { patches, end } = cut.unwrap().unwrap();
             for patch in &patches {
@@ -187,8 +198,7 @@ mod tests {
     #[test]
     fn a_segment_that_is_damaged_is_not_cut() {
         let all: i64 = COUNTS.iter().sum();
-        for block in 0..10 {
-            let mut bytes = segment(COUNTS);
+        for (block, mut bytes) in (0..10).flat_map(|block| both().map(|it| (block, it))) {
             bytes[block * BLOCK + 20] ^= 1;
             let cut = choose(&bytes, Zxid(all - 1), Some(Zxid(all)));
             assert!(cut.is_err_and(|it| it.offset <= (block * BLOCK) as u64), "block {block}");
@@ -198,8 +208,7 @@ mod tests {
     #[test]
     fn a_crash_in_a_cut_leaves_the_log_whole_and_nothing_lost_that_stays() {
         let all: i64 = COUNTS.iter().sum();
-        for to in 1..all {
-            let mut bytes = segment(COUNTS);
+        for (to, mut bytes) in (1..all).flat_map(|to| both().map(|it| (to, it))) {
             let cut = choose(&bytes, Zxid(to), Some(Zxid(all)));
             let Cut { patches, .. } = cut.unwrap().unwrap();
             for patch in &patches {

@@ -30,6 +30,7 @@ mod reader;
 pub mod replay;
 mod ring;
 pub mod scan;
+pub mod seal;
 pub mod segment;
 
 pub use batch::{Batch, Records, each};

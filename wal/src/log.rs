@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 
 use crate::append::{Appender, Extent};
 use crate::batch::Batch;
-use crate::frame::{Chain, SegmentId};
+use crate::frame::{Chain, HEADER_LEN, SegmentId};
 use crate::hold;
 use crate::open::{Direct, ForceSync, LogTail, Options};
 use crate::preparer::{DiskSpace, Order, Preparer, Releaser, Spare, Truncated};
@@ -133,6 +133,10 @@ pub struct Log {
     file: Option<(FileName, File)>,
     /// What is to be done before the append under way is done.
     phase: Phase,
+    /// Whether the seal is being written; the append under way waits for it.
+    is_sealing: bool,
+    /// Since when nothing is appended, as far as [`Self::rest`] knows. Monotonic milliseconds.
+    rests_since_ms: Option<u64>,
     /// The spare that the append under way begins.
     begun: Option<Spare>,
     latch: Option<AppendError>,
@@ -166,6 +170,8 @@ impl Log {
             ring,
             file: None,
             phase: Phase::Idle,
+            is_sealing: false,
+            rests_since_ms: None,
             begun: None,
             latch: None,
             now_ms,
@@ -187,6 +193,7 @@ impl Log {
             return Err(err);
         }
         self.phase = Phase::Spare;
+        self.rests_since_ms = None;
         match self.advance(batch, cx) {
             Poll::Ready(done) => done,
             Poll::Pending => Ok(()),
@@ -227,7 +234,7 @@ impl Log {
             if let Poll::Ready(done) = self.poll_append(batch, &cx) {
                 return done;
             }
-            if matches!(self.phase, Phase::Write(_)) {
+            if self.is_sealing || matches!(self.phase, Phase::Write(_)) {
                 self.ring.wait().map_err(|err| AppendError::Ring { errno: err.into() })?;
             } else {
                 std::thread::park();
@@ -272,6 +279,9 @@ impl Log {
         if let Some(err) = self.latch {
             return Err(err);
         }
+        while !self.poll_seal()? {
+            self.ring.wait().map_err(|err| AppendError::Ring { errno: err.into() })?;
+        }
         self.file = None;
         // What all goes of need not be whole.
         let is_logged = self.appender.chain() != Chain(0) && Zxid::ZERO <= to;
@@ -288,6 +298,63 @@ impl Log {
                 end.position.map_or(Ok(()), |it| self.open(FileName::Log(it.first_zxid)))
             }
         };
+        self.latch = done.err();
+        done
+    }
+
+    /// What there is to do while nothing is appended, at `now_ms`, monotonic: a log that has rested for a second gets a seal. To be
+    /// called now and then, and when [`Self::ring`] is readable.
+    ///
+    /// # Errors
+    /// As [`Self::begin_append`].
+    pub fn rest(&mut self, now_ms: u64) -> Result<(), AppendError> {
+        assert_eq!(self.phase, Phase::Idle, "nothing is appended");
+        if let Some(err) = self.latch {
+            return Err(err);
+        }
+        let is_sealing = !self.poll_seal()?;
+        // Where the disk writes in any order a seal proves nothing.
+        let (Some((extent, seal)), false, ForceSync::On) =
+            (self.appender.seal(), is_sealing, self.options.force_sync)
+        else {
+            return Ok(());
+        };
+        let since_ms = *self.rests_since_ms.get_or_insert(now_ms);
+        if now_ms < since_ms + SEAL_AFTER_MS {
+            return Ok(());
+        }
+        let Some((_, segment)) = &self.file else { unreachable!("a frame is written") };
+        let fill = |out: &mut [u8]| {
+            out.fill(0);
+            out[..HEADER_LEN].copy_from_slice(&seal.encode());
+        };
+        let begun = self.ring.write(segment, (extent.offset, extent.len), fill);
+        self.is_sealing = begun.is_ok();
+        self.sealed(extent, begun.map(|()| extent.len))
+    }
+
+    /// Whether a seal is being written.
+    pub fn is_sealing(&self) -> bool {
+        self.is_sealing
+    }
+
+    /// Whether no seal is being written.
+    fn poll_seal(&mut self) -> Result<bool, AppendError> {
+        if !self.is_sealing {
+            return Ok(true);
+        }
+        let Some((extent, _)) = self.appender.seal() else { unreachable!("it is being written") };
+        let Some(written) = self.ring.poll() else { return Ok(false) };
+        self.is_sealing = false;
+        self.sealed(extent, written)?;
+        self.appender.sealed();
+        Ok(true)
+    }
+
+    /// What the system said of the seal's write.
+    fn sealed(&mut self, extent: Extent, written: io::Result<usize>) -> Result<(), AppendError> {
+        let Some((file, _)) = self.file else { unreachable!("a frame is written") };
+        let done = whole(file, extent, written);
         self.latch = done.err();
         done
     }
@@ -316,6 +383,14 @@ impl Log {
     fn advance(&mut self, batch: &Batch, cx: &Context<'_>) -> Poll<Result<(), AppendError>> {
         if self.phase != Phase::Spare {
             return Poll::Ready(Ok(()));
+        }
+        match self.poll_seal() {
+            Ok(true) => {}
+            Ok(false) => return Poll::Pending,
+            Err(err) => {
+                self.phase = Phase::Idle;
+                return Poll::Ready(Err(err));
+            }
         }
         let begun = if self.appender.fits(batch) {
             self.write(batch)
@@ -348,13 +423,8 @@ impl Log {
         chain: Chain,
         written: io::Result<usize>,
     ) -> Result<(), AppendError> {
-        let Extent { offset, len } = self.appender.extent(batch);
         let Some((file, _)) = self.file else { unreachable!("a segment is begun") };
-        let written =
-            written.map_err(|err| AppendError::Write { file, offset, len, errno: err.into() })?;
-        if written != len {
-            return Err(AppendError::Short { file, offset, len, written });
-        }
+        whole(file, self.appender.extent(batch), written)?;
         self.appender.durable(batch, chain);
         if let (Some(spare), Some(first_zxid)) = (self.begun.take(), batch.first_zxid()) {
             self.preparer.order(Order::Name { spare: spare.number, first_zxid });
@@ -379,6 +449,17 @@ impl Log {
         Ok(())
     }
 }
+
+/// Whether all of a write was done.
+fn whole(file: FileName, extent: Extent, written: io::Result<usize>) -> Result<(), AppendError> {
+    let Extent { offset, len } = extent;
+    let written =
+        written.map_err(|err| AppendError::Write { file, offset, len, errno: err.into() })?;
+    if written == len { Ok(()) } else { Err(AppendError::Short { file, offset, len, written }) }
+}
+
+/// How long nothing is appended before the log is sealed, milliseconds.
+const SEAL_AFTER_MS: u64 = 1_000;
 
 /// Opens a segment for writes that are durable when they are done, and holds it.
 fn open_segment(path: &Path, options: &Options) -> io::Result<File> {

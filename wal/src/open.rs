@@ -126,7 +126,8 @@ pub enum OpenError<E> {
     /// Acknowledged transactions may be gone.
     #[error(
         "{path} at byte {offset}: {damage}; the log is whole up to zxid {last_zxid}. Restore this directory from a copy, or move this \
-         file and those with a higher zxid away to go on from {last_zxid} without what is in them",
+         file and those with a higher zxid away to go on from {last_zxid} without what is in them; of a member of an ensemble empty it, and \
+         start with db.autocreate=false: the others send what was there",
         path = .path.display()
     )]
     Damaged {

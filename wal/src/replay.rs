@@ -12,7 +12,7 @@ use jute::Zxid;
 
 use crate::batch::Records;
 use crate::frame::{Chain, SegmentId};
-use crate::scan::{Scan, Stop, first_frame_from};
+use crate::scan::{Scan, Stop, first_live_from};
 use crate::segment::{FIRST_FRAME_AT, FileName, HeaderFault, SegmentHeader};
 
 /// Is there a segment behind this one?
@@ -61,7 +61,7 @@ pub struct Facts {
     pub frames: bool,
     /// Why reading stopped.
     pub stop: Stop,
-    /// Whether a frame of the log stands behind the stop, or behind a header that is not good.
+    /// Whether a frame of the log, or its seal, stands behind the stop, or behind a header that is not good.
     pub live_behind: bool,
 }
 
@@ -93,7 +93,7 @@ pub enum Damage {
     Unchained,
     /// A zxid is not above the one before it.
     Backwards,
-    /// A damaged frame with a good one behind it.
+    /// A damaged frame with a good one behind it, or with its seal.
     Frame,
 }
 
@@ -112,7 +112,9 @@ impl fmt::Display for Damage {
             Self::Hole => f.write_str("transactions between it and the log before it are missing"),
             Self::Unchained => f.write_str("the segment before it has lost its last frames"),
             Self::Backwards => f.write_str("its zxids go back"),
-            Self::Frame => f.write_str("a damaged frame with a good one behind it"),
+            Self::Frame => f.write_str(
+                "a damaged frame that was once whole: behind it stands a good one, or its seal",
+            ),
         }
     }
 }
@@ -141,15 +143,19 @@ pub fn choose(facts: &Facts) -> Verdict {
     match facts.stop {
         Stop::Backwards(_) => Verdict::Refuse(D::Backwards),
         Stop::Unchained => Verdict::Refuse(D::Frame),
-        Stop::FileEnd | Stop::Zeros | Stop::Stale | Stop::Bad if facts.live_behind => {
+        Stop::FileEnd | Stop::Zeros | Stop::Sealed | Stop::Stale | Stop::Bad
+            if facts.live_behind =>
+        {
             Verdict::Refuse(D::Frame)
         }
-        Stop::FileEnd | Stop::Zeros | Stop::Stale | Stop::Bad => match (newest, facts.frames) {
-            // Whether the end of an older one is whole, the next one's link says.
-            (false, _) => Verdict::Next,
-            (true, true) => Verdict::Tail,
-            (true, false) => Verdict::Discard,
-        },
+        Stop::FileEnd | Stop::Zeros | Stop::Sealed | Stop::Stale | Stop::Bad => {
+            match (newest, facts.frames) {
+                // Whether the end of an older one is whole, the next one's link says.
+                (false, _) => Verdict::Next,
+                (true, true) => Verdict::Tail,
+                (true, false) => Verdict::Discard,
+            }
+        }
     }
 }
 
@@ -278,7 +284,7 @@ impl Replayer {
 
     fn headless(&self, header: HeaderFact, place: Place, bytes: &[u8]) -> Outcome {
         let last_zxid = self.end.last_zxid;
-        let live = first_frame_from(bytes, FIRST_FRAME_AT, |it| last_zxid < it.first_zxid);
+        let live = first_live_from(bytes, FIRST_FRAME_AT, |_, zxid| last_zxid < zxid);
         let facts = Facts {
             place,
             header,

@@ -6,6 +6,7 @@ use jute::Zxid;
 
 use crate::batch::Records;
 use crate::frame::{BLOCK, Chain, FrameHeader, HEADER_LEN, SegmentId};
+use crate::seal::Seal;
 use crate::segment::FIRST_FRAME_AT;
 
 /// A good frame: every checksum holds, and it follows the one before.
@@ -35,6 +36,8 @@ pub enum Stop {
     FileEnd,
     /// Zeros: nothing was ever written here.
     Zeros,
+    /// The log's seal: it rested here.
+    Sealed,
     /// A frame of the file's earlier life.
     Stale,
     /// Bytes that are no good frame: torn, or damaged.
@@ -82,14 +85,14 @@ impl<'a> Scan<'a> {
         self.stop
     }
 
-    /// After the stop: where a frame of this same segment stands behind it, if one does. Its presence proves that
-    /// the place of the stop once held a whole frame, because a frame is only written when the one before is durable.
+    /// After the stop: where a frame of this same segment, or its seal, stands behind it, if one does. Its presence proves that
+    /// the place of the stop once held a whole frame, because both are only written when the frame before is durable.
     pub fn live_behind(&self) -> Option<usize> {
         // Bytes within a frame whose header is whole are its own, whatever they look like.
         let own = self.bytes.get(self.at..).and_then(FrameHeader::decode);
         let own = own.filter(|(it, _)| it.segment == self.segment && it.offset == self.at as u64);
         let from = self.at + own.map_or(BLOCK, |(it, _)| it.frame_len());
-        first_frame_from(self.bytes, from, |it| it.segment == self.segment)
+        first_live_from(self.bytes, from, |segment, _| segment == self.segment)
     }
 
     fn try_next(&self) -> Result<(Frame<'a>, Chain), Stop> {
@@ -97,6 +100,9 @@ impl<'a> Scan<'a> {
         let rest = rest.ok_or(Stop::FileEnd)?;
         if rest[..HEADER_LEN].iter().all(|&it| it == 0) {
             return Err(Stop::Zeros);
+        }
+        if let Some(seal) = Seal::decode(rest) {
+            return Err(self.sealed(&seal));
         }
         let (header, chain) = FrameHeader::decode(rest).ok_or(Stop::Bad)?;
         if header.segment != self.segment {
@@ -117,6 +123,19 @@ impl<'a> Scan<'a> {
         }
         let records = Records::check(payload, &header).ok_or(Stop::Bad)?;
         Ok((Frame { header, records }, chain))
+    }
+
+    /// Why a scan stops at a seal.
+    fn sealed(&self, seal: &Seal) -> Stop {
+        if seal.segment != self.segment {
+            Stop::Stale
+        } else if seal.offset != self.at as u64 {
+            Stop::Bad
+        } else if seal.chain == self.chain {
+            Stop::Sealed
+        } else {
+            Stop::Unchained
+        }
     }
 }
 
@@ -142,14 +161,18 @@ impl<'a> Iterator for Scan<'a> {
     }
 }
 
-/// The first block boundary at or behind `from` where a whole frame header stands in its place that `wanted` takes.
-pub(crate) fn first_frame_from(
+/// The first block boundary at or behind `from` where a whole frame header, or a seal, stands in its place that `wanted` takes by its
+/// segment and its first zxid, or that of the last record before the seal.
+pub(crate) fn first_live_from(
     bytes: &[u8],
     from: usize,
-    wanted: impl Fn(&FrameHeader) -> bool,
+    wanted: impl Fn(SegmentId, Zxid) -> bool,
 ) -> Option<usize> {
     (from.next_multiple_of(BLOCK)..bytes.len()).step_by(BLOCK).find(|&at| {
-        FrameHeader::decode(&bytes[at..])
-            .is_some_and(|(it, _)| it.offset == at as u64 && wanted(&it))
+        let rest = &bytes[at..];
+        let frame = FrameHeader::decode(rest).map(|(it, _)| (it.offset, it.segment, it.first_zxid));
+        let seal = || Seal::decode(rest).map(|it| (it.offset, it.segment, it.last_zxid));
+        let found = frame.or_else(seal).filter(|it| it.0 == at as u64);
+        found.is_some_and(|(_, segment, zxid)| wanted(segment, zxid))
     })
 }

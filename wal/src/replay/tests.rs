@@ -15,8 +15,15 @@ const HEADERS: [HeaderFact; 5] = [
     HeaderFact::Fault(HeaderFault::Version(2)),
 ];
 const LINKS: [Link; 4] = [Link::Joins, Link::Backwards, Link::Hole, Link::Unchained];
-const STOPS: [Stop; 6] =
-    [Stop::FileEnd, Stop::Zeros, Stop::Stale, Stop::Bad, Stop::Unchained, Stop::Backwards(Zxid(1))];
+const STOPS: [Stop; 7] = [
+    Stop::FileEnd,
+    Stop::Zeros,
+    Stop::Sealed,
+    Stop::Stale,
+    Stop::Bad,
+    Stop::Unchained,
+    Stop::Backwards(Zxid(1)),
+];
 
 fn every_combination() -> Vec<Facts> {
     let mut all = Vec::new();
@@ -38,7 +45,7 @@ fn every_combination() -> Vec<Facts> {
 
 /// A stop that a torn write, or none, explains.
 fn plain(stop: Stop) -> bool {
-    matches!(stop, Stop::FileEnd | Stop::Zeros | Stop::Stale | Stop::Bad)
+    matches!(stop, Stop::FileEnd | Stop::Zeros | Stop::Sealed | Stop::Stale | Stop::Bad)
 }
 
 #[test]
@@ -203,6 +210,71 @@ fn any_bit_flipped_is_cut_or_refused_and_never_read() {
             assert_eq!(replay(&segments[newest - 1..]), want, "byte {byte} bit {bit}");
             segments[newest].1[byte] ^= 1 << bit;
         }
+    }
+}
+
+/// The log rests: its newest segment gets a seal. Where that is.
+fn seal(segments: &mut [(Zxid, Vec<u8>)]) -> usize {
+    let mut replayer = Replayer::new(Zxid(segments[0].0.0 - 1), 0);
+    let mut apply = crate::each(|_, _| Ok::<_, core::convert::Infallible>(()));
+    for (first_zxid, bytes) in &*segments {
+        let Ok(_) = replayer.segment(*first_zxid, Place::Older, bytes, &mut apply);
+    }
+    let newest = &mut segments.last_mut().unwrap().1;
+    let (extent, seal) = Appender::new(&replayer.end(), newest.len() as u64).seal().unwrap();
+    let at = extent.offset as usize;
+    newest[at..at + extent.len].fill(0);
+    newest[at..at + HEADER_LEN].copy_from_slice(&seal.encode());
+    at
+}
+
+#[test]
+fn of_a_log_that_rests_the_last_frame_is_refused_too_when_it_is_damaged() {
+    let World { mut segments, frames_at, ends } = world(20, 48 << 10, 0);
+    let newest = segments.len() - 1;
+    let sealed_at = seal(&mut segments);
+    let all = Ok(ends[ends.len() - 1]);
+    assert_eq!(replay(&segments[newest - 1..]), all);
+    let last_at = frames_at[frames_at.len() - 1];
+    let last = last_at..payload_end(&segments[newest].1, last_at);
+    for byte in last_at..sealed_at + BLOCK {
+        let want = if last.contains(&byte) { Err(Damage::Frame) } else { all };
+        for bit in 0..8 {
+            segments[newest].1[byte] ^= 1 << bit;
+            assert_eq!(replay(&segments[newest - 1..]), want, "byte {byte} bit {bit}");
+            segments[newest].1[byte] ^= 1 << bit;
+        }
+    }
+    // A write that never came to the medium, and one that came to another place.
+    segments[newest].1[last_at..sealed_at].fill(0);
+    assert_eq!(replay(&segments[newest - 1..]), Err(Damage::Frame));
+    let other = segments[newest].1[frames_at[0]..][..BLOCK].to_vec();
+    segments[newest].1[last_at..][..BLOCK].copy_from_slice(&other);
+    assert_eq!(replay(&segments[newest - 1..]), Err(Damage::Frame));
+}
+
+#[test]
+fn a_frame_that_is_torn_over_a_seal_is_cut_and_what_was_sealed_is_there() {
+    let World { segments: longer, frames_at, ends } = world(20, 48 << 10, 0);
+    // The same log in front of its last frame.
+    let World { mut segments, .. } = world(19, 48 << 10, 0);
+    let newest = segments.len() - 1;
+    assert_eq!(longer.len() - 1, newest, "the last frame began no segment");
+    let at = seal(&mut segments);
+    assert_eq!(at, frames_at[frames_at.len() - 1]);
+    let written = &longer[newest].1[at..payload_end(&longer[newest].1, at).next_multiple_of(512)];
+    let sectors = written.len() / 512;
+    assert!(3 < sectors);
+    let rests = segments[newest].1.clone();
+    for which in 0..1_u32 << sectors {
+        segments[newest].1.clone_from(&rests);
+        for sector in (0..sectors).filter(|it| which & (1 << it) != 0) {
+            let part = sector * 512..(sector + 1) * 512;
+            segments[newest].1[at..][part.clone()].copy_from_slice(&written[part]);
+        }
+        let whole = which + 1 == 1 << sectors;
+        let want = ends[ends.len() - if whole { 1 } else { 2 }];
+        assert_eq!(replay(&segments[newest - 1..]), Ok(want), "sectors {which:b}");
     }
 }
 

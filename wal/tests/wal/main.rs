@@ -11,6 +11,9 @@ mod faults;
 #[cfg(test)]
 mod inspects;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test that waits for a write, and not for ever")]
+mod rests;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod round_trip;
