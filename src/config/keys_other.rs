@@ -16,8 +16,6 @@ const fn idle(name: &'static str, reason: &'static str) -> IdleKey {
 /// Keys of capabilities that do not exist yet. The first row that fits counts.
 pub static LATER_KEYS: &[LaterKey] = &[
     later("oraclePath", Capability::Ensemble),
-    later("multiAddress.reachabilityCheckEnabled", Capability::Ensemble),
-    later("multiAddress.reachabilityCheckTimeoutMs", Capability::Ensemble),
     later("leader.maxTimeToWaitForEpoch", Capability::Ensemble),
     later("leader.maxConcurrentSnapSyncs", Capability::Ensemble),
     later("leader.maxConcurrentDiffSyncs", Capability::Ensemble),
@@ -108,5 +106,13 @@ pub static IDLE_KEYS: &[IdleKey] = &[
         "there is no chain of processors",
     ),
     idle("snapshotSizeFactor", "a difference is sent from the log, unless an image is shorter"),
+    idle(
+        "multiAddress.reachabilityCheckEnabled",
+        "a server with several addresses is called at one beside the other until one answers",
+    ),
+    idle(
+        "multiAddress.reachabilityCheckTimeoutMs",
+        "a server with several addresses is called at one beside the other until one answers",
+    ),
     idle("jmx.*", "no virtual machine"),
 ];
