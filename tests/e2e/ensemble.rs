@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("ensemble_three_servers_survive_kills_of_each", move || kill_each(&ours, 6)),
         trial("ensemble_a_session_moves_between_servers", move || move_session(&ours)),
         trial("ensemble_an_emptied_member_decides_nothing", move || empty_a_member(&ours)),
+        trial("ensemble_a_member_whose_last_write_rots_does_not_go_on_without_it", move || {
+            rot_a_member(&ours)
+        }),
     ];
     let mixes: [(&str, [Kind; 3]); 4] = [
         ("two_java", [Kind::Reference, Kind::Reference, Kind::Ringkeeper]),
@@ -387,6 +391,59 @@ fn empty_a_member(kinds: &[Kind]) -> anyhow::Result<()> {
     ensemble.servers[2].kill()?;
     write(&ensemble, Some(2), "/then")?;
     Ok(())
+}
+
+/// What a member that rested has written last rots: it ends at its start, and comes back when its disk was emptied.
+fn rot_a_member(kinds: &[Kind]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::prepare(kinds, 0, "db.autocreate=false\npreAllocSize=256\n")?;
+    for server in &ensemble.servers {
+        fs::write(server.dir().join("data/initialize"), "")?;
+    }
+    ensemble.launch_all(kinds)?;
+    let paths = ["/before", "/meanwhile"].map(str::to_owned);
+    write(&ensemble, None, &paths[0])?;
+    check(&ensemble, 2, &paths[..1])?;
+    let (log, mut bytes, frame) = again(|| {
+        ensemble.servers[2].until("its log has a seal", || Ok(sealed(&ensemble)?.is_some()))?;
+        ensemble.servers[2].kill()?;
+        let found = sealed(&ensemble)?;
+        if found.is_none() {
+            // Something came to it before its end.
+            ensemble.servers[2].launch()?;
+        }
+        Ok(found.ok_or_else(|| io::Error::other("the seal is overwritten"))?)
+    })?;
+    bytes[frame + 80] ^= 1;
+    fs::write(log, bytes)?;
+    ensemble.servers[2].launch()?;
+    let code = ensemble.servers[2].ended()?;
+    let said = ensemble.servers[2].whole_log();
+    ensure!(code == Some(3) && said.contains("that was once whole"), "{code:?}\n{said}");
+    write(&ensemble, Some(2), &paths[1])?;
+    fs::remove_dir_all(ensemble.servers[2].dir().join("data"))?;
+    write_id(&ensemble.servers[2], 3)?;
+    ensemble.servers[2].launch()?;
+    for number in 0..3 {
+        check(&ensemble, number, &paths)?;
+    }
+    Ok(())
+}
+
+/// The newest segment of the third server: its file, its bytes, and where its last frame is, if that is sealed.
+fn sealed(ensemble: &Ensemble) -> anyhow::Result<Option<(PathBuf, Vec<u8>, usize)>> {
+    let mut newest = PathBuf::new();
+    for entry in fs::read_dir(ensemble.servers[2].dir().join("data/ringkeeper-1"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("log.") {
+            newest = newest.max(path);
+        }
+    }
+    let Ok(bytes) = fs::read(&newest) else { return Ok(None) };
+    let blocks = || bytes.chunks(4096).enumerate();
+    let last = |mark: &[u8]| blocks().filter(|it| it.1.starts_with(mark)).map(|it| it.0).last();
+    let (frame, seal) = (last(b"RKFR"), last(b"RKSL"));
+    Ok(frame.filter(|_| frame < seal).map(|it| (newest, bytes, 4096 * it)))
 }
 
 /// A session with an ephemeral goes on at another server, and its ephemeral goes with it when it is closed.
