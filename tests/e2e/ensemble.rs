@@ -185,6 +185,15 @@ impl Ensemble {
         until(what, ready).with_context(|| self.logs())
     }
 
+    /// What has come through and took long is told with all logs: nobody would know why otherwise.
+    pub(crate) fn tell_if_slow(&self, what: impl Display, begin: Instant) {
+        const LONG: Duration = Duration::from_secs(15);
+        let took = begin.elapsed();
+        if LONG < took {
+            println!("slow: {took:?} {what}\n{}", self.logs());
+        }
+    }
+
     pub(crate) fn address(&self, number: usize) -> SocketAddr {
         self.servers[number].address()
     }
@@ -214,9 +223,14 @@ pub(crate) fn write_id(server: &Server, sid: usize) -> anyhow::Result<()> {
 
 /// A session at one server, which may be about to let clients in.
 pub(crate) fn connect(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+    connect_within(Client::PATIENCE, ensemble, number)
+}
+
+/// The same, with this patience for each answer.
+fn connect_within(wait: Duration, ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
     let patience = Patience::begin();
     loop {
-        match Client::connect(ensemble.address(number)) {
+        match Client::connect_within(wait, ensemble.address(number)) {
             Ok(client) => return Ok(client),
             Err(error) if patience.is_over() => {
                 bail!("no session at server {}: {error}\n{}", number + 1, ensemble.logs())
@@ -273,13 +287,33 @@ pub(crate) fn write(
 
 /// Every path is there, read at this server behind a sync.
 pub(crate) fn check(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
-    again(|| check_once(ensemble, number, paths))
+    let begin = Instant::now();
+    let checked = again(|| {
+        let mut client = connect_synced(ensemble, number)?;
+        check_once(ensemble, number, &mut client, paths)
+    });
+    ensemble.tell_if_slow(format!("to check server {}", number + 1), begin);
+    checked
 }
 
-fn check_once(ensemble: &Ensemble, number: usize, paths: &[String]) -> anyhow::Result<()> {
-    ensemble.await_service(number)?;
-    let mut client = connect(ensemble, number)?;
-    asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+/// A session at a server, behind a sync. What a server around an election has lost is never answered, so the first waits are short.
+pub(crate) fn connect_synced(ensemble: &Ensemble, number: usize) -> anyhow::Result<Client> {
+    let mut wait = Duration::from_secs(4);
+    again(|| {
+        ensemble.await_service(number)?;
+        wait = (wait * 2).min(Client::PATIENCE);
+        let mut client = connect_within(wait, ensemble, number)?;
+        asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+        Ok(client)
+    })
+}
+
+fn check_once(
+    ensemble: &Ensemble,
+    number: usize,
+    client: &mut Client,
+    paths: &[String],
+) -> anyhow::Result<()> {
     for path in paths {
         let body = Body::default().buffer(path.as_bytes()).byte(0);
         let reply = client.ask(op::GET_DATA, &body)?;

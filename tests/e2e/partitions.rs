@@ -7,7 +7,7 @@
 //! fault, it is made a voter, or where all vote another one, and often the leader, an observer.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use libtest_mimic::Trial;
@@ -109,9 +109,11 @@ fn suffer(kinds: &[Kind], plan: Plan) -> anyhow::Result<()> {
             let (who, led) = (victim + 1, leader + 1);
             println!("round {round}: server {who} {fault:?} for {last:?}, led by {led}");
             world.suffer(ensemble, victim, fault, last)?;
+            let begin = Instant::now();
             recover(ensemble)?;
             let behind = || format!("behind round {round}: {fault:?} of {who}");
             load.flow(FLOW).with_context(behind)?;
+            ensemble.tell_if_slow(behind(), begin);
         }
         Ok(())
     })

@@ -165,9 +165,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// How long it waits for an answer if nothing else is said.
+    pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
     /// A new session, which lasts as long as the server lets it.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let client = Self::resume(address, &Session { timeout: 600_000, ..Session::default() }, 0)?;
+        Self::connect_within(Self::PATIENCE, address)
+    }
+
+    /// The same with less patience, for this answer and all that follow.
+    pub(crate) fn connect_within(patience: Duration, address: SocketAddr) -> io::Result<Self> {
+        let new = Session { timeout: 600_000, ..Session::default() };
+        let client = Self::resume_within(patience, address, &new, 0)?;
         client.ok_or_else(|| io::Error::new(ErrorKind::ConnectionRefused, "no session was given"))
     }
 
@@ -177,7 +186,7 @@ impl Client {
         session: &Session,
         last_zxid: i64,
     ) -> io::Result<Option<Self>> {
-        Self::resume_within(Duration::from_mins(1), address, session, last_zxid)
+        Self::resume_within(Self::PATIENCE, address, session, last_zxid)
     }
 
     /// The same with less patience, for this answer and all that follow.

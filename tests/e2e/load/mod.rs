@@ -26,7 +26,7 @@ use self::queue::Queue;
 use self::registers::Registers;
 use self::set::Set;
 use self::watches::Watches;
-use crate::ensemble::{Ensemble, asked, check, connect};
+use crate::ensemble::{Ensemble, asked, check, connect, connect_synced};
 use crate::nomad::Nomad;
 use crate::process::Patience;
 use crate::wire::{Body, Chance, Client, Fields, Reply, op};
@@ -195,9 +195,7 @@ fn judge(ensemble: &Ensemble, syncs: Syncs, told: &[(Told, Nomad)]) -> anyhow::R
         for (one, _) in told {
             check(ensemble, number, &one.paths)?;
         }
-        let mut client = connect(ensemble, number)?;
-        asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
-        shown.push(client);
+        shown.push(connect_synced(ensemble, number)?);
     }
     let told: Vec<_> = told.iter().map(|it| &it.0).collect();
     let creates: usize = told.iter().map(|it| it.paths.len()).sum();
