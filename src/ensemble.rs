@@ -32,7 +32,7 @@ use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort};
 use net::ring::Mailbox;
 use quorum::server::{self, Outputs};
-use quorum::zab::{Input, Link, SyncFrom, WriteId};
+use quorum::zab::{Input, SyncFrom, WriteId};
 use quorum::{Address, Server};
 use snapshot::Beside;
 use wal::DiskSpace;
@@ -117,8 +117,8 @@ struct Core {
     /// Where the election port is to be from now on.
     elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
-    /// Learners' syncs behind so many transactions of the batch that is being filled.
-    syncs_behind: VecDeque<(u32, Link)>,
+    /// Inputs that come behind so many transactions of the batch that is being filled.
+    behind: VecDeque<(u32, Deferred)>,
     /// Learners for which the log is asked.
     askings: Vec<asking::Asking>,
     /// Learners that are being sent a part of the log.
@@ -176,7 +176,7 @@ impl EnsembleShard {
             out: Outputs::default(),
             elects_at: None,
             deferred: VecDeque::new(),
-            syncs_behind: VecDeque::new(),
+            behind: VecDeque::new(),
             askings: Vec::new(),
             streams: Vec::new(),
             unreadable_behind: Zxid(-2),
@@ -478,8 +478,8 @@ impl Core {
         for (offered, (zxid, txn)) in (1..).zip(batch.records()) {
             self.standing.proposed(txn.len());
             self.step(port, Input::Propose { zxid, txn });
-            while let Some((_, link)) = self.syncs_behind.pop_front_if(|it| it.0 <= offered) {
-                self.step(port, Input::Sync { from: SyncFrom::Learner(link) });
+            while let Some((_, deferred)) = self.behind.pop_front_if(|it| it.0 <= offered) {
+                self.step(port, deferred.input());
             }
         }
         let last = self.proposing.take().unwrap_or_default();

@@ -93,7 +93,7 @@ pub struct Pipeline {
     reap_at_ms: u64,
     /// Found and not yet deleted, last first.
     to_reap: Vec<Vec<u8>>,
-    /// `sync`s of clients here so far.
+    /// `sync`s of clients here so far, and refusals of sessions that are not known.
     syncs: u64,
     quota_notes: QuotaNotes,
     /// The last zxid that may be given out; `None` alone, where the counter runs into the next epoch's numbers.
@@ -160,7 +160,10 @@ impl Pipeline {
         self.epoch_end == Some(self.prep.last_zxid())
     }
 
-    /// `sync`s that clients of this server have asked for.
+    /// `sync`s that clients of this server have asked for. That a session is over is one too: a leader that has been deposed and has not heard of it
+    /// does not know those of the next epoch.
+    ///
+    /// **Differs:** the reference's leader says so at once.
     pub fn syncs(&self) -> u64 {
         self.syncs
     }
@@ -228,6 +231,7 @@ impl Pipeline {
                     } else if self.attach(moment, owner, *session, *timeout_ms) {
                         self.applier.open(owner, *session, auth.clone());
                     } else {
+                        self.next_sync();
                         self.filling.steps.push(Step::Refuse { owner });
                     }
                 }
@@ -311,8 +315,7 @@ impl Pipeline {
         }
         self.applier.sessions.touch_again(moment.now_ms, session);
         if op == Op::Sync {
-            self.syncs += 1;
-            self.filling.last_sync = self.syncs;
+            self.next_sync();
         }
         match op {
             Op::Ping => self.filling.steps.push(Step::Echo { asker }),
@@ -332,6 +335,12 @@ impl Pipeline {
                 self.filling.steps.push(Step::Read { asker, session, op, body });
             }
         }
+    }
+
+    /// What follows in this batch waits for a quorum.
+    fn next_sync(&mut self) {
+        self.syncs += 1;
+        self.filling.last_sync = self.syncs;
     }
 
     /// A request of a local session: whether it goes on as that of a global one does.

@@ -33,6 +33,22 @@ pub(super) enum Deferred {
     Revalidated { link: Link, session: SessionId, valid: Validity },
 }
 
+impl Deferred {
+    pub(super) fn input(self) -> Input<'static> {
+        match self {
+            Self::LogFloor { link, floor } => Input::LogFloor { link, floor },
+            Self::SnapshotChosen { link, zxid } => Input::SnapshotChosen { link, zxid },
+            Self::SnapshotSent { link } => Input::SnapshotSent { link },
+            Self::Closed { link } => Input::Closed { link },
+            Self::LocalSync(id) => Input::Sync { from: SyncFrom::Local(id) },
+            Self::LearnerSync(link) => Input::Sync { from: SyncFrom::Learner(link) },
+            Self::Revalidated { link, session, valid } => {
+                Input::Revalidated { link, session, valid }
+            }
+        }
+    }
+}
+
 /// A part of the log on its way to a learner.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -65,18 +81,7 @@ impl Core {
     /// Gives it the inputs that follow.
     pub(super) fn step_deferred(&mut self, port: &mut LearnerPort) {
         while let Some(deferred) = self.deferred.pop_front() {
-            let input = match deferred {
-                Deferred::LogFloor { link, floor } => Input::LogFloor { link, floor },
-                Deferred::SnapshotChosen { link, zxid } => Input::SnapshotChosen { link, zxid },
-                Deferred::SnapshotSent { link } => Input::SnapshotSent { link },
-                Deferred::Closed { link } => Input::Closed { link },
-                Deferred::LocalSync(id) => Input::Sync { from: SyncFrom::Local(id) },
-                Deferred::LearnerSync(link) => Input::Sync { from: SyncFrom::Learner(link) },
-                Deferred::Revalidated { link, session, valid } => {
-                    Input::Revalidated { link, session, valid }
-                }
-            };
-            self.step_once(port, server::Input::Zab(input));
+            self.step_once(port, server::Input::Zab(deferred.input()));
         }
     }
 
@@ -157,9 +162,10 @@ impl Core {
                 // One that was elected and is to hand over at once serves nobody: the next leader knows which sessions live.
                 let Role::Leading(pipeline) = &mut self.role else { return };
                 pipeline.applier_mut().figures_mut().revalidate_count += 1;
-                let valid = pipeline.revalidate(clock::now(), link, touch);
-                let session = touch.session;
-                self.deferred.push_back(Deferred::Revalidated { link, session, valid });
+                if let Some(valid) = pipeline.revalidate(clock::now(), link, touch) {
+                    let session = touch.session;
+                    self.behind_filled(Deferred::Revalidated { link, session, valid });
+                }
             }
             Output::SessionIs { session, valid } => {
                 if let Role::Learning(learning) = &mut self.role {
@@ -260,10 +266,7 @@ impl Core {
         match Op::from_number(op) {
             // A reference server that follows needs its answer in the order of its other requests: the machine sees to what is
             // offered already, and what is not yet is offered first.
-            Some(Op::Sync) => match pipeline.filled() {
-                0 => self.deferred.push_back(Deferred::LearnerSync(link)),
-                filled => self.syncs_behind.push_back((filled, link)),
-            },
+            Some(Op::Sync) => self.behind_filled(Deferred::LearnerSync(link)),
             Some(op) => {
                 let id = |it: Id<'_>| AuthId {
                     scheme: it.scheme.unwrap_or_default().to_vec(),
@@ -275,6 +278,15 @@ impl Core {
                 self.say_refusal();
             }
             None => tracing::warn!(?link, op, "a learner forwards an op that is none"),
+        }
+    }
+
+    /// The input comes when what the pipeline holds is offered.
+    fn behind_filled(&mut self, input: Deferred) {
+        let Role::Leading(pipeline) = &self.role else { return };
+        match pipeline.filled() {
+            0 => self.deferred.push_back(input),
+            filled => self.behind.push_back((filled, input)),
         }
     }
 

@@ -19,7 +19,7 @@ impl Core {
         let now_ms = clock::now_ms();
         self.read_only_at = self.manners.read_only_after_ms.map(|after_ms| now_ms + after_ms);
         self.standing.look(now_ms, self.role.applier().figures_mut());
-        self.syncs_behind.clear();
+        self.behind.clear();
     }
 
     /// It has ended.

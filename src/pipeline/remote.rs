@@ -75,16 +75,17 @@ impl Pipeline {
         self.applier.sessions.touch(moment.now_ms, touch.session, touch.timeout_ms);
     }
 
-    /// A client wants to go on with a session at a learner: if it lives, it is there from now on, and its connection here ends.
-    pub fn revalidate(&mut self, moment: Moment, link: Link, touch: Touch) -> Validity {
+    /// A client wants to go on with a session at a learner: if it lives, it is there from now on, and its connection here ends. `None`: nobody
+    /// can say, since the epoch's last zxid is given out; a session whose time is up now may have no end in it.
+    pub fn revalidate(&mut self, moment: Moment, link: Link, touch: Touch) -> Option<Validity> {
         let Touch { session, timeout_ms } = touch;
         if !self.applier.sessions.touch(moment.now_ms, session, timeout_ms) {
-            return Validity::Expired;
+            return (!self.is_exhausted()).then_some(Validity::Expired);
         }
         let before = self.applier.sessions.set_owner(session, Home::There(link));
         if let Ok(Some(Home::Here(before))) = before {
             self.applier.cut(before);
         }
-        Validity::Alive
+        Some(Validity::Alive)
     }
 }

@@ -324,7 +324,7 @@ impl Client {
         if session == SessionId::NONE {
             // Refused: nobody may say so of a session that lives, or of a new one.
             let session = self.session;
-            let is_over = replay.is_ending(session);
+            let is_over = replay.life(session).is_some_and(|it| it.closed.is_some());
             return if is_over {
                 Ok(Heard::Expired)
             } else {

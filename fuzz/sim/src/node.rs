@@ -14,7 +14,7 @@ use ringkeeper::pipeline::{Home, Owner};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Files, Image, Keeping, Refusal};
-use crate::service::{Region, Service};
+use crate::service::{Region, Role, Service};
 use crate::world::{Carried, Later, MembersFiles};
 
 /// When a leader last heard of each session, monotonic milliseconds: what it is held to when it ends one.
@@ -113,6 +113,8 @@ pub struct Node {
     pub carried: Option<Carried>,
     /// Inputs that follow from this step's outputs.
     pub later: VecDeque<Later>,
+    /// Inputs that come behind so many transactions of the leader's next batch.
+    pub behind: VecDeque<(u32, Later)>,
     /// Of a leader: whom it has heard of.
     pub office: Office,
     /// Since when it leads, monotonic milliseconds.
@@ -164,6 +166,7 @@ impl Node {
             images: BTreeMap::new(),
             carried: None,
             later: VecDeque::new(),
+            behind: VecDeque::new(),
             office: Office::default(),
             in_office_ms: 0,
             wall_off_ms: 0,
@@ -204,6 +207,15 @@ impl Node {
         self.supply == Supply::Second && self.disk.is_empty()
     }
 
+    /// The input comes when what the leader's pipeline holds is offered.
+    pub fn behind_filled(&mut self, later: Later) {
+        let Some(Service { role: Role::Leading(pipeline), .. }) = &self.service else { return };
+        match pipeline.filled() {
+            0 => self.later.push_back(later),
+            filled => self.behind.push_back((filled, later)),
+        }
+    }
+
     /// Its role; none while it is down.
     pub fn peer(&self) -> Option<&Peer> {
         self.server.as_ref().map(Server::peer)
@@ -220,6 +232,7 @@ impl Node {
         self.serving = None;
         self.groups.clear();
         self.later.clear();
+        self.behind.clear();
         if self.server.is_none() {
             self.service = None;
         }

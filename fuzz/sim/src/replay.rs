@@ -80,8 +80,6 @@ pub(crate) struct Replay {
     /// The same, of all paths, by transaction.
     all_changes: Vec<Change>,
     lives: BTreeMap<SessionId, Life>,
-    /// Sessions whose end somebody has decided on, be it ever committed or not.
-    ending: BTreeSet<SessionId>,
     /// What clients asked and nobody has heard the end of.
     asked: BTreeMap<(SessionId, i32), Asked>,
     done: BTreeMap<(SessionId, i32), Done>,
@@ -101,7 +99,6 @@ impl Default for Replay {
             changes: BTreeMap::new(),
             all_changes: Vec::new(),
             lives: BTreeMap::new(),
-            ending: BTreeSet::new(),
             asked: BTreeMap::new(),
             done: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -122,16 +119,6 @@ impl Replay {
     /// What became of a request that is answered.
     pub(crate) fn take(&mut self, session: SessionId, xid: i32) -> Option<Done> {
         self.done.remove(&(session, xid))
-    }
-
-    /// A client asks for its session's end, or a leader decides on it.
-    pub(crate) fn end_soon(&mut self, session: SessionId) {
-        self.ending.insert(session);
-    }
-
-    /// Whether that has happened: from then on a client may be told that it is over, as the reference's may.
-    pub(crate) fn is_ending(&self, session: SessionId) -> bool {
-        self.ending.contains(&session)
     }
 
     /// A session, if it ever was.

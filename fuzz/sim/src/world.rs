@@ -22,7 +22,7 @@ use jute::{SessionId, Zxid};
 use quorum::election::links;
 use quorum::server::{self, Outputs, Server};
 use quorum::wire::NotificationError;
-use quorum::zab::{Input, Link, Output, SyncFrom};
+use quorum::zab::{Input, Link, Output};
 use quorum::{Moment, Sid};
 
 use crate::chance::{Chance, Stream};
@@ -411,14 +411,7 @@ impl World {
         loop {
             self.tend(node);
             let Some(later) = self.nodes[node].later.pop_front() else { break };
-            match later {
-                Later::Sync(link) => {
-                    self.take_input(node, Input::Sync { from: SyncFrom::Learner(link) });
-                }
-                Later::Revalidated(link, session, valid) => {
-                    self.take_input(node, Input::Revalidated { link, session, valid });
-                }
-            }
+            self.take_input(node, later.input());
         }
         self.end_turn(node);
     }

@@ -14,6 +14,7 @@ use crate::QuorumConfig;
 use crate::wire::{QuorumPacket, Touch};
 use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To};
 
+mod ended;
 mod rollover;
 
 /// A server's end of a connection.

@@ -125,7 +125,7 @@ pub enum Input<'a> {
         /// Header, record, and mostly a digest.
         txn: &'a [u8],
     },
-    /// A `sync` whose turn has come in the order of requests.
+    /// A `sync` whose turn has come in the order of requests; or, at a leader, a client of its own is to hear that its session is over.
     Sync {
         /// Who waits.
         from: SyncFrom,
@@ -134,7 +134,7 @@ pub enum Input<'a> {
     Touch(Touch),
     /// A client wants to go on with a session, at a learner.
     Revalidate(Touch),
-    /// The answer to [`Output::Revalidate`], at the leader.
+    /// The answer to [`Output::Revalidate`], at the leader. What made an end of the session is proposed before it is said to be over.
     Revalidated {
         /// Who asked.
         link: Link,
@@ -146,7 +146,7 @@ pub enum Input<'a> {
 }
 
 /// Whether a session is alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Validity {
     /// It is, and belongs to the one who asked.
     Alive,

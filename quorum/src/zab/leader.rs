@@ -23,12 +23,12 @@ use jute::Zxid;
 use crate::wire::{Message, PacketKind};
 use crate::{Epoch, Moment, Sid, Views};
 
-use super::io::{Group, Input, Link, Output, Packet, Plain, SyncFrom, To, WriteId};
+use super::io::{Group, Input, Link, Output, Packet, To, WriteId};
 use super::planted::Bug;
 use super::{LeaveReason, LinkError, Phase, Replica, Step};
 pub use counts::LearnerCounts;
 use handler::{Handler, Stage};
-use rounds::Rounds;
+use rounds::{Awaited, Rounds};
 
 /// What is proposed and not committed.
 #[derive(Clone, Debug, Hash)]
@@ -193,11 +193,9 @@ impl Leader {
             Input::SnapshotChosen { link, zxid } => self.snapshot_chosen(step, link, zxid),
             Input::SnapshotSent { link } => self.snapshot_sent(step, link),
             Input::Propose { zxid, txn } => self.propose(step, zxid, txn),
-            Input::Sync { from } => self.sync(step, from),
+            Input::Sync { from } => self.answer_confirmed(step, Awaited::Sync(from)),
             Input::Revalidated { link, session, valid } => {
-                if self.find(link).is_some() {
-                    step.send(To::Link(link), Plain::Revalidated { session, valid });
-                }
+                self.revalidated(step, link, session, valid);
             }
             // Asked for when this server still followed.
             Input::Connected { link, .. } => {
@@ -304,7 +302,7 @@ impl Leader {
             self.ghosts.extend(handlers.map(|it| (it.sid, it.acked)));
         }
         self.handlers.retain(|it| it.link != link);
-        self.rounds.forget(|it| it == SyncFrom::Learner(link));
+        self.rounds.forget(link);
         // What waited for the answer waits no longer.
         self.commit_ready(step);
     }

@@ -68,8 +68,9 @@ impl Pair {
                 ToLeader::Sync { id, .. } => syncs.push(id),
                 ToLeader::Touch(touch) => pipeline.touched(moment, touch),
                 ToLeader::Revalidate(touch) => {
-                    let valid = pipeline.revalidate(moment, LINK, touch);
-                    self.learner.session_is(moment, touch.session, valid);
+                    if let Some(valid) = pipeline.revalidate(moment, LINK, touch) {
+                        self.learner.session_is(moment, touch.session, valid);
+                    }
                 }
             }
         }
@@ -321,7 +322,7 @@ fn a_learners_session_lives_as_long_as_its_touches_reach_the_leader() {
     let told = pair.apply();
     assert_eq!(told[0][0], "0 is to close");
     let moment = pair.leader.moment();
-    assert_eq!(pair.leader.pipeline.revalidate(moment, LINK, touch), Validity::Expired);
+    assert_eq!(pair.leader.pipeline.revalidate(moment, LINK, touch), Some(Validity::Expired));
     assert!(pair.agree());
 }
 
@@ -341,9 +342,11 @@ fn nothing_is_ordered_behind_the_end_of_an_epochs_counter() {
     let said = |word: &str| told.iter().flatten().filter(|it| it.contains(word)).count();
     assert_eq!(said("Ok"), 3, "three creates are answered, and nothing behind them: {told:?}");
     assert_eq!(said(" ms"), 0, "{told:?}");
-    // Nor is a session expired, nor a znode reaped.
+    // Nor is a session expired, nor a znode reaped; and of none is it said that it is over.
     assert_eq!(world.pass(60_000), Told::default());
     assert_eq!(world.zxid(), 0x5_ffff_fffe);
+    let touch = Touch { session: client.session, timeout_ms: TIMEOUT_MS };
+    assert_eq!(world.pipeline.revalidate(world.moment(), LINK, touch), None);
 }
 
 #[test]

@@ -61,6 +61,22 @@ fn a_session_that_never_was_or_has_ended_is_refused() {
 }
 
 #[test]
+fn that_a_session_is_over_waits_for_a_quorum_as_a_sync_does() {
+    let mut world = World::new();
+    world.reopen(owner(0, 1), SessionId(0x77));
+    world.reopen(owner(1, 1), SessionId(0x78));
+    assert_eq!(world.pipeline.syncs(), 2);
+    let batch = world.pipeline.next_batch().expect("two refusals wait");
+    assert_eq!(world.pipeline.awaited_sync(), 2);
+    world.finish(batch);
+    // Whoever has no right to a session is told so by anybody.
+    let client = world.connect(0, 0);
+    world.handshake(owner(0, 2), client.session, &[0; 16]);
+    assert_eq!(world.turn()[0], ["2 is refused", "up to 0x1"]);
+    assert_eq!(world.pipeline.syncs(), 2);
+}
+
+#[test]
 fn a_refusal_waits_for_its_place() {
     let mut world = World::new();
     let client = world.connect(0, 0);

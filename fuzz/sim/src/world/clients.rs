@@ -159,7 +159,6 @@ impl World {
     }
 
     fn close_session(&mut self, number: usize) {
-        self.checker.replay.end_soon(self.clients[number].session);
         self.ask_one(number, (Op::CloseSession, &[]), What::Close, Some(Asked::Known(Do::Close)));
     }
 

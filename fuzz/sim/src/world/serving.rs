@@ -49,6 +49,15 @@ pub enum Later {
     Revalidated(Link, SessionId, Validity),
 }
 
+impl Later {
+    pub(super) fn input(self) -> Input<'static> {
+        match self {
+            Self::Sync(link) => Input::Sync { from: SyncFrom::Learner(link) },
+            Self::Revalidated(link, session, valid) => Input::Revalidated { link, session, valid },
+        }
+    }
+}
+
 impl World {
     /// The moment as the pipeline of a server knows it.
     pub(super) fn moment(&self, node: usize) -> pipeline::Moment {
@@ -117,6 +126,7 @@ impl World {
     /// The role has ended.
     pub(super) fn close_doors(&mut self, node: usize) {
         let moment = self.moment(node);
+        self.nodes[node].behind.clear();
         if let Some(service) = &mut self.nodes[node].service {
             service.end_role(moment);
         }
@@ -277,7 +287,7 @@ impl World {
         let Some(Service { role: Role::Leading(pipeline), .. }) = &mut it.service else { return };
         match carried {
             Carried::Request { op, .. } if op == Op::Sync.number() => {
-                it.later.push_back(Later::Sync(link));
+                it.behind_filled(Later::Sync(link));
             }
             Carried::Request { session, cxid, op, body, auth } => {
                 let Some(op) = Op::from_number(op) else { return };
@@ -313,15 +323,11 @@ impl World {
         let it = &mut self.nodes[node];
         // One that is to hand over serves nobody.
         let Some(Service { role: Role::Leading(pipeline), .. }) = &mut it.service else { return };
-        let valid = pipeline.revalidate(moment, link, touch);
-        let heard_ms = it.office.heard(touch.session).unwrap_or(0).max(it.in_office_ms);
-        // Its closeSession may be prepared and not yet offered.
+        let Some(valid) = pipeline.revalidate(moment, link, touch) else { return };
         if valid == Validity::Alive {
             it.office.touch(moment.now_ms, touch.session);
-        } else if heard_ms + touch.timeout_ms as u64 <= moment.now_ms {
-            self.checker.replay.end_soon(touch.session);
         }
-        it.later.push_back(Later::Revalidated(link, touch.session, valid));
+        it.behind_filled(Later::Revalidated(link, touch.session, valid));
     }
 
     /// The leader has answered for a session.
@@ -412,7 +418,7 @@ impl World {
         let stint = it.stint;
         let takes = it.peer().is_some_and(|it| it.next_zxid().is_some());
         let Some(service) = it.service.as_mut().filter(|_| takes) else { return };
-        for (zxid, txn) in service.next_batch() {
+        for (offered, (zxid, txn)) in (1..).zip(service.next_batch()) {
             let it = &self.nodes[node];
             if it.stint != stint || it.life != life {
                 return;
@@ -424,6 +430,10 @@ impl World {
                 return self.fail(violation);
             }
             self.take_input(node, Input::Propose { zxid, txn: &txn });
+            let first = |it: &mut (u32, Later)| it.0 <= offered;
+            while let Some((_, later)) = self.nodes[node].behind.pop_front_if(first) {
+                self.take_input(node, later.input());
+            }
         }
         self.settle(node);
     }
@@ -435,7 +445,6 @@ impl World {
             return;
         }
         let session = header.client;
-        self.checker.replay.end_soon(session);
         if header.cxid != 0 {
             return;
         }

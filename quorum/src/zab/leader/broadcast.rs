@@ -6,15 +6,15 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use jute::Zxid;
+use jute::{SessionId, Zxid};
 
 use crate::wire::RESUMING_PROTOCOL;
 use crate::{QuorumConfig, Sid, Views};
 
-use super::super::io::{Group, Output, Packet, Plain, SyncFrom, To};
+use super::super::io::{Group, Link, Output, Packet, Plain, SyncFrom, To, Validity};
 use super::super::planted::Bug;
 use super::super::{LeaveReason, LinkError, Phase, Replica, Step, replica::inspect};
-use super::{Leader, Outstanding, OwnAppend, Stage, to_group};
+use super::{Awaited, Leader, Outstanding, OwnAppend, Stage, to_group};
 
 /// How long a leader that has named another, or whose epoch ends, stays, so that the answers to who asked leave. Learners of one that has named another
 /// leave at once.
@@ -197,12 +197,31 @@ impl Leader {
         }
     }
 
-    /// Somebody waits for what was proposed before.
-    pub(super) fn sync(&mut self, step: &mut Step<'_>, from: SyncFrom) {
-        let is_gone = matches!(from, SyncFrom::Learner(link) if self.find(link).is_none());
+    /// Whether a learner's session lives. That it is over is told when a quorum still follows: to a leader that has been deposed and has not
+    /// heard of it, the sessions of the next epoch are unknown.
+    ///
+    /// **Differs:** the reference answers at once.
+    pub(super) fn revalidated(
+        &mut self,
+        step: &mut Step<'_>,
+        link: Link,
+        session: SessionId,
+        valid: Validity,
+    ) {
+        let waits = valid == Validity::Expired || self.rounds.holds_session_of(link);
+        if waits {
+            self.answer_confirmed(step, Awaited::Session { link, session, valid });
+        } else if self.find(link).is_some() {
+            step.send(To::Link(link), Plain::Revalidated { session, valid });
+        }
+    }
+
+    /// Somebody waits for what was proposed before, and for a quorum.
+    pub(super) fn answer_confirmed(&mut self, step: &mut Step<'_>, what: Awaited) {
+        let is_gone = what.link().is_some_and(|it| self.find(it).is_none());
         if self.phase == Phase::Broadcast && !is_gone {
             let last = step.replica.history.last();
-            self.rounds.push(from, last);
+            self.rounds.push(what, last);
             self.next_round(step);
             self.commit_ready(step);
         }
@@ -264,11 +283,14 @@ impl Leader {
     /// Whether there were any.
     fn answer_syncs(&mut self, step: &mut Step<'_>) -> bool {
         let mut any = false;
-        while let Some(from) = self.rounds.pop(self.settled) {
+        while let Some(what) = self.rounds.pop(self.settled) {
             any = true;
-            match from {
-                SyncFrom::Local(id) => step.out.push(Output::Synced { id }),
-                SyncFrom::Learner(link) => step.send(To::Link(link), Plain::Sync),
+            match what {
+                Awaited::Sync(SyncFrom::Local(id)) => step.out.push(Output::Synced { id }),
+                Awaited::Sync(SyncFrom::Learner(link)) => step.send(To::Link(link), Plain::Sync),
+                Awaited::Session { link, session, valid } => {
+                    step.send(To::Link(link), Plain::Revalidated { session, valid });
+                }
             }
         }
         any
