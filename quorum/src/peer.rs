@@ -17,7 +17,7 @@ use jute::Zxid;
 use crate::wire::{Message, PROTOCOL_VERSION, Touches};
 use crate::zab::{
     Input, Leader, Learner, LearnerCounts, LeaveReason, Link, LinkError, Output, Packet, Phase,
-    Plain, Replica, Restored, Settings, Step, Validity,
+    Plain, Replica, Restored, Settings, Step, Validity, WriteId,
 };
 use crate::{Epoch, Moment, Sid, Views};
 
@@ -212,6 +212,16 @@ impl Peer {
     /// What to elect with.
     pub fn vote(&self) -> OwnVote {
         OwnVote { zxid: self.replica.shown_last(), epoch: self.replica.current }
+    }
+
+    /// The last write that was ordered, if it is not durable.
+    pub(crate) fn owed(&self) -> Option<WriteId> {
+        self.replica.owed()
+    }
+
+    /// Whether this write is durable.
+    pub(crate) fn is_durable(&self, write: WriteId) -> bool {
+        self.replica.is_durable(write)
     }
 
     /// The configurations it knows.

@@ -8,15 +8,23 @@
 //! [`Outputs`] performed, each in its order; nothing in one waits for anything in the other. Then once `step` with
 //! [`Input::Deadline`]; sleep until [`Server::next_deadline`].
 //!
+//! A server whose disk hangs is not elected: while a write has been waiting for longer than `syncLimit`, it says −1 as its last transaction in votes, which in
+//! all servers, the reference's among them, counts for nobody. It searches anew, with its vote, when that write is durable.
+//!
+//! **Differs:** the reference's waits for its disk wherever it is; whoever is elected then is elected again and again.
+//!
 //! *Absent:* sockets, files, names, the tree.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
+
+use jute::Zxid;
 
 use crate::election::links::{self, Conn, Links};
 use crate::election::{self, Candidate, Election, History, Timing};
 use crate::wire::{NotificationError, ServerState};
-use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings};
+use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings, WriteId};
 use crate::{Moment, Peer, PeerState, Role, Sid, Views};
 
 /// Something that happened.
@@ -58,6 +66,12 @@ pub struct Server {
     search_at: Option<Moment>,
     /// See [`zab::ObserverDelays::election`].
     election_delay: Duration,
+    /// Writes that are not durable, and when they were ordered: of each step the last. Invariant: both ascend.
+    owed: VecDeque<(WriteId, Moment)>,
+    /// Of a search without this server's vote: the write that its disk owes.
+    abstains_until: Option<WriteId>,
+    /// How long the disk may owe a write.
+    sync_time: Duration,
     /// Empty between steps.
     votes: Vec<election::Output>,
 }
@@ -84,6 +98,9 @@ impl Server {
             peer: Peer::new(sid, settings, views, restored),
             search_at: None,
             election_delay: settings.observer_delays.election,
+            owed: VecDeque::new(),
+            abstains_until: None,
+            sync_time: settings.sync_time(),
             votes: Vec::new(),
         }
     }
@@ -162,6 +179,7 @@ impl Server {
         let before = out.zab.len();
         let observed = matches!(self.peer.state(), PeerState::Observing { .. });
         self.peer.step(now, input, &mut out.zab);
+        self.note_disk(now);
         for at in before..out.zab.len() {
             match out.zab.get(at) {
                 Some(&zab::Output::Look { why: LeaveReason::Reconfigured { designated } }) => {
@@ -186,14 +204,33 @@ impl Server {
                 _ => {}
             }
         }
+        if self.abstains_until.is_some_and(|it| self.peer.is_durable(it)) {
+            self.abstains_until = None;
+            if self.peer.state() == PeerState::Looking {
+                self.search(now, None, out);
+            }
+        }
+    }
+
+    /// Notes what the disk owes.
+    fn note_disk(&mut self, now: Moment) {
+        while self.owed.pop_front_if(|it| self.peer.is_durable(it.0)).is_some() {}
+        let noted = self.owed.back().map(|it| it.0);
+        if let Some(write) = self.peer.owed().filter(|&it| noted < Some(it)) {
+            self.owed.push_back((write, now));
+        }
     }
 
     /// Begins a search, or ends it at once if a leader is named.
     fn search(&mut self, now: Moment, leader: Option<Sid>, out: &mut Outputs) {
         self.search_at = None;
+        self.abstains_until = None;
         let vote = self.peer.vote();
         let Some(leader) = leader else {
-            let history = History { last_logged: vote.zxid, current_epoch: vote.epoch };
+            let late = self.owed.front().filter(|it| self.sync_time < now.since(it.1));
+            self.abstains_until = late.map(|it| it.0);
+            let last_logged = late.map_or(vote.zxid, |_| Zxid(-1));
+            let history = History { last_logged, current_epoch: vote.epoch };
             return self.elect(now, election::Input::Look { history });
         };
         let observes = self.peer.views().committed().member(self.sid);

@@ -191,6 +191,8 @@ pub enum Health {
     Full,
     /// Every write ends with an error.
     Failing,
+    /// No write ends.
+    Hanging,
 }
 
 /// The files, and the writes on their way to them.
@@ -366,7 +368,8 @@ impl Disk {
     /// Writes an image, whole, and lets go of what it makes needless. What is in front of the log then; none if nothing was done.
     pub fn take_image(&mut self, image: Image) -> Option<Zxid> {
         // A job that was planned knows the directory as it was.
-        if !self.under_way.is_empty() || self.health == Health::Failing {
+        let is_mute = matches!(self.health, Health::Failing | Health::Hanging);
+        if !self.under_way.is_empty() || is_mute {
             return None;
         }
         let job = self.store.plan_image(image, self.room()).ok()?;

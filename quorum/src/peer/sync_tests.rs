@@ -15,7 +15,7 @@ const OTHER: Link = Link(2);
 struct Rig {
     leader: Peer,
     /// What is written, and not durable yet.
-    written: Option<crate::zab::WriteId>,
+    written: Option<WriteId>,
 }
 
 impl Rig {

@@ -88,6 +88,41 @@ fn a_role_that_ends_begins_a_search_in_a_new_round() {
     assert_eq!(server.election().clock(), round + 1);
 }
 
+/// A lone voter whose promise stays in its disk: the promise, and when its role ended.
+fn with_a_disk_that_hangs(settings: Settings) -> (Server, WriteId, Moment) {
+    let (mut server, mut out) = (member(1, 1, settings), Outputs::default());
+    server.start(Moment::ZERO, &mut out);
+    let promise = out.zab.iter().find_map(|it| match *it {
+        zab::Output::Write { write, .. } => Some(write),
+        _ => None,
+    });
+    let until = Moment::ZERO + settings.init_time();
+    out.zab.clear();
+    server.step(until, Input::Deadline, &mut out).expect("no frame");
+    let left = |it: &zab::Output| matches!(it, zab::Output::Look { .. });
+    assert!(out.zab.iter().any(left), "{:?}", out.zab);
+    (server, promise.expect("its promise"), until)
+}
+
+#[test]
+fn a_server_whose_disk_hangs_is_not_elected_until_it_does_not() {
+    let (mut server, write, ended) = with_a_disk_that_hangs(Settings::default());
+    let mut out = Outputs::default();
+    let later = ended + Duration::from_mins(1);
+    server.step(later, Input::Deadline, &mut out).expect("no frame");
+    assert_eq!(server.peer().state(), PeerState::Looking);
+    let durable = Input::Zab(zab::Input::Durable { write });
+    server.step(later, durable, &mut out).expect("no frame");
+    assert!(matches!(server.peer().state(), PeerState::Leading { .. }));
+}
+
+#[test]
+fn a_server_whose_disk_is_only_slow_is_elected() {
+    let settings = Settings { init_limit: 2, sync_limit: 3, ..Settings::default() };
+    let (server, ..) = with_a_disk_that_hangs(settings);
+    assert!(matches!(server.peer().state(), PeerState::Leading { .. }));
+}
+
 #[test]
 fn an_observer_that_has_lost_its_leader_searches_after_a_part_of_its_delay() {
     let delays: Vec<Duration> = (4..12)

@@ -59,6 +59,8 @@ pub enum Bug {
     EpochFromOwn,
     /// The learner applies what it synced before the leader is established. Z-1558.
     ApplyBeforeUpToDate,
+    /// A server whose disk hangs votes, and is elected again and again. The reference as it is.
+    VoteThoughHanging,
 }
 
 #[cfg(planted)]
@@ -88,5 +90,6 @@ impl Bug {
         Self::LeadAlone,
         Self::EpochFromOwn,
         Self::ApplyBeforeUpToDate,
+        Self::VoteThoughHanging,
     ];
 }

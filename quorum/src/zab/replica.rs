@@ -235,6 +235,12 @@ impl Replica {
         self.ordered
     }
 
+    /// The last write ordered, if it is not durable.
+    pub(crate) fn owed(&self) -> Option<WriteId> {
+        let owes = !self.is_durable(self.ordered) && !self.has(Bug::VoteThoughHanging);
+        owes.then_some(self.ordered)
+    }
+
     /// Promises an epoch.
     pub(crate) fn accept(&mut self, epoch: Epoch, out: &mut Vec<Output>) -> WriteId {
         assert!(self.accepted < epoch || cfg!(planted));

@@ -16,6 +16,12 @@ use crate::violation::Violation;
 /// How long some disks stay ill after everything else is mended; a write must be acknowledged meanwhile.
 const AILING: Duration = Duration::from_secs(20);
 
+/// What becomes of a disk.
+const ILL: [Health; 3] = [Health::Full, Health::Failing, Health::Hanging];
+
+/// When to look whether a write that hangs still does.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl World {
     /// A server starts, if its disk lets it.
     pub(super) fn start(&mut self, node: usize) {
@@ -77,6 +83,9 @@ impl World {
         if !self.is_here(node, life, Event::Disk { node, life }) {
             return;
         }
+        if self.nodes[node].disk.health == Health::Hanging {
+            return self.after(LOOK_AGAIN, Event::Disk { node, life });
+        }
         if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
             return self.crash(node);
         }
@@ -116,8 +125,7 @@ impl World {
             let leader = (0..self.nodes.len()).find(|&it| self.nodes[it].leads());
             let any = self.damage.index(self.nodes.len());
             let node = leader.filter(|_| self.damage.hits(300)).unwrap_or(any);
-            let is_full = self.damage.hits(500);
-            self.nodes[node].disk.health = if is_full { Health::Full } else { Health::Failing };
+            self.nodes[node].disk.health = ILL[self.damage.index(ILL.len())];
             let lasts = Duration::from_millis(self.damage.within(10..4_000));
             self.after(lasts, Event::Well { node });
         }
@@ -127,12 +135,12 @@ impl World {
     pub(super) fn leave_some_ill(&mut self) {
         for node in 0..self.nodes.len() {
             let is_ill = self.plan.is_frail(node) && self.damage.hits(300);
-            self.nodes[node].disk.health = match self.damage.index(2) {
-                _ if !is_ill => Health::Good,
-                0 => Health::Full,
-                _ => Health::Failing,
-            };
+            let illness = ILL[self.damage.index(ILL.len())];
+            self.nodes[node].disk.health = if is_ill { illness } else { Health::Good };
             self.is_ailing |= is_ill;
+            // What a slow disk still has to do hangs no longer.
+            let life = self.nodes[node].life;
+            self.after(LOOK_AGAIN, Event::Disk { node, life });
         }
         if self.is_ailing {
             self.after(AILING, Event::Repair);
