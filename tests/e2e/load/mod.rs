@@ -26,7 +26,7 @@ use self::queue::Queue;
 use self::registers::Registers;
 use self::set::Set;
 use self::watches::Watches;
-use crate::ensemble::{Ensemble, asked, check, connect, connect_synced};
+use crate::ensemble::{Ensemble, again, asked, check, connect, connect_synced};
 use crate::nomad::Nomad;
 use crate::process::Patience;
 use crate::wire::{Body, Chance, Client, Fields, Reply, op};
@@ -118,18 +118,21 @@ pub(crate) fn during(
 
 /// Every session lives until it is closed, and its ephemeral as long.
 fn end_sessions(ensemble: &Ensemble, told: Vec<(Told, Nomad)>) -> anyhow::Result<()> {
-    let mut other = connect(ensemble, 0)?;
+    // Seen from elsewhere, behind a sync; connections may break, if the machine has stood still.
+    let elsewhere = |op, body: &Body| {
+        again(|| Ok(connect_synced(ensemble, 0)?.ask(op, body)?)).context("to look from elsewhere")
+    };
     for (told, mut client) in told {
         let path = &told.paths[0];
         let ephemeral = Body::default().buffer(path.as_bytes()).byte(0);
         let err = client.ask(op::EXISTS, &ephemeral)?.err;
         ensure!(err == 0, "{path} is gone before its session: error {err}");
         client.ask(op::CLOSE_SESSION, &Body::default())?;
-        asked(&mut other, op::SYNC, &Body::default().buffer(b"/"))?;
-        let err = other.ask(op::EXISTS, &ephemeral)?.err;
+        let err = elsewhere(op::EXISTS, &ephemeral)?.err;
         ensure!(err == NO_NODE, "{path} outlives its session: {err}");
     }
-    let left = children_shown(&mut other, ephemerals::PATH)?;
+    let children = Body::default().buffer(ephemerals::PATH.as_bytes()).byte(0);
+    let left = Fields(&elsewhere(op::GET_CHILDREN, &children)?.body).strings()?;
     ensure!(left.is_empty(), "{left:?} outlive all sessions");
     Ok(())
 }
@@ -190,23 +193,29 @@ fn live(number: usize, mut client: Nomad, load: &Load) -> anyhow::Result<(Told, 
 }
 
 fn judge(ensemble: &Ensemble, syncs: Syncs, told: &[(Told, Nomad)]) -> anyhow::Result<()> {
-    let mut shown = Vec::new();
     for number in 0..ensemble.servers.len() {
         for (one, _) in told {
             check(ensemble, number, &one.paths)?;
         }
-        shown.push(connect_synced(ensemble, number)?);
     }
     let told: Vec<_> = told.iter().map(|it| &it.0).collect();
+    // Connections may break: a machine that stands still for a while makes an election.
+    again(|| compare(ensemble, syncs, &told))
+}
+
+/// The clients' histories, and what every server shows.
+fn compare(ensemble: &Ensemble, syncs: Syncs, told: &[&Told]) -> anyhow::Result<()> {
+    let shown = (0..ensemble.servers.len()).map(|it| connect_synced(ensemble, it));
+    let mut shown = shown.collect::<anyhow::Result<Vec<_>>>()?;
     let creates: usize = told.iter().map(|it| it.paths.len()).sum();
     let said = [
-        counter::judge(&works(&told, |it| &it.counter), &mut shown)?,
-        registers::judge(&works(&told, |it| &it.registers), syncs, &mut shown)?,
-        set::judge(&works(&told, |it| &it.set), &mut shown)?,
-        queue::judge(&works(&told, |it| &it.queue), &mut shown)?,
-        locks::judge(&works(&told, |it| &it.locks))?,
-        ephemerals::judge(&works(&told, |it| &it.ephemerals), &mut shown)?,
-        watches::said(&works(&told, |it| &it.watches)),
+        counter::judge(&works(told, |it| &it.counter), &mut shown)?,
+        registers::judge(&works(told, |it| &it.registers), syncs, &mut shown)?,
+        set::judge(&works(told, |it| &it.set), &mut shown)?,
+        queue::judge(&works(told, |it| &it.queue), &mut shown)?,
+        locks::judge(&works(told, |it| &it.locks))?,
+        ephemerals::judge(&works(told, |it| &it.ephemerals), &mut shown)?,
+        watches::said(&works(told, |it| &it.watches)),
     ];
     println!("{creates} creates, {}", said.join(", "));
     Ok(())
