@@ -475,7 +475,8 @@ fn sealed(ensemble: &Ensemble) -> anyhow::Result<Option<(PathBuf, Vec<u8>, usize
     }
     let Ok(bytes) = fs::read(&newest) else { return Ok(None) };
     let blocks = || bytes.chunks(4096).enumerate();
-    let last = |mark: &[u8]| blocks().filter(|it| it.1.starts_with(mark)).map(|it| it.0).last();
+    let last =
+        |mark: &[u8]| blocks().filter(|it| it.1.starts_with(mark)).map(|it| it.0).next_back();
     let (frame, seal) = (last(b"RKFR"), last(b"RKSL"));
     Ok(frame.filter(|_| frame < seal).map(|it| (newest, bytes, 4096 * it)))
 }
