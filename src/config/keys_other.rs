@@ -107,11 +107,7 @@ pub static IDLE_KEYS: &[IdleKey] = &[
     ),
     idle("snapshotSizeFactor", "a difference is sent from the log, unless an image is shorter"),
     idle(
-        "multiAddress.reachabilityCheckEnabled",
-        "a server with several addresses is called at one beside the other until one answers",
-    ),
-    idle(
-        "multiAddress.reachabilityCheckTimeoutMs",
+        "multiAddress.reachabilityCheck*",
         "a server with several addresses is called at one beside the other until one answers",
     ),
     idle("jmx.*", "no virtual machine"),

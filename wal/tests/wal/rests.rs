@@ -8,7 +8,7 @@ use jute::Zxid;
 use wal::frame::BLOCK;
 use wal::replay::Damage;
 use wal::seal::Seal;
-use wal::{ForceSync, Log, OpenError, Options};
+use wal::{ForceSync, Log, LogTail, OpenError, Options};
 
 use crate::rig::{assert_records, batch, open, run, small};
 
@@ -47,6 +47,15 @@ fn rest(log: &mut Log, dir: &Path, zxid: i64) {
     }
 }
 
+/// A log of two frames, transactions 1 to 6, with its seal.
+fn two_frames_at_rest(tail: LogTail, dir: &Path) -> Log {
+    let mut log = Log::start(tail, || 0).unwrap();
+    log.append(&batch(1..=3, 100)).unwrap();
+    log.append(&batch(4..=6, 100)).unwrap();
+    rest(&mut log, dir, 6);
+    log
+}
+
 #[test]
 fn a_log_that_has_rested_for_a_second_is_sealed_once_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -80,10 +89,7 @@ fn of_a_sealed_log_no_bit_of_the_last_frame_may_rot() {
     let dir = tempfile::tempdir().unwrap();
     let (_, tail, _) = open(dir.path(), &OPTIONS, 0).unwrap();
     run(|| {
-        let mut log = Log::start(tail, || 0).unwrap();
-        log.append(&batch(1..=3, 100)).unwrap();
-        log.append(&batch(4..=6, 100)).unwrap();
-        rest(&mut log, dir.path(), 6);
+        two_frames_at_rest(tail, dir.path());
     });
     let path = dir.path().join(format!("log.{:016x}", 1));
     let whole = fs::read(&path).unwrap();
@@ -106,10 +112,7 @@ fn a_sealed_log_is_cut_and_begun_anew_as_any_other() {
     let dir = tempfile::tempdir().unwrap();
     let (_, tail, _) = open(dir.path(), &OPTIONS, 0).unwrap();
     run(|| {
-        let mut log = Log::start(tail, || 0).unwrap();
-        log.append(&batch(1..=3, 100)).unwrap();
-        log.append(&batch(4..=6, 100)).unwrap();
-        rest(&mut log, dir.path(), 6);
+        let mut log = two_frames_at_rest(tail, dir.path());
         log.truncate(Zxid(2)).unwrap();
         assert_eq!(seals(dir.path()), []);
         rest(&mut log, dir.path(), 2);
