@@ -135,9 +135,9 @@ impl Images {
 
     fn ended(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Written { zxid, len, took } => {
+            Outcome::Written { zxid, len, anew, took } => {
                 self.newest = *zxid;
-                tracing::info!(%zxid, bytes = len, ms = took.as_millis(), "snapshot written");
+                tracing::info!(%zxid, bytes = len, anew, ms = took.as_millis(), "snapshot written");
                 // The control thread ends last.
                 drop(self.events.send(Event::ImageWritten(*zxid)));
             }

@@ -21,7 +21,7 @@ use wal::Log;
 
 use crate::cli::ServerArgs;
 use crate::clock::{self, wall_ms};
-use crate::config::{Config, ConfigError, Cores, Level};
+use crate::config::{Config, ConfigError, Cores, Level, Purge};
 use crate::control::{Control, Event, watch_signals};
 use crate::ensemble::{EnsembleShard, JoinError, Joining};
 use crate::exit_code::ExitCode;
@@ -264,9 +264,12 @@ fn launch(
 ) -> Result<Store, ServerError> {
     let Data { store, state, shadow, backlog, tail, void_sequence, took_ms, replayed, .. } = data;
     let Parts { lanes, mut sessions, orders, joining } = parts;
-    let imager = Imager::start(ImagerOptions::new(&store.images), shadow);
-    let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let storage = &config.storage;
+    let purged = storage.purge == Purge::AfterSnapshot;
+    let retain = purged.then_some(storage.snap_retain_count as usize);
+    let imager = ImagerOptions { retain, ..ImagerOptions::new(&store.images) };
+    let imager = Imager::start(imager, shadow);
+    let imager = imager.map_err(system("cannot start the snapshot thread"))?;
     let due = Due { txns: u64::from(storage.snap_count), bytes: storage.snap_size_limit_kb << 10 };
     let mut images = Images::new(imager, events.clone(), due, chance());
     images.carry_on(void_sequence);

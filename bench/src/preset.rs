@@ -71,6 +71,11 @@ fn single(name: &str, ask: Ask) -> Job {
     stream(name, vec![RequestSpec::new(ask)])
 }
 
+/// setData of any of so many znodes of 100 bytes.
+pub(crate) fn sets_of(znodes: u64) -> Job {
+    single("set", Ask::Set).with(|setup| setup.znodes = znodes)
+}
+
 /// Reads and writes of prepared znodes.
 fn reads_and_sets(name: &str, reads: u32) -> Job {
     let request = |ask, weight| RequestSpec::new(ask).weight(weight);

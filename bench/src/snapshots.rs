@@ -15,21 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::compare::say;
-use crate::crowd::Crowd;
-use crate::memory::plant;
 use crate::outcome::Latency;
 use crate::party::Party;
-use crate::preset::named;
+use crate::preset::sets_of;
 use crate::process::Usage;
 use crate::requests::Root;
 use crate::run::{self, Probe, Series, Shape};
 use crate::server::{Kind, Programs};
-use crate::tree::{Tree, TreeShape};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, clap::Args, Serialize, Deserialize)]
 pub(crate) struct Imaging {
-    /// Leaves of 100 bytes in the tree.
+    /// Znodes of 100 bytes in the tree; the sets are of all of them.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) znodes: u64,
     /// Sets per second.
@@ -130,11 +127,8 @@ pub(crate) fn imaged(kind: Kind, programs: &Programs, imaging: Imaging) -> Resul
     let party = Party::start(kind, &programs, 1)?;
     let server = &party.members[0];
     say(&format!("{}: creates {} znodes", kind.word(), imaging.znodes));
-    let tree = Tree::new(TreeShape::Leaves, imaging.znodes, 100);
-    let mut crowd = Crowd::open(&[server.address], 16)?;
-    plant(&mut crowd, &tree, &tree.directories())?;
-    crowd.close()?;
-    let job = named("set")?.remove(0);
+    // Of all of the tree: of a few, only what changed would be written again.
+    let job = sets_of(imaging.znodes);
     let root = Root("/bench/while-snapshots".to_owned());
     let shape = Shape {
         connections: 16,
@@ -302,6 +296,7 @@ fn snapshots(data: &Path) -> Vec<(String, u64)> {
     for entry in below(data).flat_map(|it| below(&it.path())) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if (name.starts_with("snapshot.") || name.starts_with("image."))
+            && name.strip_suffix(".spare").is_none()
             && let Ok(metadata) = entry.metadata()
         {
             found.push((name, metadata.len()));

@@ -4,14 +4,14 @@
 //!
 //! *Unsafe:* [`lend`] gives words of a map a lifetime that is longer than the map's. Invariants: the map goes after the tree (fields are dropped in
 //! order); no reference to the tree, no [`Reader`](engine::arena::Reader) and no [`ImageSource`](engine::arena::ImageSource) of it leaves this
-//! module, which a method that hands one out would break. And an image's file is mapped, private: it never changes once it has its name, and
-//! is unlinked, never cut; a disk that cannot read it any more ends the process.
+//! module, which a method that hands one out would break. And an image's file is mapped, private: as long as it is open here it is locked, so that
+//! nobody writes it again, and it is unlinked, never cut; a disk that cannot read it any more ends the process.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use core::sync::atomic::{AtomicU8, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use engine::arena::{Full, Memory, OpenError};
 use engine::state::State;
 use engine::tree::{Tree, TreeView};
@@ -19,6 +19,7 @@ use jute::Zxid;
 use memmap2::{MmapMut, MmapOptions};
 use zerocopy::FromBytes as _;
 
+use crate::disk::open_cached;
 use crate::format::{ImageHeader, Label, PAGE_LEN};
 use crate::imager::ImageError;
 use crate::inspect::{self, InspectError};
@@ -34,7 +35,10 @@ pub struct Beside {
     tree: Tree,
     _words: MmapMut,
     _page_states: MmapMut,
+    _last_changes: MmapMut,
     _shadow: MmapMut,
+    // The last: its lock goes with it.
+    _file: Option<File>,
 }
 
 /// There is no tree.
@@ -92,7 +96,7 @@ impl Beside {
 
     fn of_image(path: &Path) -> Result<Self, BesideError> {
         // Through the page cache, where the map finds it.
-        let file = File::open(path)?;
+        let file = open_cached(path)?;
         let header = inspect::verify_from(path, &file)?;
         let len = header.page_count as usize * PAGE_LEN;
         let words = if len < Memory::WORDS_MIN * size_of::<u64>() {
@@ -102,7 +106,7 @@ impl Beside {
         } else {
             map(&file, len)?
         };
-        Self::over(words, path, Tree::open)
+        Ok(Self { _file: Some(file), ..Self::over(words, path, Tree::open)? })
     }
 
     fn over(
@@ -111,16 +115,27 @@ impl Beside {
         make: impl FnOnce(Memory) -> Result<Tree, OpenError>,
     ) -> Result<Self, BesideError> {
         let mut page_states = anonymous(words.len() / PAGE_LEN)?;
+        let mut last_changes = anonymous(words.len() / PAGE_LEN * size_of::<AtomicU32>())?;
         let mut shadow = anonymous(words.len())?;
         let memory = Memory {
             words: lend(<[AtomicU64]>::mut_from_bytes(&mut words).unwrap_or_default()),
             version: Box::leak(Box::default()),
             page_states: lend(<[AtomicU8]>::mut_from_bytes(&mut page_states).unwrap_or_default()),
+            last_changes: lend(
+                <[AtomicU32]>::mut_from_bytes(&mut last_changes).unwrap_or_default(),
+            ),
             shadow: lend(<[AtomicU64]>::mut_from_bytes(&mut shadow).unwrap_or_default()),
         };
         let tree = make(memory);
         let tree = tree.map_err(|source| BesideError::Open { path: path.to_owned(), source })?;
-        Ok(Self { tree, _words: words, _page_states: page_states, _shadow: shadow })
+        Ok(Self {
+            tree,
+            _words: words,
+            _page_states: page_states,
+            _last_changes: last_changes,
+            _shadow: shadow,
+            _file: None,
+        })
     }
 
     /// The tree of a file `snapshot.<zxid>`, compressed or not, in a region of `len` bytes; it may be ahead of its zxid.

@@ -1,4 +1,4 @@
-//! Blocking file work: memory that direct I/O takes, and opening with a fall-back.
+//! Blocking file work: memory that direct I/O takes, opening with a fall-back, and the lock that keeps a file from being written again while it is read.
 //!
 //! Driver.
 
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use engine::arena::Page;
 use jute::Zxid;
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::format::{FileName, PAGE_LEN};
@@ -35,10 +36,26 @@ pub(crate) fn open_direct(options: &OpenOptions, path: &Path) -> io::Result<File
     let mut direct = options.clone();
     direct.custom_flags(OFlags::DIRECT.bits() as i32);
     match direct.open(path) {
-        Err(err) if err.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-            options.open(path)
-        }
+        Err(err) if err.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => options.open(path),
         opened => opened,
+    }
+}
+
+/// An image to read, past the page cache. While it is open its file is not written again; after that it may hold another image.
+pub(crate) fn open_image(path: &Path) -> io::Result<File> {
+    shared(open_direct(OpenOptions::new().read(true), path)?)
+}
+
+/// An image to read as it lies in the page cache; else as [`open_image`].
+pub(crate) fn open_cached(path: &Path) -> io::Result<File> {
+    shared(File::open(path)?)
+}
+
+fn shared(file: File) -> io::Result<File> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => Err(io::Error::other("it is being written again")),
+        // Where there are no locks, no file is written again.
+        Ok(()) | Err(_) => Ok(file),
     }
 }
 
@@ -70,6 +87,18 @@ impl FileTarget {
         Self { dir: dir.to_path_buf(), zxid, file: None }
     }
 
+    /// Writes over `spare`, of which the name of an unfinished image is made, durably.
+    pub(crate) fn over(dir: &Path, zxid: Zxid, spare: Zxid, file: File) -> io::Result<Self> {
+        let target = Self { file: Some(file), ..Self::new(dir, zxid) };
+        std::fs::rename(path(dir, FileName::Spare(spare)), target.unfinished())?;
+        sync_dir(dir)?;
+        Ok(target)
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        path(&self.dir, FileName::Unfinished(self.zxid))
+    }
+
     fn open(&self) -> io::Result<&File> {
         self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -77,12 +106,19 @@ impl FileTarget {
 
 impl Target for FileTarget {
     fn create(&mut self, len: u64) -> io::Result<()> {
-        let unfinished = path(&self.dir, FileName::Unfinished(self.zxid));
-        let file =
-            open_direct(OpenOptions::new().write(true).create(true).truncate(true), &unfinished)?;
+        let mut options = OpenOptions::new();
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                open_direct(options.write(true).create(true).truncate(true), &self.unfinished())?
+            }
+        };
+        if len < file.metadata()?.len() {
+            file.set_len(len)?;
+        }
         // A full disk is known before anything is written. Not every file system can.
         match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(err) => return Err(err.into()),
         }
         self.file = Some(file);
@@ -98,10 +134,9 @@ impl Target for FileTarget {
     }
 
     fn publish(&mut self) -> io::Result<()> {
-        std::fs::rename(
-            path(&self.dir, FileName::Unfinished(self.zxid)),
-            path(&self.dir, FileName::Image(self.zxid)),
-        )
+        // From here on it may be read.
+        rustix::fs::flock(self.open()?, FlockOperation::Unlock).unwrap_or_default();
+        std::fs::rename(self.unfinished(), path(&self.dir, FileName::Image(self.zxid)))
     }
 
     fn sync_dir(&mut self) -> io::Result<()> {
@@ -110,9 +145,14 @@ impl Target for FileTarget {
 
     fn remove(&mut self) -> io::Result<()> {
         self.file = None;
-        match std::fs::remove_file(path(&self.dir, FileName::Unfinished(self.zxid))) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        }
+        remove(&self.unfinished())
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }

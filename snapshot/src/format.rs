@@ -225,6 +225,8 @@ pub enum FileName {
     Image(Zxid),
     /// `image.<16 hex digits>.tmp`: one that was never finished.
     Unfinished(Zxid),
+    /// `image.<16 hex digits>.spare`: one that is not retained any more, and will be written again.
+    Spare(Zxid),
 }
 
 impl FileName {
@@ -232,9 +234,12 @@ impl FileName {
     pub fn parse(name: &str) -> Option<Self> {
         let rest = name.strip_prefix("image.")?;
         let zxid = |hex: &str| u64::from_str_radix(hex, 16).ok().map(|it| Zxid(it as i64));
-        let parsed = match rest.strip_suffix(".tmp") {
-            Some(hex) => Self::Unfinished(zxid(hex)?),
-            None => Self::Image(zxid(rest)?),
+        let parsed = if let Some(hex) = rest.strip_suffix(".tmp") {
+            Self::Unfinished(zxid(hex)?)
+        } else if let Some(hex) = rest.strip_suffix(".spare") {
+            Self::Spare(zxid(hex)?)
+        } else {
+            Self::Image(zxid(rest)?)
         };
         // One name per file: no other spelling of the number is ours.
         (parsed.to_string() == name).then_some(parsed)
@@ -246,6 +251,7 @@ impl fmt::Display for FileName {
         match self {
             Self::Image(zxid) => write!(f, "image.{:016x}", zxid.0),
             Self::Unfinished(zxid) => write!(f, "image.{:016x}.tmp", zxid.0),
+            Self::Spare(zxid) => write!(f, "image.{:016x}.spare", zxid.0),
         }
     }
 }
@@ -332,7 +338,8 @@ mod tests {
 
     #[test]
     fn names_read_back_and_strange_ones_are_left_alone() {
-        for name in [FileName::Image(Zxid(0x1_0000_00ab)), FileName::Unfinished(Zxid(0))] {
+        let zxid = Zxid(0x1_0000_00ab);
+        for name in [FileName::Image(zxid), FileName::Unfinished(Zxid(0)), FileName::Spare(zxid)] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
         for strange in [

@@ -3,8 +3,9 @@
 //! ZooKeeper: the snapshot thread of `SyncRequestProcessor`, `ZooKeeperServer.takeSnapshot`. Driver, blocking, niced, on no shard's core.
 //!
 //! The pipeline shard begins an image between two batches, and asks now and then whether it is done. This thread takes the pages, each as
-//! it was when the image began, whatever the arena does, and writes them in chunks, those first that change most ([`crate::order`]). After each it rests as long as that took, so that the log keeps
-//! at least half of the disk.
+//! it was when the image began, whatever the arena does, and writes them in chunks, those first that change most ([`crate::order`]). After each it
+//! rests as long as that took, so that the log keeps at least half of the disk. Where an older image's file can be written over, only pages that
+//! changed since that are written ([`crate::turns`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ use jute::Zxid;
 use tracing::{debug, warn};
 
 use crate::disk::{FileTarget, blocks};
-use crate::format::{FileName, ImageHeader, Label};
+use crate::format::{FileName, ImageHeader, Label, PAGE_LEN};
 use crate::order::Order;
 use crate::region::Shadow;
+use crate::turns::{Turns, Written};
 use crate::write::Writing;
 
 /// How images are written.
@@ -29,12 +31,14 @@ pub struct ImagerOptions {
     pub dir: PathBuf,
     /// How long to rest after each write, in hundredths of the time that the write took: 100 leaves the log half of the disk's time.
     pub rest_percent: u32,
+    /// How many images a purge behind each of them keeps: an older one's file is written again. `None`: there is no such purge.
+    pub retain: Option<usize>,
 }
 
 impl ImagerOptions {
     /// The defaults, in `dir`.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_path_buf(), rest_percent: 100 }
+        Self { dir: dir.to_path_buf(), rest_percent: 100, retain: None }
     }
 }
 
@@ -57,6 +61,8 @@ pub enum Outcome {
         zxid: Zxid,
         /// Bytes of the file.
         len: u64,
+        /// Of these, pages that were written now, bytes.
+        anew: u64,
         /// From begin to name.
         took: Duration,
     },
@@ -91,7 +97,9 @@ impl Imager {
     pub fn start(options: ImagerOptions, shadow: Shadow) -> io::Result<Self> {
         let (messages, inbox) = channel();
         let (outbox, outcomes) = channel();
-        let worker = Worker { options, shadow, order: Order::default(), inbox, outcomes: outbox };
+        let turns = Turns::begin(&options.dir, options.retain);
+        let order = Order::default();
+        let worker = Worker { options, shadow, order, turns, inbox, outcomes: outbox };
         let thread =
             std::thread::Builder::new().name("snapshot".into()).spawn(move || worker.run())?;
         Ok(Self { messages, outcomes, busy: false, thread: Some(thread) })
@@ -151,6 +159,7 @@ struct Worker {
     options: ImagerOptions,
     shadow: Shadow,
     order: Order,
+    turns: Turns,
     inbox: Receiver<Message>,
     outcomes: Sender<Outcome>,
 }
@@ -184,12 +193,15 @@ impl Worker {
             let (zxid, page_count) = (source.zxid(), source.page_count());
             let header = ImageHeader { zxid, page_count, label };
             let path = crate::disk::path(&self.options.dir, FileName::Image(zxid));
-            let written = self.write(&source, header);
+            let written = self.write(&source, header, begun_at);
             self.shadow.release(0..page_count);
             let outcome = match written {
-                Ok(()) => {
-                    Outcome::Written { zxid, len: header.file_len(), took: begun_at.elapsed() }
-                }
+                Ok(pages) => Outcome::Written {
+                    zxid,
+                    len: header.file_len(),
+                    anew: pages * PAGE_LEN as u64,
+                    took: begun_at.elapsed(),
+                },
                 Err(Halt::Cancelled) => Outcome::Cancelled,
                 Err(Halt::Failed(source)) => Outcome::Failed(ImageError { path, source }),
             };
@@ -200,15 +212,32 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, source: &ImageSource, header: ImageHeader) -> Result<(), Halt> {
-        let mut writing = Writing::begin(FileTarget::new(&self.options.dir, header.zxid), header)?;
-        match self.fill(source, &mut writing) {
-            Ok(()) => Ok(writing.finish()?),
+    /// Gives how many pages were written.
+    fn write(
+        &mut self,
+        source: &ImageSource,
+        header: ImageHeader,
+        now: Instant,
+    ) -> Result<u64, Halt> {
+        let mut image = Written { zxid: header.zxid, number: source.number(), whole_at: now };
+        let (target, kept) = if let Some(base) = self.turns.base(source, now) {
+            image.whole_at = base.written.whole_at;
+            (base.target, kept(source, base.written.number, &base.checksums))
+        } else {
+            let all = vec![None; header.page_count as usize];
+            (FileTarget::new(&self.options.dir, header.zxid), all)
+        };
+        let mut writing = Writing::over(target, header, &kept)?;
+        let pages = writing.left();
+        match self.fill(source, &kept, &mut writing) {
+            Ok(()) => writing.finish()?,
             Err(halt) => {
                 writing.abandon();
-                Err(halt)
+                return Err(halt);
             }
         }
+        self.turns.written(image);
+        Ok(pages)
     }
 
     #[expect(
@@ -218,10 +247,12 @@ impl Worker {
     fn fill(
         &mut self,
         source: &ImageSource,
+        kept: &[Option<u32>],
         writing: &mut Writing<FileTarget>,
     ) -> Result<(), Halt> {
-        let mut chunk = blocks(CHUNK_PAGES);
-        self.order.begin(source.page_count().div_ceil(CHUNK_PAGES as u64) as u32);
+        let mut buffer = blocks(CHUNK_PAGES);
+        let chunks: Vec<_> = kept.chunks(CHUNK_PAGES).collect();
+        self.order.begin(chunks.len() as u32, |it| chunks[it as usize].contains(&None));
         let pages = |number: u32| {
             let first = u64::from(number) * CHUNK_PAGES as u64;
             first..source.page_count().min(first + CHUNK_PAGES as u64)
@@ -233,7 +264,14 @@ impl Worker {
                 return Err(Halt::Cancelled);
             }
             let begun_at = Instant::now();
-            writing.take(source, pages(number).start, &mut chunk)?;
+            let mut first = pages(number).start;
+            for run in chunks[number as usize].chunk_by(|a, b| a.is_some() == b.is_some()) {
+                let next = first + run.len() as u64;
+                if run[0].is_none() {
+                    writing.take(source, first..next, &mut buffer)?;
+                }
+                first = next;
+            }
             self.shadow.release(pages(number));
             std::thread::sleep(begun_at.elapsed() * self.options.rest_percent / 100);
         }
@@ -241,8 +279,41 @@ impl Worker {
     }
 }
 
+/// What a file that holds image `number` need not be written of, with the checksums there.
+fn kept(source: &ImageSource, number: u32, checksums: &[u32]) -> Vec<Option<u32>> {
+    let checksums = checksums.iter().map(|it| Some(*it)).chain(std::iter::repeat(None));
+    let unchanged = (0..source.page_count())
+        .zip(checksums)
+        .map(|(page, checksum)| checksum.filter(|_| !source.changed_since(page, number)));
+    let mut kept: Vec<_> = unchanged.collect();
+    for chunk in kept.chunks_mut(CHUNK_PAGES) {
+        bridge(chunk);
+    }
+    for (page, _) in (0..).zip(&kept).filter(|it| it.1.is_some()) {
+        source.forgo(page);
+    }
+    kept
+}
+
+/// A few pages between two that are written are written with them: one write of more is cheaper than two.
+fn bridge(chunk: &mut [Option<u32>]) {
+    let mut last_written = None;
+    for page in 0..chunk.len() {
+        if chunk[page].is_some() {
+            continue;
+        }
+        if let Some(last) = last_written.filter(|last| page - last <= BRIDGE_PAGES) {
+            chunk[last..page].fill(None);
+        }
+        last_written = Some(page);
+    }
+}
+
 /// Pages in one write: large enough for the disk's speed, small enough that the log's write behind it does not wait long.
 const CHUNK_PAGES: usize = 64;
+
+/// So near must two pages be that what lies between is written too.
+const BRIDGE_PAGES: usize = 8;
 
 /// Of the lowest few: what clients wait for comes first.
 const NICE: i32 = 10;

@@ -1,9 +1,9 @@
 //! Inspecting images: list them, verify every checksum. Reads only; a running server's directory will do.
 //!
-//! Driver, blocking. An image never changes once it has its name, so that it may be read in any way while a server runs: past the page cache, or
-//! through a map that the caller has ([`Source`]).
+//! Driver, blocking. An image never changes while it is open and locked here, so that it may be read in any way while a server runs: past the page
+//! cache, or through a map that the caller has ([`Source`]).
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use jute::Zxid;
 use zerocopy::IntoBytes as _;
 
-use crate::disk::{blocks, list, open_direct, path};
+use crate::disk::{blocks, list, open_image, path};
 use crate::format::{FileName, ImageHeader, PAGE_LEN};
 use crate::load::{Fault, read_frame, verify as verify_pages};
 
@@ -75,7 +75,7 @@ pub fn newest(dir: &Path) -> io::Result<Option<(Zxid, u64)>> {
 /// # Errors
 /// [`InspectError`] names the first thing that is wrong.
 pub fn verify(path: &Path) -> Result<ImageHeader, InspectError> {
-    let open = || Ok(open_direct(OpenOptions::new().read(true), path)?);
+    let open = || Ok(open_image(path)?);
     open().and_then(|it| check(path, &it)).map_err(failed(path))
 }
 
@@ -94,7 +94,7 @@ fn failed(path: &Path) -> impl FnOnce(Fault) -> InspectError {
 fn zxid_of(path: &Path) -> Result<Zxid, Fault> {
     match path.file_name().and_then(|it| it.to_str()).and_then(FileName::parse) {
         Some(FileName::Image(zxid)) => Ok(zxid),
-        Some(FileName::Unfinished(_)) | None => {
+        Some(FileName::Unfinished(_) | FileName::Spare(_)) | None => {
             Err(io::Error::from(io::ErrorKind::InvalidFilename).into())
         }
     }

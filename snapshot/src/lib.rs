@@ -24,6 +24,7 @@ mod purge;
 mod region;
 pub mod retain;
 mod still;
+mod turns;
 pub mod write;
 
 pub use beside::{Beside, BesideError};

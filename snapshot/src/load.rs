@@ -3,7 +3,6 @@
 //! ZooKeeper: `FileSnap.deserialize`, `FileSnap.findNValidSnapshots`. Driver, blocking; runs before the region is shared. Two threads read chunk after
 //! chunk past the page cache and verify what they have read, so that reading goes on while a chunk is verified.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use jute::Zxid;
 use tracing::{error, info};
 use zerocopy::IntoBytes as _;
 
-use crate::disk::{blocks, list, open_direct, path};
+use crate::disk::{blocks, list, open_image, path};
 use crate::format::{Damage, FileName, ImageHeader, Label, PAGE_LEN};
 use crate::inspect::Source;
 use crate::region::Region;
@@ -115,6 +114,8 @@ pub fn load(dir: &Path, region_len: usize) -> Result<Start, LoadError> {
                 let path = path(dir, name);
                 std::fs::remove_file(&path).map_err(at("removing an unfinished image", &path))?;
             }
+            // The imager's affair.
+            FileName::Spare(_) => {}
         }
     }
     let newest_zxid = images.last().copied().unwrap_or_default();
@@ -143,7 +144,7 @@ pub fn load(dir: &Path, region_len: usize) -> Result<Start, LoadError> {
 
 /// Loads one image into `into`, and verifies every checksum.
 pub(crate) fn load_one(path: &Path, zxid: Zxid, into: &mut [u8]) -> Result<ImageHeader, Fault> {
-    let file = open_direct(OpenOptions::new().read(true), path)?;
+    let file = open_image(path)?;
     let (header, checksums) = read_frame(&file, zxid)?;
     let room = (into.len() / PAGE_LEN) as u64;
     if room < header.page_count {

@@ -15,10 +15,10 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Begins an image of so many chunks.
-    pub(crate) fn begin(&mut self, chunk_count: u32) {
+    /// Begins an image of so many chunks, of which it takes those that `is_wanted` names.
+    pub(crate) fn begin(&mut self, chunk_count: u32, is_wanted: impl Fn(u32) -> bool) {
         self.heat.resize(chunk_count as usize, 0);
-        self.left = (0..chunk_count).collect();
+        self.left = (0..chunk_count).filter(|&it| is_wanted(it)).collect();
         self.sort();
         for heat in &mut self.heat {
             *heat /= 2;
@@ -65,8 +65,10 @@ mod tests {
     fn where_nothing_changes_chunks_come_in_order_and_each_once() {
         let mut order = Order::default();
         for count in [0, 1, 7, 1000, 300] {
-            order.begin(count);
+            order.begin(count, |_| true);
             assert!(all(&mut order, |_| 0).into_iter().eq(0..count), "{count}");
+            order.begin(count, |it| it % 3 == 1);
+            assert!(all(&mut order, |_| 0).into_iter().eq((1..count).step_by(3)), "{count}");
         }
     }
 
@@ -75,14 +77,14 @@ mod tests {
         let mut order = Order::default();
         let hot =
             |chunk: u32| if chunk % 100 == 99 { 60 } else { u16::from(chunk.is_multiple_of(2)) };
-        order.begin(1000);
+        order.begin(1000, |_| true);
         let first = all(&mut order, hot);
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..1000), "each once");
         let at = |chunk| first.iter().position(|it| *it == chunk).unwrap();
         assert!((99..1000).step_by(100).all(|it| at(it) < 1000 / LOOKS + 10), "{first:?}");
-        order.begin(1100);
+        order.begin(1100, |_| true);
         assert_eq!(order.next(|_| 0), Some(99));
         let mut second = vec![99];
         second.extend(all(&mut order, |_| 0));

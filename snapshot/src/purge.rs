@@ -42,7 +42,7 @@ impl Purger {
         let images: Vec<_> = names
             .filter_map(|it| match it {
                 FileName::Image(zxid) => Some((zxid, self.validity(zxid))),
-                FileName::Unfinished(_) => None,
+                FileName::Unfinished(_) | FileName::Spare(_) => None,
             })
             .collect();
         let retention = retain::choose(&images, retain_count);

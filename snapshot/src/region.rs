@@ -7,7 +7,7 @@
 //! seen as atomic words only, so that to whoever looks it is as if a thread had stored zeros.
 
 use core::ops::Range;
-use core::sync::atomic::{AtomicU8, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use std::io;
 
 use engine::arena::{Memory, PAGE_WORDS, VersionWord};
@@ -73,11 +73,14 @@ impl Region {
 /// As [`Region::reserve`].
 pub fn memory_of(words: &'static [AtomicU64]) -> io::Result<(Memory, Shadow)> {
     let shadow = Shadow::reserve(size_of_val(words))?;
-    let states: &'static mut MmapMut = Box::leak(Box::new(anonymous(words.len() / PAGE_WORDS)?));
-    let page_states = <[AtomicU8]>::mut_from_bytes(states)
+    let pages = words.len() / PAGE_WORDS;
+    let table = |len| anonymous(len).map(|it| Box::leak(Box::new(it)));
+    let page_states = <[AtomicU8]>::mut_from_bytes(table(pages)?)
         .unwrap_or_else(|_| unreachable!("bytes have no size to miss"));
+    let last_changes = <[AtomicU32]>::mut_from_bytes(table(pages * size_of::<AtomicU32>())?)
+        .unwrap_or_else(|_| unreachable!("whole pages are whole numbers"));
     let version = Box::leak(Box::new(VersionWord::new()));
-    Ok((Memory { words, version, page_states, shadow: shadow.words }, shadow))
+    Ok((Memory { words, version, page_states, last_changes, shadow: shadow.words }, shadow))
 }
 
 /// Where the arena keeps pages while an image is being taken: see [`Memory::shadow`].

@@ -28,7 +28,8 @@ fn write_pages(dir: &Path, source: &ImageSource, header: ImageHeader) -> io::Res
     let mut chunk = blocks(CHUNK_PAGES);
     while 0 < writing.left() {
         let first = source.page_count() - writing.left();
-        if let Err(error) = writing.take(source, first, &mut chunk) {
+        let pages = first..source.page_count().min(first + CHUNK_PAGES as u64);
+        if let Err(error) = writing.take(source, pages, &mut chunk) {
             writing.abandon();
             return Err(error);
         }

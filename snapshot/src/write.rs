@@ -3,6 +3,7 @@
 //! The order is the contract: everything under a name that means nothing, then a sync, then the rename, then a sync of the directory. Killed at any
 //! point, the image is whole under its name or not there.
 
+use core::ops::Range;
 use std::io;
 
 use engine::arena::ImageSource;
@@ -13,7 +14,7 @@ use crate::format::{ImageHeader, PAGE_LEN};
 
 /// Where an image is written to: one unfinished file and its directory.
 pub trait Target {
-    /// Creates the unfinished file with room for `len` bytes.
+    /// Creates the unfinished file with room for `len` bytes, or makes that room in the one that is there.
     ///
     /// # Errors
     /// The system's.
@@ -45,7 +46,7 @@ pub trait Target {
     fn remove(&mut self) -> io::Result<()>;
 }
 
-/// An image being written. Pages come in any order, each once.
+/// An image being written. Pages come in any order, each once; those that the file has already do not come.
 #[derive(Debug)]
 pub struct Writing<T> {
     target: T,
@@ -62,7 +63,15 @@ impl<T: Target> Writing<T> {
     ///
     /// # Errors
     /// The target's; what was created is removed.
-    pub fn begin(mut target: T, header: ImageHeader) -> io::Result<Self> {
+    pub fn begin(target: T, header: ImageHeader) -> io::Result<Self> {
+        Self::over(target, header, &[])
+    }
+
+    /// As [`Self::begin`], in a file that has some pages already: `kept` has their checksums, `None` for a page that will come.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn over(mut target: T, header: ImageHeader, kept: &[Option<u32>]) -> io::Result<Self> {
         let mut block = blocks(1);
         header.encode(block.as_mut_slice().as_mut_bytes());
         let begun = target.create(header.file_len());
@@ -71,8 +80,12 @@ impl<T: Target> Writing<T> {
             target.remove().unwrap_or_default();
             return Err(err);
         }
-        let checksums = vec![0; header.page_count as usize];
-        Ok(Self { target, header, checksums, written: 0, unsynced_bytes: 0 })
+        let mut checksums = vec![0; header.page_count as usize];
+        for (checksum, kept) in checksums.iter_mut().zip(kept) {
+            *checksum = kept.unwrap_or_default();
+        }
+        let written = kept.iter().flatten().count() as u64;
+        Ok(Self { target, header, checksums, written, unsynced_bytes: 0 })
     }
 
     /// Pages not yet written.
@@ -80,21 +93,22 @@ impl<T: Target> Writing<T> {
         self.header.page_count - self.written
     }
 
-    /// Takes the pages of `source` from `first` into `chunk`, as many as fit and are there, and writes them.
+    /// Takes some pages of `source` into `chunk`, in which there is room for them, and writes them.
     ///
     /// # Errors
     /// The target's; then [`Self::abandon`].
     pub(crate) fn take(
         &mut self,
         source: &ImageSource,
-        first: u64,
+        pages: Range<u64>,
         chunk: &mut [Block],
     ) -> io::Result<()> {
-        let count = (self.header.page_count - first).min(chunk.len() as u64) as usize;
-        for (number, page) in (first..).zip(&mut chunk[..count]) {
+        let first = pages.start;
+        let chunk = &mut chunk[..(pages.end - first) as usize];
+        for (number, page) in pages.zip(&mut *chunk) {
             source.page(number, &mut page.0);
         }
-        self.put(first, &chunk[..count])
+        self.put(first, chunk)
     }
 
     /// Writes the pages from `first`.

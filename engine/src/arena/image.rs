@@ -9,12 +9,18 @@
 //! | state | who made it so | meaning |
 //! |---|---|---|
 //! | pending | `begin_image` | unchanged since the moment |
-//! | done | the copying thread | it has the page |
-//! | aside | the writer | the page as it was is in the shadow |
+//! | done | the copying thread | it has the page, or does not want it; unchanged since the moment |
+//! | aside | the writer | changed since the moment; the page as it was is in the shadow |
+//! | changed | the writer | changed since the moment, and nobody needs the page as it was |
+//!
+//! Between images too a page's first change makes it `changed`. So the next [`Arena::begin_image`] knows what changed since the one before, and
+//! writes it beside the states: whoever has an older image can ask which pages of it are still right ([`ImageSource::changed_since`]).
+
+use core::ops::RangeInclusive;
 
 use jute::Zxid;
 
-use super::{Arena, AtomicU8, AtomicU64, Full, Memory, Ordering, layout::Word};
+use super::{Arena, AtomicU8, AtomicU32, AtomicU64, Full, Memory, Ordering, layout::Word};
 
 /// Words of a page: 4 KiB.
 pub const PAGE_WORDS: usize = 512;
@@ -23,7 +29,9 @@ pub type Page = [u64; PAGE_WORDS];
 
 const PENDING: u8 = 0;
 const DONE: u8 = 1;
+/// This and all above: changed since the newest image began.
 const ASIDE: u8 = 2;
+const CHANGED: u8 = 3;
 
 /// The copying thread's end: shared references only.
 #[derive(Clone, Debug)]
@@ -31,6 +39,8 @@ pub struct ImageSource {
     words: &'static [AtomicU64],
     shadow: &'static [AtomicU64],
     states: &'static [AtomicU8],
+    last_changes: &'static [AtomicU32],
+    number: u32,
     zxid: Zxid,
 }
 
@@ -43,6 +53,24 @@ impl ImageSource {
     /// The transaction that the image is the state after.
     pub fn zxid(&self) -> Zxid {
         self.zxid
+    }
+
+    /// Counts the images of this arena since it was opened, from 1.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether this page may differ from what it was in image `number` of the same arena, if that had it.
+    pub fn changed_since(&self, page: u64, number: u32) -> bool {
+        // Relaxed: written before the handle was handed over.
+        number <= self.last_changes[page as usize].load(Ordering::Relaxed)
+    }
+
+    /// Page `number` will not be asked for: the writer need not keep it.
+    pub fn forgo(&self, number: u64) {
+        // Relaxed: nothing of the page was read. If it is aside already, it is of no use and no harm.
+        let state = &self.states[number as usize];
+        state.compare_exchange(PENDING, DONE, Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 
     /// How many of these pages are in the shadow, as far as this thread has heard; not more than 65,535 pages.
@@ -82,18 +110,27 @@ pub(super) fn take<'a>(
     copy(shadow(), out);
 }
 
-/// The writer's half: until it returns, the page may not change.
+/// Whether the page has changed since the newest image began; the writer knows.
+#[inline]
+pub(super) fn has_changed(state: &AtomicU8) -> bool {
+    ASIDE <= state.load(Ordering::Relaxed)
+}
+
+/// The writer's half for a page of an image, which [has not changed](has_changed): until it returns, the page may not change.
 pub(super) fn keep(state: &AtomicU8, words: &[AtomicU64], shadow: &[AtomicU64]) {
     // Acquire, here and below: having seen `DONE`, our stores come after the other thread's loads.
-    if state.load(Ordering::Acquire) != PENDING {
-        return;
+    if state.load(Ordering::Acquire) == PENDING {
+        for (to, from) in shadow.iter().zip(words) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        // Release: who sees `ASIDE` sees the copy. If the other thread was first, the copy is of no use and no harm.
+        let kept = state.compare_exchange(PENDING, ASIDE, Ordering::Release, Ordering::Acquire);
+        if kept.is_ok() {
+            return;
+        }
     }
-    for (to, from) in shadow.iter().zip(words) {
-        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-    // Release: who sees `ASIDE` sees the copy. If the other thread was first, the copy is of no use and no harm.
-    let found = state.compare_exchange(PENDING, ASIDE, Ordering::Release, Ordering::Acquire);
-    assert!(found != Err(ASIDE), "there is one writer");
+    // The other thread is done with the page: from here on its state is the writer's.
+    state.store(CHANGED, Ordering::Relaxed);
 }
 
 fn copy(words: &[AtomicU64], out: &mut [u64]) {
@@ -109,13 +146,18 @@ impl Arena {
         assert!(self.version.is_multiple_of(2), "an image inside a batch");
         assert!(self.image_pages == 0, "an image is being taken");
         let pages = self.word(Word::PageBump.at()) / PAGE_WORDS as u64;
-        let states = &self.memory.page_states[..pages as usize];
-        for state in states {
+        let Memory { words, shadow, page_states, last_changes, .. } = self.memory;
+        let states = &page_states[..pages as usize];
+        for (state, last_change) in states.iter().zip(last_changes) {
+            if has_changed(state) {
+                last_change.store(self.images, Ordering::Relaxed);
+            }
             state.store(PENDING, Ordering::Relaxed);
         }
         self.image_pages = pages;
-        let Memory { words, shadow, .. } = self.memory;
-        ImageSource { words, shadow, states, zxid: self.zxid() }
+        self.images += 1;
+        let (number, zxid) = (self.images, self.zxid());
+        ImageSource { words, shadow, states, last_changes, number, zxid }
     }
 
     /// Ends it: the copying thread has every page, or has given up. What the shadow holds is of no meaning from now on.
@@ -141,20 +183,29 @@ impl Arena {
         for word in &self.memory.words[used..before.max(used)] {
             word.store(0, Ordering::Relaxed);
         }
+        for state in &self.memory.page_states[..before.max(used).div_ceil(PAGE_WORDS)] {
+            state.store(CHANGED, Ordering::Relaxed);
+        }
         self.commit(other.zxid());
         Ok(())
     }
 
-    /// Called before the pages `first..=last` change while an image is being taken.
+    /// Called before pages change, some of which have not since the newest image began.
     #[cold]
     #[inline(never)]
-    pub(super) fn keep_pages(&self, first: usize, last: usize) {
-        for number in first..=last {
+    pub(super) fn first_changes(&self, pages: RangeInclusive<usize>) {
+        let Memory { words, shadow, page_states, .. } = self.memory;
+        for number in pages {
+            let state = &page_states[number];
+            if has_changed(state) {
+                continue;
+            }
             if (number as u64) < self.image_pages {
                 let of =
                     |region: &'static [AtomicU64]| &region[number * PAGE_WORDS..][..PAGE_WORDS];
-                let Memory { words, shadow, page_states, .. } = self.memory;
-                keep(&page_states[number], of(words), of(shadow));
+                keep(state, of(words), of(shadow));
+            } else {
+                state.store(CHANGED, Ordering::Relaxed);
             }
         }
     }

@@ -8,7 +8,7 @@
 //! Invariants:
 //! 1. Words change only between [`Arena::begin`] and [`Arena::commit`].
 //! 2. Everything that must survive a restart is a word of the region: the header (`layout`) too.
-//! 3. While an image is being taken, a page of it is copied aside before its first change (`image`).
+//! 3. A page's state says that it changes before it does; while an image is being taken, it is copied aside before that (`image`).
 //!
 //! Absent: what the words mean (see [`crate::tree`]), and how the region comes to be (mapped by a
 //! driver, leaked by a test).
@@ -35,9 +35,9 @@ use alloc::boxed::Box;
 use jute::Zxid;
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use self::layout::{HEADER_WORDS, LAYOUT, MAGIC, Word};
 
@@ -50,8 +50,10 @@ pub struct Memory {
     pub words: &'static [AtomicU64],
     /// Odd while a batch is being applied. On a cache line of its own.
     pub version: &'static VersionWord,
-    /// One state for each page of `words`; what they hold before an image is taken is of no matter.
+    /// One state for each page of `words`; what they hold before the first image is of no matter.
     pub page_states: &'static [AtomicU8],
+    /// For each page of `words`, the number of the last image before its last change; what they hold before is of no matter.
+    pub last_changes: &'static [AtomicU32],
     /// As long as `words`: where the writer keeps pages that it changes while an image is being taken. Between images nothing is kept in it,
     /// and its memory may be given back.
     pub shadow: &'static [AtomicU64],
@@ -70,6 +72,7 @@ impl Memory {
             shadow: region(),
             version: Box::leak(Box::new(VersionWord::new())),
             page_states: Box::leak((0..words / PAGE_WORDS).map(|_| AtomicU8::new(0)).collect()),
+            last_changes: Box::leak((0..words / PAGE_WORDS).map(|_| AtomicU32::new(0)).collect()),
         }
     }
 }
@@ -80,13 +83,13 @@ impl Memory {
 pub enum OpenError {
     /// The region, or what lies beside it, has a size that cannot be used.
     #[error(
-        "a region of {words} words with {page_states} page states and {shadow} words of shadow cannot be used"
+        "a region of {words} words with tables of {tables} pages and {shadow} words of shadow cannot be used"
     )]
     Size {
         /// Words of the region.
         words: usize,
-        /// Entries of the table beside it.
-        page_states: usize,
+        /// Entries of the shorter of the tables beside it.
+        tables: usize,
         /// Words of its shadow.
         shadow: usize,
     },
@@ -125,6 +128,8 @@ pub struct Arena {
     version: u64,
     /// Pages of the image being taken, 0 if none is.
     image_pages: u64,
+    /// Images begun.
+    images: u32,
 }
 
 impl core::fmt::Debug for Arena {
@@ -178,14 +183,14 @@ impl Arena {
     }
 
     fn over(memory: Memory) -> Result<Self, OpenError> {
-        let (words, page_states, shadow) =
-            (memory.words.len(), memory.page_states.len(), memory.shadow.len());
+        let (words, shadow) = (memory.words.len(), memory.shadow.len());
+        let tables = memory.page_states.len().min(memory.last_changes.len());
         let fits = (Memory::WORDS_MIN..=1 << 36).contains(&words) && words % PAGE_WORDS == 0;
-        if !fits || page_states < words / PAGE_WORDS || shadow < words {
-            return Err(OpenError::Size { words, page_states, shadow });
+        if !fits || tables < words / PAGE_WORDS || shadow < words {
+            return Err(OpenError::Size { words, tables, shadow });
         }
         let version = memory.version.start();
-        Ok(Self { memory, version, image_pages: 0 })
+        Ok(Self { memory, version, image_pages: 0, images: 0 })
     }
 
     /// Opens a batch: until [`Arena::commit`] readers wait or turn away.
@@ -269,8 +274,9 @@ impl Arena {
     #[inline]
     fn touch(&mut self, first: usize, last: usize) {
         debug_assert!(!self.version.is_multiple_of(2), "a change outside a batch");
-        if self.image_pages != 0 {
-            self.keep_pages(first / PAGE_WORDS, last / PAGE_WORDS);
+        let (first, last) = (first / PAGE_WORDS, last / PAGE_WORDS);
+        if first != last || !image::has_changed(&self.memory.page_states[first]) {
+            self.first_changes(first..=last);
         }
     }
 }

@@ -10,7 +10,7 @@ use alloc::{boxed::Box, vec::Vec};
 use loom::thread;
 
 use super::{
-    image::{keep, take},
+    image::{has_changed, keep, take},
     *,
 };
 
@@ -20,7 +20,8 @@ fn memory() -> Memory {
     Memory {
         words: Box::leak(words.into_boxed_slice()),
         version: Box::leak(Box::new(VersionWord::new())),
-        page_states: &[],
+        page_states: Box::leak(Box::new([AtomicU8::new(0)])),
+        last_changes: &[],
         shadow: &[],
     }
 }
@@ -37,7 +38,7 @@ const B: Offset = Offset::new(7);
 
 /// A writer of a region that holds no tables.
 fn writer(memory: Memory) -> Arena {
-    Arena { memory, version: 0, image_pages: 0 }
+    Arena { memory, version: 0, image_pages: 0, images: 0 }
 }
 
 fn write(arena: &mut Arena, value: u64) {
@@ -93,7 +94,9 @@ fn a_page_of_an_image_is_as_it_was_whoever_copies_it() {
         });
         for value in 2..4 {
             for word in words {
-                keep(state, words, shadow);
+                if !has_changed(state) {
+                    keep(state, words, shadow);
+                }
                 word.store(value, Ordering::Relaxed);
             }
         }

@@ -154,6 +154,7 @@ fn what_is_no_image_of_ours_is_not_opened() {
     let words = Memory::WORDS_MIN as u64;
     assert_eq!(open(memory), OpenError::TooSmall { used: 1 << 30, words });
     assert!(matches!(open(Memory { page_states: &[], ..memory }), OpenError::Size { .. }));
+    assert!(matches!(open(Memory { last_changes: &[], ..memory }), OpenError::Size { .. }));
     assert!(matches!(open(Memory { shadow: &[], ..memory }), OpenError::Size { .. }));
 }
 
@@ -235,4 +236,67 @@ fn an_image_is_the_moment_it_began_whatever_is_written_meanwhile() {
         arena.end_image();
         assert!(image == moment, "round {round}");
     }
+}
+
+/// Puts an image together from an older one: takes only what may have changed since. How much that was.
+fn mend(source: &ImageSource, image: &mut Vec<u64>, number: u32) -> usize {
+    let had = (image.len() / PAGE_WORDS) as u64;
+    image.resize(source.page_count() as usize * PAGE_WORDS, 0);
+    let (pages, _) = image.as_chunks_mut::<PAGE_WORDS>();
+    let mut taken = 0;
+    for (page, words) in (0..).zip(pages) {
+        if page < had && !source.changed_since(page, number) {
+            source.forgo(page);
+        } else {
+            source.page(page, words);
+            taken += 1;
+        }
+    }
+    taken
+}
+
+#[test]
+fn an_older_image_and_what_changed_since_are_the_newer_one() {
+    let mut arena = arena(WORDS);
+    let mut chance = Chance(12);
+    let block = arena.alloc(200_000).expect("room");
+    arena.commit(Zxid(1));
+    // Three images take turns, as if they were files; each is mended from what it was three rounds before.
+    let mut images = [const { (Vec::new(), 0) }; 3];
+    let mut taken = 0;
+    for round in 2..60 {
+        let pages = arena.word(Word::PageBump.at()) as usize;
+        let moment: Vec<u64> = (0..pages).map(|i| arena.word(Offset::new(i as u64))).collect();
+        let source = arena.begin_image();
+        let (mut image, number) = core::mem::take(&mut images[round % 3]);
+        let next_number = source.number();
+        let given_up = chance.below(10) == 0;
+        let (image, count) = thread::scope(|scope| {
+            let mending = scope.spawn(move || {
+                if given_up {
+                    return (Vec::new(), 0);
+                }
+                let count = mend(&source, &mut image, number);
+                (image, count)
+            });
+            for _ in 0..3 {
+                arena.begin();
+                for _ in 0..10 {
+                    arena.set(block.plus(chance.below(200_000)), chance.next());
+                }
+                let at = arena.alloc(1 + chance.below(2000)).expect("room");
+                arena.write(at, &[chance.next()]);
+                arena.commit(Zxid(round as i64));
+            }
+            mending.join().expect("the mending thread")
+        });
+        arena.end_image();
+        if !given_up {
+            assert!(image == moment, "round {round}");
+            taken += if number == 0 { 0 } else { count };
+            images[round % 3] = (image, next_number);
+        }
+    }
+    // 90 words of 390 pages change in three rounds.
+    assert!(taken < 55 * 150, "{taken} pages were taken");
 }

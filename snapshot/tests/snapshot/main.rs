@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod over;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod round_trip;

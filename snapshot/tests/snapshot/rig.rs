@@ -54,6 +54,34 @@ impl Rig {
         Imager::start(options, self.shadow).unwrap()
     }
 
+    /// An imager that does not rest, and whose images are purged: so many are retained.
+    pub(crate) fn purged_imager(&self, dir: &Path, retain: usize) -> Imager {
+        let options =
+            ImagerOptions { rest_percent: 0, retain: Some(retain), ..ImagerOptions::new(dir) };
+        Imager::start(options, self.shadow).unwrap()
+    }
+
+    /// A block that is never written, of so many pages: the next images are longer.
+    pub(crate) fn grow(&mut self, pages: u64) {
+        self.zxid += 1;
+        self.arena.begin();
+        self.arena.alloc(pages * 512).unwrap();
+        self.arena.commit(Zxid(self.zxid));
+    }
+
+    /// The state becomes another one, of so many transactions before.
+    pub(crate) fn back(&mut self, txns: i64) {
+        self.zxid -= txns;
+        let mut other = Arena::format(Memory::leaked(Memory::WORDS_MIN * 8), [3, 4]).unwrap();
+        other.begin();
+        assert_eq!(other.alloc(self.block_words), Ok(self.block));
+        for word in 0..self.block_words {
+            other.set(self.block.plus(word), self.random());
+        }
+        other.commit(Zxid(self.zxid));
+        self.arena.replace(&other).unwrap();
+    }
+
     /// Every word that is in use now.
     pub(crate) fn words(&self, page_count: u64) -> Vec<u64> {
         let words = &self.memory.words[..page_count as usize * 512];

@@ -99,7 +99,9 @@ impl Store {
         for name in names {
             match format::FileName::parse(&name) {
                 Some(format::FileName::Image(zxid)) => self.memory.images.push(zxid),
-                Some(format::FileName::Unfinished(_)) => self.medium.apply(&Op::Remove(name)),
+                Some(format::FileName::Unfinished(_) | format::FileName::Spare(_)) => {
+                    self.medium.apply(&Op::Remove(name));
+                }
                 None => {}
             }
         }
