@@ -189,6 +189,11 @@ impl Client {
         *self = Self { asleep_until, ..Self::default() };
     }
 
+    /// The last transaction that it was shown.
+    pub(crate) fn seen(&self) -> Zxid {
+        self.seen
+    }
+
     /// How many answers it waits for.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()

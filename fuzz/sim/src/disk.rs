@@ -16,7 +16,7 @@ use quorum::zab::{Restored, WriteId};
 use crate::chance::Chance;
 use crate::violation::Violation;
 use store::{Job, Room, Store, WriteError};
-pub use store::{Keeping, Refusal};
+pub use store::{Keeping, Refusal, Struck};
 
 /// A transaction.
 #[derive(Clone, Debug, Hash)]
@@ -206,8 +206,10 @@ pub struct Disk {
     store: Store,
     waiting: VecDeque<(WriteId, DiskWrite)>,
     under_way: Vec<(WriteId, DiskWrite)>,
-    /// How the writes under way are made.
+    /// How the writes under way are made; a seal, if there are none.
     job: Option<Result<Job, WriteError>>,
+    /// See [`Self::has_bad_end`].
+    has_bad_end: bool,
 }
 
 /// How writes ended.
@@ -215,6 +217,8 @@ pub struct Disk {
 pub enum Ended {
     /// They are durable, up to this one.
     Durable(WriteId),
+    /// The log is sealed.
+    Sealed,
     /// None was under way.
     Nothing,
     /// The disk says that they are not: the server ends.
@@ -240,6 +244,7 @@ impl Disk {
             waiting: VecDeque::new(),
             under_way: Vec::new(),
             job: None,
+            has_bad_end: false,
         }
     }
 
@@ -250,7 +255,7 @@ impl Disk {
 
     /// Begins the next writes if none are under way. Whether any are now.
     pub fn begin(&mut self, chance: &mut Chance) -> bool {
-        if !self.under_way.is_empty() {
+        if self.is_busy() {
             return false;
         }
         while let Some(next) = self.waiting.pop_front() {
@@ -269,6 +274,20 @@ impl Disk {
         true
     }
 
+    /// Begins to seal the log, if it rests and has no seal. Whether it does.
+    pub fn seal(&mut self) -> bool {
+        if self.is_busy() || !self.waiting.is_empty() {
+            return false;
+        }
+        self.job = self.store.plan_seal().map(Ok);
+        self.job.is_some()
+    }
+
+    /// Whether writes, or a seal, are under way.
+    fn is_busy(&self) -> bool {
+        !self.under_way.is_empty() || self.job.is_some()
+    }
+
     fn room(&self) -> Room {
         if self.health == Health::Full { Room::None } else { Room::Some }
     }
@@ -278,7 +297,9 @@ impl Disk {
     /// # Errors
     /// [`Violation`] if one must never be made.
     pub fn end(&mut self, faith: Faith, chance: &mut Chance) -> Result<Ended, Violation> {
-        let Some(&(last, _)) = self.under_way.last() else { return Ok(Ended::Nothing) };
+        if !self.is_busy() {
+            return Ok(Ended::Nothing);
+        }
         match self.job.take() {
             Some(Ok(job)) if self.health != Health::Failing => match faith {
                 Faith::Kept => self.store.finish(job),
@@ -289,10 +310,12 @@ impl Disk {
                 return Ok(Ended::Failed);
             }
         }
-        for (_, write) in std::mem::take(&mut self.under_way) {
+        let mut ended = Ended::Sealed;
+        for (id, write) in std::mem::take(&mut self.under_way) {
             self.files.write(&write)?;
+            ended = Ended::Durable(id);
         }
-        Ok(Ended::Durable(last))
+        Ok(ended)
     }
 
     /// Nothing that waits will be written, and of what is under way some bytes are.
@@ -304,6 +327,8 @@ impl Disk {
         let under_way = std::mem::take(&mut self.under_way);
         let job = self.job.take().and_then(Result::ok);
         self.store.crash(job, chance);
+        self.store.spare_last_frame();
+        self.has_bad_end = self.store.has_bad_end();
         let Ok(found) = self.store.open() else {
             // Nobody knows what it holds, if it was not the crash alone.
             return if self.store.is_scarred() { Ok(()) } else { Err(Violation::DiskRefused) };
@@ -318,6 +343,7 @@ impl Disk {
     /// # Errors
     /// [`Refusal`].
     pub fn open(&mut self) -> Result<Files, Refusal> {
+        self.store.spare_last_frame();
         let files = self.store.open()?;
         self.files = files.clone();
         Ok(files)
@@ -369,7 +395,7 @@ impl Disk {
     pub fn take_image(&mut self, image: Image) -> Option<Zxid> {
         // A job that was planned knows the directory as it was.
         let is_mute = matches!(self.health, Health::Failing | Health::Hanging);
-        if !self.under_way.is_empty() || is_mute {
+        if self.is_busy() || is_mute {
             return None;
         }
         let job = self.store.plan_image(image, self.room()).ok()?;
@@ -383,9 +409,14 @@ impl Disk {
         self.store.read(after, upto)
     }
 
-    /// Some bytes change by themselves.
-    pub fn rot(&mut self, chance: &mut Chance) {
-        self.store.rot(chance);
+    /// Some bytes change by themselves: which.
+    pub fn rot(&mut self, chance: &mut Chance) -> Struck {
+        self.store.rot(chance)
+    }
+
+    /// Whether the last crash left a log whose last frame is bad, and was once whole beyond doubt.
+    pub fn has_bad_end(&self) -> bool {
+        self.has_bad_end
     }
 
     /// Whether it has done what a disk must not do.

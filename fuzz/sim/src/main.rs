@@ -212,6 +212,8 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.changes += one.changes;
     sum.write_errors += one.write_errors;
     sum.refusals += one.refusals;
+    sum.seals += one.seals;
+    sum.sealed_refusals += one.sealed_refusals;
     sum.blanks += one.blanks;
     sum.millis += one.millis;
     sum.trace ^= one.trace;

@@ -133,6 +133,10 @@ pub struct Node {
     pub wake_at: Option<Moment>,
     /// Its clock.
     pub clock: Clock,
+    /// When it last wrote.
+    pub wrote_at: Moment,
+    /// Whether somebody will look if its log rests.
+    pub is_watched: bool,
     /// Whether its disk is the one it began with.
     pub supply: Supply,
     /// Not before: nobody starts it.
@@ -176,6 +180,8 @@ impl Node {
             disk_factor: 1,
             wake_at: None,
             clock,
+            wrote_at: Moment::ZERO,
+            is_watched: false,
             supply: Supply::First,
             starts_at: Moment::ZERO,
             is_unreadable: false,

@@ -43,6 +43,8 @@ pub struct Plan {
     pub change_every: Option<Duration>,
     /// How servers keep their files.
     pub keeping: Keeping,
+    /// How long nothing is written to a log before it is sealed.
+    pub seal_after: Duration,
     /// Voters whose disks may lose or change what was written, or be emptied: the first so many by `first_frail`, fewer than half.
     pub frail: usize,
     /// The first of them.
@@ -95,6 +97,7 @@ impl Plan {
             first_frail: damage.index(voters),
             broken_per_mille: [0, 1, 10][damage.index(3)],
             ill_per_mille: [0, 0, 200, 1_000][damage.index(4)],
+            seal_after: Duration::from_millis([5, 20, 100, 1_000][damage.index(4)]),
             drift: [0, 0, 1, 50, 300][clocks.index(5)],
             voters,
             observers,

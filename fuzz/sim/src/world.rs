@@ -53,6 +53,8 @@ enum Event {
     Written { node: usize, life: u64, conn: u64 },
     /// Writes are done.
     Disk { node: usize, life: u64 },
+    /// A log may have rested for so long that it is sealed.
+    Rest { node: usize, life: u64 },
     /// A server looks at the clock.
     Wake { node: usize, life: u64 },
     /// A server that searches is told that anybody leads.
@@ -129,6 +131,10 @@ pub struct Summary {
     pub write_errors: u64,
     /// Starts that were refused, as the disk is damaged.
     pub refusals: u64,
+    /// Seals written.
+    pub seals: u64,
+    /// Starts that were refused as a log's last frame is bad, and sealed.
+    pub sealed_refusals: u64,
     /// Starts with a disk that was emptied.
     pub blanks: u64,
     /// Simulated milliseconds.
@@ -340,6 +346,7 @@ impl World {
                 }
             }
             Event::Disk { node, life } => self.disk_done(node, life),
+            Event::Rest { node, life } => self.rest(node, life),
             Event::Wake { node, life } => self.wake(node, life),
             Event::Appoint { node, life } => self.appoint(node, life),
             Event::Pump { node, life } => self.pump(node, life),

@@ -8,7 +8,7 @@ const SEEDS: u64 = 300;
 #[test]
 fn some_hundred_ensembles_keep_every_rule() {
     let (mut committed, mut epochs, mut truncs, mut images, mut streams) = (0, 0, 0, 0, 0);
-    let mut changes = 0;
+    let (mut changes, mut seals) = (0, 0);
     for seed in 0..SEEDS {
         match World::new(Plan::new(seed)).run() {
             Ok(summary) => {
@@ -18,6 +18,7 @@ fn some_hundred_ensembles_keep_every_rule() {
                 images += summary.images;
                 streams += summary.streams;
                 changes += summary.changes;
+                seals += summary.seals;
             }
             Err(failure) => {
                 panic!("{}\nagain: cargo run --release -p sim -- --seed {seed}", failure.violation);
@@ -28,6 +29,7 @@ fn some_hundred_ensembles_keep_every_rule() {
     assert!(10_000 < committed && SEEDS < epochs, "{committed} transactions, {epochs} epochs");
     assert!(SEEDS < changes, "{changes} times a server took other members");
     assert!(0 < truncs && 0 < images && 0 < streams, "{truncs}, {images}, {streams}");
+    assert!(SEEDS < seals, "{seals} seals");
 }
 
 #[test]

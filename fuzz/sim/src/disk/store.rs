@@ -4,6 +4,7 @@
 //! decision table, which segments are needed, an image's bytes and checks, the text of an epoch. What their drivers do with files
 //! (`wal::open`, the preparer, `snapshot::load`, `Epochs`) is done here on a [`Medium`], in the same order.
 
+mod damage;
 mod opening;
 
 use jute::Zxid;
@@ -12,7 +13,7 @@ use snapshot::Label;
 use snapshot::format::{self, ImageHeader, PAGE_LEN};
 use snapshot::retain::{self, Validity};
 use wal::append::Appender;
-use wal::frame::{BLOCK, Chain, SegmentId};
+use wal::frame::{BLOCK, Chain, HEADER_LEN, SegmentId};
 use wal::replay::End;
 use wal::scan::Scan;
 use wal::segment::{FIRST_FRAME_AT, FileName, SegmentHeader};
@@ -21,6 +22,7 @@ use wal::{Batch, cut, purge};
 use super::medium::{Medium, Op, Sync};
 use super::{DiskWrite, Image, Txn};
 use crate::chance::Chance;
+pub use damage::Struck;
 pub use opening::Refusal;
 
 /// Spares kept at most when segments are recycled, as the preparer keeps them.
@@ -70,6 +72,8 @@ struct Memory {
     /// Where the last frame is, in the newest segment.
     last_frame_at: usize,
     end_at: usize,
+    /// Its life.
+    newest_id: SegmentId,
     images: Vec<Zxid>,
     void_sequence: u64,
 }
@@ -101,6 +105,7 @@ impl Default for Memory {
             unnamed: None,
             last_frame_at: 0,
             end_at: 0,
+            newest_id: SegmentId(0),
             images: Vec::new(),
             void_sequence: 0,
         }
@@ -233,7 +238,8 @@ impl Store {
             };
             name = spare(number);
             let len = self.keeping.segment_len as u64;
-            memory.appender.begin(SegmentId(chance.draw()), len, 0);
+            memory.newest_id = SegmentId(chance.draw());
+            memory.appender.begin(memory.newest_id, len, 0);
             let first_zxid = batch.first_zxid().unwrap_or_default();
             memory.unnamed = Some((number, first_zxid));
             memory.segments.push(first_zxid);
@@ -246,6 +252,19 @@ impl Store {
         memory.end_at = extent.offset as usize + extent.len;
         job.ops.push(Op::Write(name, extent.offset as usize, bytes, Sync::Now));
         Ok(())
+    }
+
+    /// What seals a log that rests; none if it is sealed, or there is no place for a seal.
+    pub fn plan_seal(&self) -> Option<Job> {
+        let mut job = Job { ops: Vec::new(), memory: self.memory.clone() };
+        job.name();
+        let (extent, seal) = job.memory.appender.seal()?;
+        let mut bytes = vec![0; extent.len];
+        bytes[..HEADER_LEN].copy_from_slice(&seal.encode());
+        let name = log(*job.memory.segments.last()?);
+        job.ops.push(Op::Write(name, extent.offset as usize, bytes, Sync::Now));
+        job.memory.appender.sealed();
+        Some(job)
     }
 
     /// From the newest segment on, as the preparer does it.
@@ -265,6 +284,7 @@ impl Store {
                 }
                 job.memory.appender = Appender::new(&cut.end, bytes.len() as u64);
                 job.memory.end_at = cut.end.position.map_or(0, |it| it.offset as usize);
+                job.memory.newest_id = cut.end.position.map_or(SegmentId(0), |it| it.id);
                 job.memory.last_frame_at = last_frame_at(bytes, job.memory.end_at);
                 return Ok(());
             }
@@ -330,86 +350,6 @@ impl Store {
             self.medium.apply(op);
         }
         self.memory = job.memory;
-    }
-
-    /// A job was said to be done; what its last write wrote is somewhere else, or nowhere.
-    pub fn misdirect(&mut self, job: Job, chance: &mut Chance) {
-        let Some(Op::Write(name, at, bytes, Sync::Now)) = job.ops.last().cloned() else {
-            return self.finish(job);
-        };
-        self.finish(job);
-        // As if it had not been: zeros.
-        let was: Vec<u8> = bytes.clone();
-        self.scar(&name, at, &was);
-        let names: Vec<String> = self.medium.names().map(str::to_owned).collect();
-        let other = &names[chance.index(names.len())];
-        let blocks = self.medium.read(other).map_or(0, <[u8]>::len) / BLOCK;
-        let (from, to) = (chance.index(blocks + 1) * BLOCK, bytes.len());
-        if chance.hits(300) || blocks * BLOCK < from + to || *other == name {
-            return;
-        }
-        let there = self.medium.read(other).unwrap_or_default();
-        let xor: Vec<u8> = there[from..from + to].iter().zip(&bytes).map(|(a, b)| a ^ b).collect();
-        let other = other.clone();
-        self.scar(&other, from, &xor);
-    }
-
-    /// Some bytes of some file change by themselves.
-    pub fn rot(&mut self, chance: &mut Chance) {
-        let names: Vec<String> = self.medium.names().map(str::to_owned).collect();
-        if names.is_empty() {
-            return;
-        }
-        let name = &names[chance.index(names.len())];
-        let len = self.medium.read(name).map_or(0, <[u8]>::len);
-        if len == 0 {
-            return;
-        }
-        let at = chance.index(len);
-        let xor: Vec<u8> = match chance.index(3) {
-            0 => vec![1 << chance.index(8)],
-            1 => (0..chance.within(1..64)).map(|_| chance.draw() as u8).collect(),
-            // A sector of something else.
-            _ => (0..512).map(|_| chance.draw() as u8).collect(),
-        };
-        let name = name.clone();
-        self.scar(&name, at, &xor);
-    }
-
-    fn scar(&mut self, name: &str, at: usize, xor: &[u8]) {
-        self.medium.scar(name, at, xor);
-        self.is_scarred = true;
-    }
-
-    /// Whether anything was done to it that a disk must not do.
-    pub fn is_scarred(&self) -> bool {
-        self.is_scarred
-    }
-
-    /// The power is gone; `job` was under way.
-    ///
-    /// The last frame of the log is as it was written, if it was not under way: damage there cannot be told from a torn
-    /// write (`docs/disk.md`), so it is not what is tried here.
-    pub fn crash(&mut self, job: Option<Job>, chance: &mut Chance) {
-        self.spare_last_frame();
-        if let Some(job) = job {
-            let count = chance.index(job.ops.len() + 1);
-            for op in &job.ops[..count] {
-                self.medium.apply(op);
-            }
-            if let Some(op) = job.ops.get(count) {
-                self.medium.tear(op, chance);
-            }
-        }
-        self.medium.crash(chance);
-    }
-
-    /// Turns back what was done to the last frame, and to the header that was written with it.
-    fn spare_last_frame(&mut self) {
-        let memory = &self.memory;
-        let Some(&newest) = memory.segments.last() else { return };
-        let name = memory.unnamed.map_or_else(|| log(newest), |it| spare(it.0));
-        self.medium.heal(&name, &(memory.last_frame_at..memory.end_at));
     }
 
     /// The transactions behind `after` up to `upto`, as they lie in the log; none if they cannot be read.

@@ -81,9 +81,9 @@ impl World {
         if !client.is_connected {
             return;
         }
-        // What others have shown it, the one that was deposed has not.
-        if self.lure.is_some_and(|it| now < it.1) && self.load.hits(100) {
-            return self.hang_up(number, wire);
+        if self.lure_of(number).is_some() && self.load.hits(500) {
+            self.hang_up(number, wire);
+            return self.dial(number);
         }
         let client = &mut self.clients[number];
         let third = Duration::from_millis(client.timeout_ms as u64 / 3);
@@ -310,11 +310,30 @@ impl World {
         vec![self.load.draw() as u8; len]
     }
 
+    /// A leader that was deposed and does not know it, if others have shown the client what that one has not.
+    fn lure_of(&self, number: usize) -> Option<usize> {
+        let (node, until) = self.lure?;
+        let is_ahead = self.nodes[node].applied.zxid < self.clients[number].seen();
+        (self.now < until && is_ahead).then_some(node)
+    }
+
+    /// A server's clients hear nothing from it any more.
+    pub(super) fn cut_off_clients(&mut self, node: usize) {
+        let is_there = |it: &(&u64, &Wire)| it.1.node == node;
+        let there: Vec<_> =
+            self.wires.iter().filter(is_there).map(|it| (*it.0, it.1.client)).collect();
+        for (wire, number) in there {
+            if self.clients[number].wire == Some(wire) {
+                self.hang_up(number, wire);
+            }
+        }
+    }
+
     /// A client connects to any server.
     fn dial(&mut self, number: usize) {
         let any = self.load.index(self.nodes.len());
-        let lure = self.lure.filter(|it| self.now < it.1 && self.load.hits(500));
-        let node = lure.map_or(any, |it| it.0);
+        let lure = self.lure_of(number).filter(|_| self.load.hits(500));
+        let node = lure.unwrap_or(any);
         let tick_ms = self.plan.settings.tick.as_millis() as u64;
         // An idle one's is long enough for what it says to come through.
         let ticks = if number < self.plan.idlers { 10..14 } else { 3..20 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorum::zab::Input;
 
 use super::{Event, World};
-use crate::disk::{Disk, Ended, Faith, Health};
+use crate::disk::{Disk, Ended, Faith, Health, Struck};
 use crate::node::Supply;
 use crate::violation::Violation;
 
@@ -34,14 +34,21 @@ impl World {
             it.supply = Supply::Second;
         }
         let settings = self.plan.settings;
-        if let Err(refusal) = self.nodes[node].start(settings) {
+        let (known, has_bad_end) = (it.disk.files.last(), it.disk.has_bad_end());
+        if let Err(refusal) = it.start(settings) {
             self.mix(&refusal);
             self.summary.refusals += 1;
+            self.summary.sealed_refusals += u64::from(has_bad_end);
             if !self.nodes[node].disk.is_scarred() {
                 self.fail(Violation::DiskRefused);
             }
             return self.empty(node);
         }
+        // What rots while a server is down is damage too.
+        if self.nodes[node].view.last() < known {
+            self.fail(Violation::DiskLost { zxid: known });
+        }
+        self.watch_log(node);
         self.open_service(node);
         #[cfg(planted)]
         if let (Some(server), Some(bug)) = (&mut self.nodes[node].server, self.bug) {
@@ -104,8 +111,41 @@ impl World {
                 if self.is_stormy && self.disk.hits(self.plan.crash_per_mille) {
                     return self.crash(node);
                 }
+                self.watch_log(node);
                 self.step(node, Input::Durable { write });
             }
+            Ok(Ended::Sealed) => {
+                self.summary.seals += 1;
+                self.settle(node);
+            }
+        }
+    }
+
+    /// The log was written to, or opened: if it rests from now on, it is sealed.
+    fn watch_log(&mut self, node: usize) {
+        let it = &mut self.nodes[node];
+        it.wrote_at = self.now;
+        if !it.is_watched {
+            it.is_watched = true;
+            let life = it.life;
+            self.after(self.plan.seal_after, Event::Rest { node, life });
+        }
+    }
+
+    /// Seals a log that rests.
+    pub(super) fn rest(&mut self, node: usize, life: u64) {
+        if !self.is_here(node, life, Event::Rest { node, life }) {
+            return;
+        }
+        let it = &mut self.nodes[node];
+        let at = it.wrote_at + self.plan.seal_after;
+        if self.now < at {
+            return self.at(at, Event::Rest { node, life });
+        }
+        it.is_watched = false;
+        if it.disk.seal() {
+            let delay = self.disk_delay(node);
+            self.after(delay, Event::Disk { node, life });
         }
     }
 
@@ -116,7 +156,12 @@ impl World {
         if !frail.is_empty() && self.damage.hits(500) {
             let node = frail[self.damage.index(frail.len())];
             if self.damage.hits(800) {
-                return self.nodes[node].disk.rot(&mut self.damage);
+                let struck = self.nodes[node].disk.rot(&mut self.damage);
+                // While that frame is the last.
+                if struck == Struck::LastFrame && self.damage.hits(500) {
+                    self.crash(node);
+                }
+                return;
             }
             self.crash(node);
             return self.empty(node);

@@ -25,6 +25,7 @@ impl World {
         it.end_role();
         it.paused_until = Moment::ZERO;
         it.wake_at = None;
+        it.is_watched = false;
         it.is_pumping = false;
         let most = if self.faults.hits(200) { 5_000 } else { 300 };
         let delay = Duration::from_millis(self.faults.within(1..most));
@@ -101,7 +102,8 @@ impl World {
         self.after(Duration::ZERO, Event::Wake { node, life });
     }
 
-    /// A leader is walled off, and all hear that its connections are gone but itself.
+    /// A leader is walled off, and all hear that its connections are gone but itself; now and then its clients too, who go elsewhere
+    /// and come back with what they were shown there.
     fn depose(&mut self) {
         let serves = |it: &usize| self.nodes[*it].peer().is_some_and(|it| it.next_zxid().is_some());
         let Some(node) = (0..self.nodes.len()).find(serves) else { return };
@@ -116,6 +118,8 @@ impl World {
         self.after(lasts, Event::Fall { wall: self.wall_count });
         if self.faults.hits(500) {
             self.lure = Some((node, self.now + lasts));
+            // What they would ask, it would wait for forever, and others behind it.
+            self.cut_off_clients(node);
         }
         let life = self.nodes[node].life;
         let mut ends = Vec::new();

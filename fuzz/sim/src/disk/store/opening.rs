@@ -11,6 +11,7 @@ use quorum::epoch_file::{self, EpochFile};
 use snapshot::format::{self, ImageHeader};
 use snapshot::inspect::{Source, verify_from};
 use wal::append::Appender;
+use wal::frame::SegmentId;
 use wal::replay::{Damage, Outcome, Place, Replayer, Verdict, begun_spare};
 use wal::scan::Scan;
 use wal::segment::{FIRST_FRAME_AT, FileName, SegmentHeader};
@@ -184,6 +185,7 @@ impl Store {
         let end = replayer.end();
         self.memory.appender = Appender::new(&end, newest_len as u64);
         self.memory.end_at = end.position.map_or(0, |it| it.offset as usize);
+        self.memory.newest_id = end.position.map_or(SegmentId(0), |it| it.id);
         if end.position.is_none() {
             // What lies there ends in front of the image.
             (after, txns) = (end.last_zxid, Vec::new());
