@@ -3,10 +3,11 @@
 //! Driver. Used before the executors start and by the preparer thread, never on a shard.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use memmap2::{Advice, MmapMut};
 use rustix::fs::OFlags;
@@ -14,6 +15,7 @@ use rustix::fs::OFlags;
 use crate::cut::Patch;
 use crate::frame::BLOCK;
 use crate::hold;
+use crate::scan::Behind;
 
 /// Memory that direct I/O takes: starts at a multiple of [`BLOCK`]. Large ones are of huge pages, which the kernel fills in a fraction of the time.
 #[derive(Debug)]
@@ -46,8 +48,13 @@ impl AlignedBuf {
 
     /// Reads the first `len_max` bytes of a file, past the page cache where the file system allows: what is read is what the disk has.
     pub(crate) fn fill(&mut self, path: &Path, len_max: u64) -> io::Result<()> {
-        let (mut file, _) = open_direct(OpenOptions::new().read(true), path)?;
+        let (file, _) = open_direct(OpenOptions::new().read(true), path)?;
         let wanted = file.metadata()?.len().min(len_max) as usize;
+        self.fill_from(&file, 0, wanted)
+    }
+
+    /// Reads `wanted` bytes of a file, or what there is of them, from `at` on, a multiple of [`BLOCK`].
+    fn fill_from(&mut self, file: &File, at: u64, wanted: usize) -> io::Result<()> {
         let room = wanted.next_multiple_of(BLOCK);
         if self.map.len() < room {
             *self = Self::zeroed(room)?;
@@ -55,7 +62,7 @@ impl AlignedBuf {
         let mut filled = 0;
         while filled < wanted {
             let end = room.min(filled + READ_LEN);
-            match file.read(&mut self.map[filled..end]) {
+            match file.read_at(&mut self.map[filled..end], at + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -67,44 +74,79 @@ impl AlignedBuf {
     }
 }
 
-/// Reads whole files, one after the other, on a thread of its own, and calls `each` with them here, in order: the disk reads the next one while
-/// this one is looked at.
+/// The next bytes of one of some files.
+pub(crate) struct Window<'a> {
+    /// Which file.
+    pub(crate) idx: usize,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) behind: Behind,
+}
+
+/// Reads files, one after the other, on a thread of its own, and calls `each` here with one window of them after the other, of each file one at least: the
+/// disk reads the next ones while one is looked at. The windows lie in the same few buffers, since memory that was never used is slower than the disk.
 ///
 /// # Errors
 /// What `each` says, at once; what `failed` makes of a file that cannot be read.
 pub(crate) fn read_ahead<E>(
     paths: &[PathBuf],
-    mut each: impl FnMut(usize, &AlignedBuf) -> Result<(), E>,
+    mut each: impl FnMut(Window<'_>) -> Result<(), E>,
     failed: impl Fn(usize, io::Error) -> E,
 ) -> Result<(), E> {
     std::thread::scope(|scope| {
         // Both end with this block, and the reader with them, however it is left.
         let (tell, told) = channel();
-        let (give_back, given) = channel::<Option<AlignedBuf>>();
-        scope.spawn(move || {
-            for path in paths {
-                let Ok(used) = given.recv() else { return };
-                let buf = used.map_or_else(|| AlignedBuf::zeroed(0), Ok);
-                let read = buf.and_then(|mut it: AlignedBuf| {
-                    it.fill(path, u64::MAX)?;
-                    Ok(it)
-                });
-                if tell.send(read).is_err() {
-                    return;
-                }
-            }
-        });
+        let (give_back, given) = channel();
         for _ in 0..AHEAD {
             drop(give_back.send(None));
         }
-        for (idx, read) in told.iter().enumerate() {
-            let buf = read.map_err(|err| failed(idx, err))?;
-            each(idx, &buf)?;
+        scope.spawn(move || {
+            for (idx, path) in paths.iter().enumerate() {
+                // Whoever listens has gone, or is told of the error and goes.
+                match read_windows(idx, path, &given, &tell) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => return,
+                    Err(err) => return drop(tell.send(Err((idx, err)))),
+                }
+            }
+        });
+        for read in told {
+            let (idx, buf, behind) = read.map_err(|(idx, err)| failed(idx, err))?;
+            each(Window { idx, bytes: AlignedBuf::bytes(&buf), behind })?;
             // Nobody is there to take it when all is read.
             drop(give_back.send(Some(buf)));
         }
         Ok(())
     })
+}
+
+type Told = Result<(usize, AlignedBuf, Behind), (usize, io::Error)>;
+
+/// Tells of one file's windows; breaks off when nobody listens any more.
+fn read_windows(
+    idx: usize,
+    path: &Path,
+    given: &Receiver<Option<AlignedBuf>>,
+    tell: &Sender<Told>,
+) -> io::Result<ControlFlow<()>> {
+    let (file, _) = open_direct(OpenOptions::new().read(true), path)?;
+    let len = file.metadata()?.len();
+    let mut at = 0;
+    loop {
+        let Ok(used) = given.recv() else { return Ok(ControlFlow::Break(())) };
+        let mut buf = used.map_or_else(|| AlignedBuf::zeroed(0), Ok)?;
+        buf.fill_from(&file, at, (len - at).min(READ_LEN as u64) as usize)?;
+        let read = buf.bytes().len();
+        at += read as u64;
+        // One that has become shorter ends where it ends.
+        let is_end = at == len || read < READ_LEN;
+        let behind = if is_end { Behind::Nothing } else { Behind::More };
+        if tell.send(Ok((idx, buf, behind))).is_err() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if is_end {
+            return Ok(ControlFlow::Continue(()));
+        }
+    }
 }
 
 /// Whether a file system takes direct I/O is only known by asking: `true` in what this returns says that it did.
@@ -193,8 +235,8 @@ pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Files in memory at once when many are read: one that is looked at, one that is read.
-const AHEAD: usize = 2;
+/// Windows in memory at once when files are read: one that is looked at, and what the disk is ahead.
+const AHEAD: usize = 3;
 
 const HUGE_PAGE: usize = 2 << 20;
 

@@ -10,14 +10,14 @@ use jute::Zxid;
 use tracing::warn;
 
 use crate::batch::Records;
-use crate::disk::{self, AlignedBuf};
+use crate::disk::{self, Window};
 use crate::frame::BLOCK;
 use crate::hold;
 use crate::preparer::{DiskSpace, Preparer, Releaser, Spare};
 use crate::purge;
 use crate::reader::LogReader;
 use crate::replay::{Damage, End, Outcome, Place, Replayer, Verdict, begun_spare};
-use crate::scan::Stop;
+use crate::scan::{Behind, Stop};
 use crate::segment::{FileName, SegmentHeader};
 
 /// How a log is kept.
@@ -212,18 +212,28 @@ pub fn open<E>(
     let needed = files.segments[first..].to_vec();
     let path = |it: &Zxid| dir.join(FileName::Log(*it).to_string());
     let paths: Vec<_> = needed.iter().map(path).collect();
-    let each = |idx: usize, bytes: &AlignedBuf| {
-        let (first_zxid, path) = (needed[idx], &paths[idx]);
-        let place = if idx + 1 == needed.len() { Place::Newest } else { Place::Older };
-        report.segments += 1;
-        report.bytes += bytes.bytes().len() as u64;
-        let Outcome { verdict, offset, stop } = replayer
-            .segment(first_zxid, place, bytes.bytes(), &mut apply)
+    let mut segment = None;
+    let mut len = 0;
+    let each = |window: Window<'_>| {
+        let (first_zxid, path) = (needed[window.idx], &paths[window.idx]);
+        let place = if window.idx + 1 == needed.len() { Place::Newest } else { Place::Older };
+        let mut reading = segment.take().unwrap_or_else(|| replayer.begin(first_zxid, place));
+        len += window.bytes.len() as u64;
+        replayer
+            .window(&mut reading, window.bytes, window.behind, &mut apply)
             .map_err(|(zxid, source)| OpenError::Apply { zxid, source })?;
+        if window.behind == Behind::More {
+            segment = Some(reading);
+            return Ok(());
+        }
+        let len = core::mem::take(&mut len);
+        report.segments += 1;
+        report.bytes += len;
+        let Outcome { verdict, offset, stop } = replayer.finish(&reading);
         match verdict {
             Verdict::Next => {}
             Verdict::Tail => {
-                newest_len = bytes.bytes().len() as u64;
+                newest_len = len;
                 disk::sync_file(path).map_err(at("syncing the newest log segment", path))?;
                 let bad = stop.filter(|&it| it == Stop::Bad);
                 report.cut = bad.map(|_| (FileName::Log(first_zxid), offset));

@@ -12,8 +12,8 @@ use jute::Zxid;
 
 use crate::batch::Records;
 use crate::frame::{Chain, SegmentId};
-use crate::scan::{Scan, Stop, first_live_from};
-use crate::segment::{FIRST_FRAME_AT, FileName, HeaderFault, SegmentHeader};
+use crate::scan::{Behind, Frame, Scan, Stop, Walk};
+use crate::segment::{FileName, HeaderFault, SegmentHeader};
 
 /// Is there a segment behind this one?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,52 +226,38 @@ impl Replayer {
         bytes: &[u8],
         apply: &mut impl FnMut(Records<'_>) -> Result<(), E>,
     ) -> Result<Outcome, E> {
-        let (header, chain) = match SegmentHeader::decode(bytes) {
-            Ok((header, chain)) if header.first_zxid == first_zxid => (header, chain),
-            Ok(_) => return Ok(self.headless(HeaderFact::Misnamed, place, bytes)),
-            Err(fault) => return Ok(self.headless(HeaderFact::Fault(fault), place, bytes)),
-        };
-        let link = self.link(&header);
-        let mut facts = Facts {
-            place,
-            header: HeaderFact::Good,
-            link,
-            frames: false,
-            stop: Stop::FileEnd,
-            live_behind: false,
-        };
-        if link != Link::Joins {
-            return Ok(Outcome { verdict: choose(&facts), offset: 0, stop: None });
+        let mut segment = self.begin(first_zxid, place);
+        self.window(&mut segment, bytes, Behind::Nothing, apply)?;
+        Ok(self.finish(&segment))
+    }
+
+    fn deliver<E>(
+        &mut self,
+        frame: &Frame<'_>,
+        apply: &mut impl FnMut(Records<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.frames += 1;
+        if frame.header.last_zxid <= self.image_zxid {
+            return Ok(());
         }
-        let mut scan = Scan::new(bytes, header.id, chain, header.prev_zxid);
-        for frame in scan.by_ref() {
-            facts.frames = true;
-            self.frames += 1;
-            if frame.header.last_zxid <= self.image_zxid {
-                continue;
-            }
-            let records = frame.records().after(self.image_zxid);
-            let count = records.clone().count() as u64;
-            apply(records)?;
-            self.records += count;
-        }
-        facts.stop = scan.stop().unwrap_or(Stop::FileEnd);
-        facts.live_behind = scan.live_behind().is_some();
-        let verdict = choose(&facts);
+        let records = frame.records().after(self.image_zxid);
+        let count = records.clone().count() as u64;
+        apply(records)?;
+        self.records += count;
+        Ok(())
+    }
+
+    fn ended(&mut self, verdict: Verdict, first_zxid: Zxid, header: &SegmentHeader, walk: &Walk) {
         if matches!(verdict, Verdict::Next | Verdict::Tail) {
             self.begun = true;
+            let position = Position { first_zxid, id: header.id, offset: walk.at as u64 };
             self.end = End {
-                last_zxid: scan.last_zxid(),
-                chain: scan.end_chain(),
+                last_zxid: walk.last_zxid,
+                chain: walk.chain,
                 sequence: header.sequence,
-                position: Some(Position {
-                    first_zxid,
-                    id: header.id,
-                    offset: scan.offset() as u64,
-                }),
+                position: Some(position),
             };
         }
-        Ok(Outcome { verdict, offset: scan.offset() as u64, stop: Some(facts.stop) })
     }
 
     /// Where the log ends. If the image is ahead of it, it goes on in a new segment behind the image.
@@ -280,20 +266,6 @@ impl Replayer {
             return self.end;
         }
         End { last_zxid: self.image_zxid, chain: Chain(0), position: None, ..self.end }
-    }
-
-    fn headless(&self, header: HeaderFact, place: Place, bytes: &[u8]) -> Outcome {
-        let last_zxid = self.end.last_zxid;
-        let live = first_live_from(bytes, FIRST_FRAME_AT, |_, zxid| last_zxid < zxid);
-        let facts = Facts {
-            place,
-            header,
-            link: Link::Joins,
-            frames: false,
-            stop: Stop::FileEnd,
-            live_behind: live.is_some(),
-        };
-        Outcome { verdict: choose(&facts), offset: 0, stop: None }
     }
 
     fn link(&self, header: &SegmentHeader) -> Link {
@@ -326,3 +298,7 @@ pub fn begun_spare(bytes: &[u8]) -> Option<FileName> {
 
 #[cfg(test)]
 mod tests;
+
+mod segment;
+
+pub use self::segment::SegmentReplay;

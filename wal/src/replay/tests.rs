@@ -5,6 +5,7 @@ use crate::append::Appender;
 use crate::batch::Batch;
 use crate::batch::tests::record;
 use crate::frame::{BLOCK, FrameHeader, HEADER_LEN};
+use crate::segment::FIRST_FRAME_AT;
 
 const PLACES: [Place; 2] = [Place::Newest, Place::Older];
 const HEADERS: [HeaderFact; 5] = [
@@ -142,6 +143,30 @@ fn world(frames: usize, segment_len: usize, filler: u8) -> World {
     world
 }
 
+/// Replays one segment in windows of another length each time, now and then of all of it.
+fn in_windows(
+    replayer: &mut Replayer,
+    first_zxid: Zxid,
+    place: Place,
+    bytes: &[u8],
+    apply: &mut impl FnMut(Records<'_>) -> Result<(), (Zxid, core::convert::Infallible)>,
+) -> Outcome {
+    thread_local!(static ROUND: core::cell::Cell<usize> = const { core::cell::Cell::new(0) });
+    let round = ROUND.get();
+    ROUND.set(round + 1);
+    let len = [1, 2, 3, 7, 1 << 20][round % 5] * BLOCK;
+    let mut segment = replayer.begin(first_zxid, place);
+    let mut windows = bytes.chunks(len).peekable();
+    loop {
+        let window = windows.next().unwrap_or_default();
+        let behind = if windows.peek().is_some() { Behind::More } else { Behind::Nothing };
+        replayer.window(&mut segment, window, behind, apply).unwrap();
+        if behind == Behind::Nothing {
+            return replayer.finish(&segment);
+        }
+    }
+}
+
 /// What replay makes of it: how far it came, or why it refused. Asserts that what it delivers is the records in order.
 fn replay(segments: &[(Zxid, Vec<u8>)]) -> Result<i64, Damage> {
     let mut last = segments[0].0.0 - 1;
@@ -155,7 +180,7 @@ fn replay(segments: &[(Zxid, Vec<u8>)]) -> Result<i64, Damage> {
             last = zxid.0;
             Ok::<_, core::convert::Infallible>(())
         });
-        let Ok(outcome) = replayer.segment(*first_zxid, place, bytes, &mut apply);
+        let outcome = in_windows(&mut replayer, *first_zxid, place, bytes, &mut apply);
         match outcome.verdict {
             Verdict::Refuse(damage) => return Err(damage),
             Verdict::Next | Verdict::Tail | Verdict::Discard => {}
