@@ -67,17 +67,21 @@ fn fail_once(disk: &Disk, fault: Fault) -> Vec<String> {
     failed
 }
 
-#[test]
-fn whatever_operation_fails_one_image_is_given_up_and_nothing_more() {
+/// Runs `once` with every operation on the disk failing in every way, until it meets none any more. How many failed.
+pub(crate) fn with_each_fault(once: impl Fn(&Disk, Fault) -> Vec<String> + Sync) -> usize {
     let count = with_disk(|disk| {
         let mut count = 0;
         for how in [How::Error(5), How::Error(28), How::Torn(5), How::Late(5), How::Short] {
-            count += (0..1000)
-                .take_while(|&it| !fail_once(disk, Fault::nth(it, how)).is_empty())
-                .count();
+            count +=
+                (0..1000).take_while(|&it| !once(disk, Fault::nth(it, how)).is_empty()).count();
         }
         count
     });
-    let count = count.unwrap();
+    count.unwrap()
+}
+
+#[test]
+fn whatever_operation_fails_one_image_is_given_up_and_nothing_more() {
+    let count = with_each_fault(fail_once);
     assert!(50 <= count, "only {count} operations failed");
 }

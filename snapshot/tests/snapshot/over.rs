@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use faulty::{Disk, Fault, How, with_disk};
+use faulty::{Disk, Fault};
 use rustix::fs::{FlockOperation, flock};
 use snapshot::{Imager, Outcome, Purger, inspect, load};
 
+use crate::faults::with_each_fault;
 use crate::rig::{REGION_LEN, Rig, held};
 
 const PAGES: u64 = 2000;
@@ -233,15 +234,6 @@ fn fail_once(disk: &Disk, fault: Fault) -> Vec<String> {
 
 #[test]
 fn whatever_operation_fails_over_a_spare_what_is_retained_is_whole() {
-    let count = with_disk(|disk| {
-        let mut count = 0;
-        for how in [How::Error(5), How::Error(28), How::Torn(5), How::Late(5), How::Short] {
-            count += (0..1000)
-                .take_while(|&it| !fail_once(disk, Fault::nth(it, how)).is_empty())
-                .count();
-        }
-        count
-    });
-    let count = count.unwrap();
+    let count = with_each_fault(fail_once);
     assert!(50 <= count, "only {count} operations failed");
 }
