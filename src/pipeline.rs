@@ -298,6 +298,13 @@ impl Pipeline {
             return;
         }
         let auth = auth.clone();
+        let request = Request { session, cxid: asker.xid, op, body, auth: &auth };
+        if let Some(code) = self.prep.refuses(&self.applier.state, &request) {
+            if !self.applier.touch_local(moment.now_ms, session) {
+                self.applier.sessions.touch_again(moment.now_ms, session);
+            }
+            return self.filling.steps.push(Step::Early { asker, code });
+        }
         if self.applier.touch_local(moment.now_ms, session) {
             let judged = self.applier.judge_local(op, body);
             if !self.judged(moment, asker, session, judged) {
@@ -323,7 +330,6 @@ impl Pipeline {
                 if op == Op::CloseSession {
                     self.applier.sessions.set_closing(session);
                 }
-                let request = Request { session, cxid: asker.xid, op, body, auth: &auth };
                 let step = match self.prepare(moment, &request) {
                     Prepared::Txn(_) => Step::Txn { asker: Some(asker) },
                     Prepared::Refused(code) => Step::Refusal { asker, code },
@@ -546,6 +552,7 @@ impl Pipeline {
             }
             Step::Close { owner } => applier.cut(owner),
             Step::Refusal { asker, code } => applier.answer(asker, code),
+            Step::Early { asker, code } => applier.refuse(asker, code),
             Step::Echo { asker } => applier.answer(asker, Code::Ok),
             Step::Read { asker, session, op, body } => {
                 applier.read(asker, session, op, &bytes[body]);

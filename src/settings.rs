@@ -5,7 +5,7 @@ use std::path::Path;
 use engine::auth::{AclCheck, AuthConfig, DigestAlg};
 use engine::reaper::ReaperConfig;
 use engine::rules::{
-    Digest, ExtendedTypes, QuotaCheck, Reconfig, Rules, TxnLenMax, UnknownSessions,
+    Digest, EagerAcl, ExtendedTypes, QuotaCheck, Reconfig, Rules, TxnLenMax, UnknownSessions,
 };
 use net::admission::{AdmissionSettings, ThrottleSettings, ThrottleWeights};
 use net::shard::{RequestThrottle, ShardSettings, StaleRequests};
@@ -29,6 +29,11 @@ pub(crate) fn rules(config: &Config) -> Rules {
         reconfig: if config.reconfig_enabled { Reconfig::On } else { Reconfig::Off },
         // A member that has local sessions says so itself.
         unknown_sessions: UnknownSessions::default(),
+        eager_acl: match &config.ensemble {
+            Some(ensemble) if ensemble.eager_acl => EagerAcl::On,
+            // A standalone server of the reference has no use for it either.
+            _ => EagerAcl::Off,
+        },
         txn_len_max: TxnLenMax(txn_len_max(config)),
     }
 }

@@ -10,6 +10,7 @@ pub mod ahead;
 pub mod apply;
 pub mod arena;
 pub mod auth;
+pub mod eager;
 pub mod map;
 pub mod planted;
 pub mod prep;

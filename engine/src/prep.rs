@@ -30,6 +30,7 @@ use jute::{
 };
 
 use crate::auth::{AuthIds, check_acl};
+use crate::eager;
 use crate::planted::{self, Bug};
 use crate::quota::Exceeded;
 use crate::rules::{Digest, Rules, UnknownSessions};
@@ -202,6 +203,18 @@ impl Prep {
         ask.write_error(code, out);
         self.last = ask.zxid;
         ask.zxid
+    }
+
+    /// The code that a request of this server's own client is refused with before it is made a transaction. See [`crate::eager`].
+    pub fn refuses(&mut self, state: &State, request: &Request<'_>) -> Option<Code> {
+        let Request { op, body, auth, .. } = *request;
+        let guarded = match eager::guarded(&self.rules, auth, op, body) {
+            Ok(guarded) => guarded?,
+            Err(code) => return Some(code),
+        };
+        let ask = Ask { state, request, zxid: self.last, now_wall_ms: 0 };
+        let known = self.find(&ask, guarded.path).ok()?;
+        self.check_acl(&ask, &known, guarded.perms).err()
     }
 
     /// The tree holds every transaction up to `zxid` now.

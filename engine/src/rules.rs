@@ -19,6 +19,8 @@ pub struct Rules {
     pub reconfig: Reconfig,
     /// Whether a session that the tree does not know may write. Source: `localSessionsEnabled`.
     pub unknown_sessions: UnknownSessions,
+    /// Whether a member refuses by ACL before it asks the leader. Source: `zookeeper.enableEagerACLCheck`.
+    pub eager_acl: EagerAcl,
     /// The longest transaction. Source: `jute.maxbuffer` and `jute.maxbuffer.extrasize` together.
     pub txn_len_max: TxnLenMax,
 }
@@ -44,6 +46,16 @@ pub enum UnknownSessions {
     Expired,
     /// It may: it is known to the server that its client is connected to.
     Local,
+}
+
+/// Whether a member of an ensemble refuses by ACL before it asks the leader. See [`crate::eager`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EagerAcl {
+    /// Every refusal is a transaction.
+    #[default]
+    Off,
+    /// It does.
+    On,
 }
 
 /// Whether TTL znodes can be created.

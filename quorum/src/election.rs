@@ -17,7 +17,7 @@
 //!   a later round than all others, for ever if the new quorum needs it.
 //! - A newer configuration in a message ends no election where reconfiguration is off.
 //!
-//! *Absent:* connections ([`links`]), the oracle file, `leader.maxTimeToWaitForEpoch`.
+//! *Absent:* connections ([`links`]), how long a leader waits for those that elected it.
 
 pub mod links;
 mod planted;
@@ -31,6 +31,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use jute::Zxid;
@@ -194,6 +195,15 @@ struct Search {
     final_at: Option<Moment>,
 }
 
+/// Who voted for whoever was elected last.
+#[derive(Clone, Debug, Default)]
+struct Electors(Vec<Sid>);
+
+/// Nothing of them: the election itself does not look at them.
+impl Hash for Electors {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// One server's part in every election. See the module's page.
 #[derive(Clone, Debug, Hash)]
 pub struct Election {
@@ -208,6 +218,8 @@ pub struct Election {
     /// The round. Invariant: never goes back. Source: `logicalclock`.
     clock: i64,
     search: Option<Search>,
+    /// Who voted for this server, if it was elected.
+    electors: Electors,
     /// What is known of each server since it was last tried.
     reach: BTreeMap<Sid, Reach>,
     /// Notifications of voters that search already, in a round that is not ours yet; the last of each.
@@ -230,6 +242,7 @@ impl Election {
             current,
             current_round: 0,
             clock: 0,
+            electors: Electors::default(),
             search,
             reach,
             early,
@@ -251,6 +264,11 @@ impl Election {
     /// For whom it votes: while it searches what it proposes, otherwise its leader.
     pub fn candidate(&self) -> Candidate {
         self.search.as_ref().map_or(self.current, |it| it.proposal)
+    }
+
+    /// Whether this server's vote was among those that ended the last search.
+    pub fn was_elected_by(&self, sid: Sid) -> bool {
+        self.electors.0.contains(&sid)
     }
 
     /// The round it is in.
@@ -540,6 +558,9 @@ impl Election {
             Role::Participant => ServerState::Following,
             Role::Observer => ServerState::Observing,
         };
+        let votes = self.search.iter().flat_map(|it| &it.votes);
+        let same = votes.filter(|it| it.1.candidate.leader == candidate.leader);
+        self.electors = Electors(same.map(|it| *it.0).collect());
         (self.search, self.current, self.current_round) = (None, candidate, round);
         let vote = Vote {
             candidate,

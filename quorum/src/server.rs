@@ -23,7 +23,7 @@ use jute::Zxid;
 
 use crate::election::links::{self, Conn, Links};
 use crate::election::{self, Candidate, Election, History, Timing};
-use crate::wire::{NotificationError, ServerState};
+use crate::wire::{Notification, NotificationError, ServerState};
 use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings, WriteId};
 use crate::{Moment, Peer, PeerState, Role, Sid, Views};
 
@@ -135,6 +135,7 @@ impl Server {
                 if let Some(from) = self.links.owner(conn) {
                     let message = election::Input::Message { from, body };
                     self.election.step(now, message, &mut self.votes)?;
+                    self.note_searcher(now, from, body, out);
                 }
             }
             Input::Deadline => self.deadline(now, out),
@@ -209,6 +210,17 @@ impl Server {
             if self.peer.state() == PeerState::Looking {
                 self.search(now, None, out);
             }
+        }
+    }
+
+    /// Tells a leader that waits for a quorum that one of those that elected it searches again.
+    fn note_searcher(&mut self, now: Moment, from: Sid, body: &[u8], out: &mut Outputs) {
+        let discovery = zab::Phase::Discovery;
+        let waits =
+            matches!(self.peer.state(), PeerState::Leading { phase, .. } if phase == discovery);
+        let searches = Notification::decode(body).is_ok_and(|it| it.state == ServerState::Looking);
+        if waits && searches && self.election.was_elected_by(from) {
+            self.role(now, zab::Input::Searches { sid: from }, out);
         }
     }
 

@@ -11,6 +11,7 @@ mod learner;
 mod planted;
 mod replica;
 mod sync_plan;
+mod throttle;
 
 use alloc::vec::Vec;
 
@@ -26,6 +27,7 @@ pub use planted::Bug;
 pub(crate) use replica::Replica;
 pub use replica::{ObserverDelays, Reconfig, Restored, Settings};
 pub(crate) use sync_plan::SyncPlan;
+pub use throttle::{SyncBy, SyncKind, SyncLimits};
 
 use crate::Moment;
 

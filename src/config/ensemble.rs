@@ -5,9 +5,10 @@
 //! Absent: the addresses of clients, which the server's own line may give; they are in [`Network`](super::Network).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use quorum::config::ReconfigRules;
-use quorum::zab::{ObserverDelays, Reconfig, WindowLimits};
+use quorum::zab::{ObserverDelays, Reconfig, SyncBy, SyncLimits, WindowLimits};
 use quorum::{Address, Member, QuorumConfig, Role, Sid};
 
 /// Which file lists the members.
@@ -63,6 +64,14 @@ pub struct EnsembleConfig {
     pub leader_serves: bool,
     /// Whether the members may change. Default no. Source: `reconfigEnabled`.
     pub reconfig: Reconfig,
+    /// How many observers may be brought up to date at a time. Source: `leader.maxConcurrentSnapSyncs`, `leader.maxConcurrentDiffSyncs`.
+    pub sync_limits: SyncLimits,
+    /// When learners get an image. Source: `forceSnapshotSync`.
+    pub sync_by: SyncBy,
+    /// How long a leader waits for a quorum once one of those that elected it searches again. Default: as long as for any quorum.
+    ///
+    /// Source: `leader.maxTimeToWaitForEpoch`.
+    pub epoch_wait: Option<Duration>,
     /// Port at which followers tell observers, the same at every server; `None`: only the leader does. Source: `observerMasterPort`.
     pub observer_master_port: Option<u16>,
     /// How long a member waits, as an observer that has lost its leader. Source: `observer.election.DelayMs`, `observer.reconnectDelayMs`.
@@ -71,6 +80,8 @@ pub struct EnsembleConfig {
     pub local_sessions: bool,
     /// Whether the first ephemeral makes such a session a global one. Default false. Source: `localSessionsUpgradingEnabled`.
     pub local_sessions_upgrade: bool,
+    /// Whether a request that an ACL forbids is refused before the leader is asked. Default false. Source: `enableEagerACLCheck`.
+    pub eager_acl: bool,
     /// The counter behind which each epoch's transactions are numbered, to try its end. Default 0.
     ///
     /// Source: `testingonly.initialZxid`.
@@ -124,10 +135,14 @@ impl Default for EnsembleConfig {
             notification_ms_max: 60_000,
             leader_serves: true,
             reconfig: Reconfig::Disabled,
+            sync_limits: SyncLimits::default(),
+            sync_by: SyncBy::default(),
+            epoch_wait: None,
             observer_master_port: None,
             observer_delays: ObserverDelays::default(),
             local_sessions: false,
             local_sessions_upgrade: false,
+            eager_acl: false,
             first_counter: 0,
             rules: ReconfigRules::default(),
             file: PathBuf::new(),

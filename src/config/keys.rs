@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use quorum::Role;
+use quorum::zab::SyncBy;
 
 use super::default::{COMMIT_LOG_COUNT_MIN, SNAP_COUNT_MIN, SNAP_RETAIN_MIN};
 use super::draft::{Bad, Draft};
@@ -773,6 +774,43 @@ pub static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "leader.maxConcurrentSnapSyncs",
+        default: "10",
+        allowed: POSITIVE,
+        effect: "learners that are brought up to date by images at a time, above which a further observer has to come back; \
+                 followers never have to, and count",
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.ensemble.sync_limits.snap_max = it as u32),
+    },
+    Key {
+        name: "leader.maxConcurrentDiffSyncs",
+        default: "100",
+        allowed: POSITIVE,
+        effect: "the same of learners that are brought up to date from the log",
+        set: |d, v| decoded(v, 1..=I32).map(|it| d.ensemble.sync_limits.diff_max = it as u32),
+    },
+    Key {
+        name: "forceSnapshotSync",
+        default: "false",
+        allowed: BOOL,
+        effect: "learners get an image, even if they lack nothing, once there is a quorum; for trials",
+        set: |d, v| {
+            let forced = switch(v)?;
+            d.ensemble.sync_by = if forced { SyncBy::Force } else { SyncBy::Need };
+            Ok(())
+        },
+    },
+    Key {
+        name: "leader.maxTimeToWaitForEpoch",
+        default: "-1: initLimit",
+        allowed: "milliseconds, from 0 to 2147483647; below 0 for the default",
+        effect: "how long whoever was elected waits for its followers once one of those that voted for it searches again",
+        set: |d, v| {
+            let wait_ms = decoded(v, -I32..=I32)?;
+            d.ensemble.epoch_wait = (0 <= wait_ms).then(|| millis(wait_ms));
+            Ok(())
+        },
+    },
+    Key {
         name: "observerMasterPort",
         default: "none",
         allowed: "a port from 0 to 65535, the same at every server; 0 is none",
@@ -810,6 +848,13 @@ pub static KEYS: &[Key] = &[
         allowed: "true or false, the same at every member",
         effect: "the first ephemeral makes a local session a global one; false: it is refused",
         set: |d, v| switch(v).map(|it| d.ensemble.local_sessions_upgrade = it),
+    },
+    Key {
+        name: "enableEagerACLCheck",
+        default: "false",
+        allowed: BOOL,
+        effect: "a member refuses by ACL what its clients ask before it asks the leader, and nothing is logged for it",
+        set: |d, v| switch(v).map(|it| d.ensemble.eager_acl = it),
     },
     Key {
         name: "testingonly.initialZxid",

@@ -16,12 +16,6 @@ const fn idle(name: &'static str, reason: &'static str) -> IdleKey {
 /// Keys of capabilities that do not exist yet. The first row that fits counts.
 pub static LATER_KEYS: &[LaterKey] = &[
     later("oraclePath", Capability::Ensemble),
-    later("leader.maxTimeToWaitForEpoch", Capability::Ensemble),
-    later("leader.maxConcurrentSnapSyncs", Capability::Ensemble),
-    later("leader.maxConcurrentDiffSyncs", Capability::Ensemble),
-    later("forceSnapshotSync", Capability::Ensemble),
-    later("enableEagerACLCheck", Capability::Ensemble),
-    later("test.allowDiscontinuousProposals", Capability::Ensemble),
     later("sslQuorum", Capability::Tls),
     later("sslQuorumReloadCertFiles", Capability::Tls),
     later("portUnification", Capability::Tls),
@@ -105,6 +99,7 @@ pub static IDLE_KEYS: &[IdleKey] = &[
         "forward_learner_requests_to_commit_processor_disabled",
         "there is no chain of processors",
     ),
+    idle("test.allowDiscontinuousProposals", "proposals have no gaps that could be allowed"),
     idle("snapshotSizeFactor", "a difference is sent from the log, unless an image is shorter"),
     idle(
         "multiAddress.reachabilityCheck*",

@@ -82,6 +82,9 @@ impl Joining {
             window: config.window,
             reconfig: config.reconfig,
             first_counter: config.first_counter,
+            epoch_wait: config.epoch_wait,
+            sync_limits: config.sync_limits,
+            sync_by: config.sync_by,
             observer_masters: match config.observer_master_port {
                 Some(_) => ObserverMasters::On,
                 None => ObserverMasters::Off,

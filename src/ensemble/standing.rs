@@ -123,7 +123,7 @@ pub(super) fn sent<'a>(packet: &Packet, figures: impl FnOnce() -> &'a mut Pipeli
 
 /// The role has ended.
 pub(super) fn left(why: &LeaveReason, figures: &mut PipelineFigures) {
-    if let LeaveReason::Outpaced { .. } = why {
+    if let LeaveReason::Outpaced { .. } | LeaveReason::Disloyal { .. } = why {
         figures.quit_leading_due_to_disloyal_voter += 1;
     }
 }

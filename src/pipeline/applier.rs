@@ -15,6 +15,7 @@ use engine::ahead::Entries;
 use engine::apply::{ApplyError, Replay};
 use engine::arena::Full;
 use engine::auth::AuthIds;
+use engine::eager;
 use engine::read::{ReadRequest, serve};
 use engine::rules::Rules;
 use engine::session::SessionTracker;
@@ -404,6 +405,17 @@ impl Applier {
     pub(super) fn answer(&mut self, asker: Asker, code: Code) {
         self.outbox.body();
         self.outbox.reply(asker, self.applied, code);
+    }
+
+    /// What a request is refused with before anybody makes a transaction of it, as far as the tree shows it.
+    pub(super) fn refuses(&self, auth: &AuthIds, op: Op, body: &[u8]) -> Option<Code> {
+        self.state.tree().look(|view| eager::refusal(view, &self.rules, auth, (op, body)))
+    }
+
+    /// Answers what no transaction was made of, as the reference does: of no zxid.
+    pub(super) fn refuse(&mut self, asker: Asker, code: Code) {
+        self.outbox.body();
+        self.outbox.reply(asker, Zxid::ZERO, code);
     }
 
     /// A handshake goes on with its session.

@@ -246,6 +246,15 @@ impl Learning {
             return;
         }
         let auth = Arc::clone(auth);
+        // What it waits for could change who may do this, and is to be answered first.
+        if !self.waiting.contains_key(&owner)
+            && let Some(code) = self.applier.refuses(&auth, op, body)
+        {
+            if !self.applier.touch_local(moment.now_ms, session) {
+                self.touch(session);
+            }
+            return self.applier.refuse(asker, code);
+        }
         if self.applier.touch_local(moment.now_ms, session) {
             let waiting = match self.applier.judge_local(op, body) {
                 Judged::Alike => None,

@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Txn { asker: Option<Asker> },
     /// A request that became no transaction.
     Refusal { asker: Asker, code: Code },
+    /// A request that was refused before it could become one.
+    Early { asker: Asker, code: Code },
     /// The batch's next transaction makes the session of a handshake.
     Open { owner: Owner, session: SessionId, timeout_ms: i32 },
     /// A handshake goes on with a session that is there.

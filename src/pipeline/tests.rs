@@ -1,5 +1,6 @@
 //! The machine from outside: requests in, batches out, and what every shard is told, as lines.
 
+mod eager;
 mod learning;
 mod limits;
 mod local;

@@ -78,8 +78,7 @@ impl Plan {
             },
             reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
             first_counter: epoch_len.map_or(0, |len| u32::MAX - 1 - len),
-            observer_masters: quorum::zab::ObserverMasters::Off,
-            observer_delays: quorum::zab::ObserverDelays::default(),
+            ..Settings::default()
         };
         let mut damage = Chance::new(seed, Stream::Damage);
         // Where members change, a majority may come to be one whose disks are not what they should be.

@@ -137,7 +137,7 @@ impl Absence {
             Self::QuorumSasl => "servers do not authenticate to each other yet",
             Self::Processors => "there is no chain of processors",
             Self::SyncQueues => {
-                "what a learner lacks waits in its connection's queue, and nothing is throttled"
+                "what a learner lacks waits in its connection's queue, and how many are brought up to date at once is not drawn"
             }
             Self::Closing => "closing a connection waits for nobody",
             Self::ObserverMaster => "what observers are told leaves in the turn in which it came",

@@ -146,7 +146,7 @@ impl Server {
             reconfig: Reconfig::Disabled,
             first_counter: 0,
             observer_masters: quorum::zab::ObserverMasters::Off,
-            observer_delays: quorum::zab::ObserverDelays::default(),
+            ..Settings::default()
         };
         let (timing, restored) = (Timing::default(), disk.restored());
         let machines = quorum::Server::new(Sid(myid), settings, timing, views.clone(), &restored);

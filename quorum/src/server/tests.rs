@@ -170,3 +170,48 @@ fn an_observer_calls_a_leader_after_a_part_of_its_delay_and_a_follower_at_once()
     follower.appoint(Moment::ZERO, Sid(2), &mut out);
     assert_eq!(calls(&out), 1);
 }
+
+/// Server 1 of three, elected by itself and server 2, which has not come since; and whether server `searching` saying so at this moment ends that.
+fn leaves_when_one_searches(epoch_wait: Option<Duration>, searching: i64, after_ms: u64) -> bool {
+    let settings = Settings { epoch_wait, ..Settings::default() };
+    let (mut server, mut out) = (member(1, 3, settings), Outputs::default());
+    server.start(Moment::ZERO, &mut out);
+    let mut hear = |conn: u64, from: i64, election_epoch, at: Moment| {
+        let initial = Initial { sid: Sid(from), addresses: Vec::new() };
+        let accepted = Input::Links(links::Input::Accepted { conn: Conn(conn), initial });
+        server.step(at, accepted, &mut out).expect("no frame");
+        let mut frame = Vec::new();
+        let candidate = server.election().candidate();
+        Notification {
+            state: ServerState::Looking,
+            leader: Sid(1),
+            zxid: candidate.zxid,
+            election_epoch,
+            peer_epoch: candidate.peer_epoch,
+            version: 0,
+            config: None,
+        }
+        .encode_frame(&mut frame);
+        let body = Input::Frame { conn: Conn(conn), body: &frame[4..] };
+        server.step(at, body, &mut out).expect("a notification");
+        let now = at + Timing::default().finalize;
+        server.step(now, Input::Deadline, &mut out).expect("no frame");
+        server.peer().state()
+    };
+    let leads = hear(7, 2, 1, Moment::ZERO);
+    assert!(matches!(leads, PeerState::Leading { phase: zab::Phase::Discovery, .. }));
+    // It leads since `finalize` was over.
+    let at = Moment::ZERO + Timing::default().finalize + Duration::from_millis(after_ms);
+    hear(8, searching, 2, at);
+    let sid = Sid(searching);
+    out.zab.contains(&zab::Output::Look { why: LeaveReason::Disloyal { sid } })
+}
+
+#[test]
+fn a_leader_waits_only_so_long_for_a_server_that_has_changed_its_mind() {
+    let most = Some(Duration::from_millis(500));
+    assert!(leaves_when_one_searches(most, 2, 501));
+    assert!(!leaves_when_one_searches(most, 2, 500), "it waits for so long");
+    assert!(!leaves_when_one_searches(most, 3, 501), "that one never voted for it");
+    assert!(!leaves_when_one_searches(None, 2, 501), "it waits for initLimit");
+}

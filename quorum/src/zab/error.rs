@@ -5,6 +5,8 @@ use jute::Zxid;
 use crate::wire::PacketKind;
 use crate::{Epoch, Sid};
 
+use super::SyncKind;
+
 /// What a learner or a leader did that it must not. Its connection is closed; nothing else is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +95,18 @@ pub enum LinkError {
         /// What is settled.
         settled: Zxid,
     },
+    /// An observer for which there is no place among those that are synchronised: it comes back.
+    #[error(
+        "{count} learners are synchronised by {kind:?}, {max} is the most for an observer to be another"
+    )]
+    TooManySyncs {
+        /// How.
+        kind: SyncKind,
+        /// How many are.
+        count: u32,
+        /// The most.
+        max: u32,
+    },
     /// Nothing was heard for too long.
     #[error("nothing was heard in time")]
     Silent,
@@ -138,6 +152,12 @@ pub enum LeaveReason {
     /// What is applied here is not what the ensemble has.
     #[error("the tree here is not the ensemble's: an image is needed")]
     Diverged,
+    /// A server that voted for this one searches again, and has for longer than is to be waited for its epoch.
+    #[error("server {sid}, which voted for this one, has changed its mind")]
+    Disloyal {
+        /// Which.
+        sid: Sid,
+    },
     /// Too few followers are in step.
     #[error("followers in step are no quorum")]
     QuorumLost,

@@ -42,6 +42,11 @@ pub enum Input<'a> {
         /// Who leads.
         leader: Sid,
     },
+    /// A server that voted for this one searches again; only while this one leads.
+    Searches {
+        /// Which.
+        sid: Sid,
+    },
     /// The election has learned of an agreed configuration. Only while looking.
     Learned {
         /// The configuration.

@@ -173,6 +173,7 @@ impl Leader {
     ) -> Result<(), LeaveReason> {
         match input {
             Input::Deadline => self.deadline(step)?,
+            Input::Searches { sid } => self.deserted(step, sid)?,
             Input::Accepted { link } => {
                 let limits = step.replica.settings;
                 let until = self.tick + u64::from(limits.init_limit + limits.sync_limit);

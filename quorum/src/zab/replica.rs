@@ -13,7 +13,7 @@ use crate::{Epoch, QuorumConfig, Role, Sid, Views};
 
 use super::io::{Output, Write, WriteId};
 use super::planted::Bug;
-use super::{History, LinkError, WindowLimits};
+use super::{History, LinkError, SyncBy, SyncLimits, WindowLimits};
 
 /// The op of a transaction that changes the members. Source: `ZooDefs.OpCode.reconfig`.
 const RECONFIG: i32 = 16;
@@ -47,6 +47,14 @@ pub struct Settings {
     ///
     /// Source: `zookeeper.testingonly.initialZxid`.
     pub first_counter: u32,
+    /// How long a leader waits for a quorum to connect once one of those that elected it has changed its mind; `None`: as long as a phase may take.
+    ///
+    /// Source: `zookeeper.leader.maxTimeToWaitForEpoch`, −1 for none.
+    pub epoch_wait: Option<Duration>,
+    /// How many observers may be synchronised at a time.
+    pub sync_limits: SyncLimits,
+    /// When learners get an image.
+    pub sync_by: SyncBy,
     /// Whether followers have observers.
     pub observer_masters: super::ObserverMasters,
     /// What this server waits for as an observer.
@@ -79,6 +87,9 @@ impl Default for Settings {
             window: WindowLimits::default(),
             reconfig: Reconfig::default(),
             first_counter: 0,
+            epoch_wait: None,
+            sync_limits: SyncLimits::default(),
+            sync_by: SyncBy::default(),
             observer_masters: super::ObserverMasters::Off,
             observer_delays: ObserverDelays::default(),
         }

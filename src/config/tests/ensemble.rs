@@ -1,7 +1,9 @@
 //! Files of members of an ensemble.
 
+use std::time::Duration;
+
 use quorum::config::{MultiAddress, Standalone};
-use quorum::zab::Reconfig;
+use quorum::zab::{Reconfig, SyncBy, SyncLimits};
 use quorum::{Role, Sid};
 
 use super::{ConfigError, EnsembleConfig, Level, parse_beside};
@@ -42,7 +44,9 @@ fn every_key_of_an_ensemble_goes_where_it_belongs() {
     let text = "connectToLearnerMasterLimit=7\nquorumListenOnAllIPs=true\nmultiAddress.enabled=true\ncnxTimeout=11\n\
                 quorumCnxnTimeoutMs=12\nleaderConnectDelayDuringRetryMs=13\nelectionPortBindRetry=14\ntcpKeepAlive=true\n\
                 fastleader.minNotificationInterval=15\nfastleader.maxNotificationInterval=16\nleaderServes=no\n\
-                reconfigEnabled=true\ncommitLogCount=1000\nelectionAlg=3\npeerType=participant";
+                reconfigEnabled=true\ncommitLogCount=1000\nleader.maxConcurrentSnapSyncs=17\n\
+                zookeeper.leader.maxConcurrentDiffSyncs=18\nforceSnapshotSync=true\nleader.maxTimeToWaitForEpoch=19\n\
+                enableEagerACLCheck=true\nelectionAlg=3\npeerType=participant";
     let mut expected = first_of_three("");
     (expected.connect_limit, expected.listen_on_all, expected.multi_address) = (7, true, true);
     (expected.connect_timeout_ms, expected.handshake_timeout_ms) = (11, 12);
@@ -50,6 +54,9 @@ fn every_key_of_an_ensemble_goes_where_it_belongs() {
     (expected.notification_ms_min, expected.notification_ms_max) = (15, 16);
     (expected.leader_serves, expected.reconfig) = (false, Reconfig::Enabled);
     expected.window.count_max = 1_000;
+    expected.sync_limits = SyncLimits { snap_max: 17, diff_max: 18 };
+    expected.eager_acl = true;
+    (expected.sync_by, expected.epoch_wait) = (SyncBy::Force, Some(Duration::from_millis(19)));
     expected.rules.multi_address = MultiAddress::Enabled;
     assert_eq!(first_of_three(text), expected);
     let waits = first_of_three("fastleader.minNotificationInterval=70000");

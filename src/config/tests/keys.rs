@@ -122,6 +122,11 @@ static ROWS: &[Row] = rows![
     "localSessionsEnabled", ensemble: "None", "true" => "None", ["x"];
     "localSessionsUpgradingEnabled", ensemble: "None", "true" => "None", ["x"];
     "testingonly.initialZxid", ensemble: "None", "4294967280" => "None", ["4294967281", "-1", "x"];
+    "leader.maxConcurrentSnapSyncs", ensemble: "None", "1" => "None", ["0", "-1", "x"];
+    "leader.maxConcurrentDiffSyncs", ensemble: "None", "1" => "None", ["0", "-1", "x"];
+    "forceSnapshotSync", ensemble: "None", "true" => "None", ["x", ""];
+    "leader.maxTimeToWaitForEpoch", ensemble: "None", "-1" => "None", ["x", ""];
+    "enableEagerACLCheck", ensemble: "None", "true" => "None", ["x", ""];
     "commitLogCount", ensemble: "None", "500" => "None", ["x"];
 ];
 

@@ -101,7 +101,7 @@ impl Pair {
         told
     }
 
-    fn heard(&mut self, shard: usize) -> Vec<String> {
+    pub(super) fn heard(&mut self, shard: usize) -> Vec<String> {
         let told = self.learner.applier_mut().deliver(shard);
         told.map(|it| lines(&it)).unwrap_or_default()
     }
@@ -112,7 +112,7 @@ impl Pair {
         self.apply()
     }
 
-    fn connect(&mut self, shard: usize, slot: u32) -> Client {
+    pub(super) fn connect(&mut self, shard: usize, slot: u32) -> Client {
         let owner = owner(shard, slot);
         self.handshake(owner, SessionId::NONE);
         self.turn();

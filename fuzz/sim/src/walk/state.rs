@@ -267,8 +267,7 @@ pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
         window: WindowLimits::default(),
         reconfig: Reconfig::Disabled,
         first_counter: 0,
-        observer_masters: quorum::zab::ObserverMasters::Off,
-        observer_delays: quorum::zab::ObserverDelays::default(),
+        ..Settings::default()
     };
     Peer::new(sid(number), settings, views(), restored)
 }

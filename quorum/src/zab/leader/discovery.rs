@@ -9,7 +9,7 @@ use crate::{Epoch, Sid};
 
 use super::super::io::{Group, Plain, To};
 use super::super::planted::Bug;
-use super::super::{LinkError, Phase, Step};
+use super::super::{LeaveReason, LinkError, Phase, Step};
 use super::{Leader, Stage};
 
 impl Leader {
@@ -57,6 +57,17 @@ impl Leader {
             self.offer_to(step, link);
         }
         Ok(())
+    }
+
+    /// A server that voted for this one searches again: it may have found this one not leading yet, or have heard of a better one. While no quorum has said what it
+    /// promised, there is a limit to how long others are waited for then.
+    ///
+    /// Source: `Leader.reportLookingSid`.
+    pub(super) fn deserted(&self, step: &Step<'_>, sid: Sid) -> Result<(), LeaveReason> {
+        // The phase began with the role.
+        let waits = (step.now + step.replica.settings.init_time()).since(self.phase_until);
+        let most = step.replica.settings.epoch_wait.filter(|_| self.offered.is_none());
+        if most.is_some_and(|it| it < waits) { Err(LeaveReason::Disloyal { sid }) } else { Ok(()) }
     }
 
     /// Decides the epoch once a quorum has said what it promised last.

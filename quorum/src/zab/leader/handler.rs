@@ -7,6 +7,7 @@ use jute::Zxid;
 use crate::{Moment, Sid};
 
 use super::super::io::{Group, Link};
+use super::super::throttle::Place;
 
 /// A learner's connection.
 #[derive(Clone, Debug, Hash)]
@@ -18,6 +19,8 @@ pub(super) struct Handler {
     pub(super) protocol: i32,
     pub(super) group: Group,
     pub(super) stage: Stage,
+    /// Of those that are synchronised: from when it is known how until it has acked NEWLEADER.
+    pub(super) place: Place,
     /// When it was heard last, or when it last began to be waited for.
     pub(super) heard_at: Moment,
     /// The tick up to which it counts as being in step.
@@ -69,6 +72,7 @@ impl Handler {
             protocol: 0,
             group: Group::Observers,
             stage: Stage::Accepted,
+            place: Place::default(),
             heard_at: now,
             in_step_until,
             last: Zxid::ZERO,

@@ -12,7 +12,8 @@ use jute::Zxid;
 
 use super::super::io::{Group, Link, Output, Packet, Plain, To};
 use super::super::planted::Bug;
-use super::super::{LinkError, Phase, Step, SyncPlan};
+use super::super::throttle::Place;
+use super::super::{LinkError, Phase, Step, SyncBy, SyncKind, SyncPlan};
 use super::{Handler, Leader, Stage};
 
 impl Leader {
@@ -20,7 +21,7 @@ impl Leader {
     pub(super) fn synchronize(&mut self, step: &mut Step<'_>, link: Link) {
         let Some(idx) = self.find(link) else { return };
         let last = self.handlers[idx].last;
-        if last < Zxid::ZERO {
+        if last < Zxid::ZERO || self.is_image_forced(step, last) {
             return self.choose_image(step, idx);
         }
         match SyncPlan::choose(last, self.settled, &step.replica.history) {
@@ -30,6 +31,25 @@ impl Leader {
             }
             plan => self.begin(step, idx, plan),
         }
+    }
+
+    /// Whether the learner is to get an image though it needs none, and one can be made that holds all that it has.
+    fn is_image_forced(&self, step: &Step<'_>, last: Zxid) -> bool {
+        step.replica.settings.sync_by == SyncBy::Force
+            && last.min(self.settled) <= step.replica.committed
+    }
+
+    /// Takes a place among those that are synchronised; without one an observer is sent away, and that is the answer.
+    fn take_place(&mut self, step: &mut Step<'_>, idx: usize, kind: SyncKind) -> bool {
+        let taken = self.handlers.iter().filter(|it| it.place.0 == Some(kind)).count() as u32;
+        let max = step.replica.settings.sync_limits.max(kind);
+        let Handler { link, group, .. } = self.handlers[idx];
+        if group == Group::Observers && max <= taken {
+            self.close(step, link, LinkError::TooManySyncs { kind, count: taken, max });
+            return false;
+        }
+        self.handlers[idx].place = Place(Some(kind));
+        true
     }
 
     /// The log says where a learner's last stands in it.
@@ -49,12 +69,18 @@ impl Leader {
     fn choose_image(&mut self, step: &mut Step<'_>, idx: usize) {
         let Handler { link, last, .. } = self.handlers[idx];
         let at_least = if last < Zxid::ZERO { self.settled } else { last.min(self.settled) };
+        if !self.take_place(step, idx, SyncKind::Snap) {
+            return;
+        }
         self.handlers[idx].stage = Stage::Choosing;
         step.out.push(Output::SendSnapshot { link, at_least });
     }
 
     /// DIFF or TRUNC, and what follows.
     fn begin(&mut self, step: &mut Step<'_>, idx: usize, plan: SyncPlan) {
+        if !self.take_place(step, idx, SyncKind::Diff) {
+            return;
+        }
         let link = To::Link(self.handlers[idx].link);
         let from = match plan {
             SyncPlan::Diff { from } => {
@@ -163,6 +189,7 @@ impl Leader {
         let limit = u64::from(step.replica.settings.sync_limit);
         let handler = &mut self.handlers[idx];
         handler.stage = Stage::Acked;
+        handler.place = Place::default();
         handler.acked = handler.acked.max(handler.last);
         handler.in_step_until = handler.in_step_until.max(self.tick + limit);
         let (sid, link, group) = (handler.sid, handler.link, handler.group);
