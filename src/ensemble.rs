@@ -117,7 +117,7 @@ struct Core {
     /// Where the election port is to be from now on.
     elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
-    /// Inputs that come behind so many transactions of the batch that is being filled.
+    /// Inputs that come behind so many transactions of those that wait to be offered.
     behind: VecDeque<(u32, Deferred)>,
     /// Learners for which the log is asked.
     askings: Vec<asking::Asking>,
@@ -482,6 +482,8 @@ impl Core {
                 self.step(port, deferred.input());
             }
         }
+        // The rest waits for batches behind this one.
+        self.behind.iter_mut().for_each(|it| it.0 -= batch.count());
         let last = self.proposing.take().unwrap_or_default();
         self.disk.append_batch(last, batch);
         // Begins the write; that may be over at once.

@@ -45,7 +45,8 @@ pub use read_only::ReadOnly;
 pub use remote::RemoteRequest;
 use stage::{Asker, Stage, Step};
 
-/// Bytes of transactions after which the pipeline takes no more requests until the batch is on its way.
+/// Bytes of transactions after which the pipeline takes no more requests until the batch is on its way. What one turn of a shard asks beyond goes into batches behind
+/// it: so a batch is longer by one transaction at most, and the log takes it.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Batches given out and not yet applied. Alone, a server needs two: one that is written and one that is applied; a leader has as
@@ -84,6 +85,10 @@ pub struct Pipeline {
     applier: Applier,
     prep: Prep,
     filling: Stage,
+    /// Those that are full, oldest first: to be given out before `filling`.
+    full: VecDeque<Stage>,
+    /// [`BATCH_BYTES_MAX`].
+    batch_bytes_max: usize,
     /// Those whose batch was given out by [`Pipeline::next_batch`], oldest first; at most [`OUT_MAX`].
     out: VecDeque<Stage>,
     /// To be filled again.
@@ -109,6 +114,8 @@ impl Pipeline {
             prep: Prep::new(applier.rules.clone(), &applier.state),
             applier,
             filling: Stage::default(),
+            full: VecDeque::new(),
+            batch_bytes_max: BATCH_BYTES_MAX,
             out: VecDeque::new(),
             spare: Vec::new(),
             reap_at_ms: now_ms + reaping.interval_ms,
@@ -180,7 +187,8 @@ impl Pipeline {
 
     /// Whether another [`Forward`] may be taken in this turn.
     pub fn has_room(&self) -> bool {
-        self.filling.batch.len_bytes() + self.filling.bytes.len() < BATCH_BYTES_MAX
+        let waiting = self.filling.batch.len_bytes() + self.filling.bytes.len();
+        self.full.is_empty() && waiting < self.batch_bytes_max
     }
 
     /// From now on there is this much room, on the disk and in memory.
@@ -377,8 +385,17 @@ impl Pipeline {
         }
     }
 
+    /// Begins another batch if this one is full. What was ordered before stays before what follows.
+    fn turn_page(&mut self) {
+        if self.batch_bytes_max <= self.filling.batch.len_bytes() {
+            let next = self.spare.pop().unwrap_or_default();
+            self.full.push_back(std::mem::replace(&mut self.filling, next));
+        }
+    }
+
     /// Appends the transaction that a request becomes, if it becomes one.
     fn prepare(&mut self, moment: Moment, request: &Request<'_>) -> Prepared {
+        self.turn_page();
         let out = self.filling.batch.begin();
         let (state, wall_ms) = (&self.applier.state, moment.wall_ms);
         let prepared = match &mut self.membership {
@@ -467,23 +484,25 @@ impl Pipeline {
 
     /// Whether the next batch has transactions to write. If not, only answers wait for it.
     pub fn has_transactions(&self) -> bool {
-        !self.filling.batch.is_empty()
+        !self.full.is_empty() || !self.filling.batch.is_empty()
     }
 
-    /// How many transactions the next batch has so far.
+    /// How many transactions wait to be given out, in the next batch and those behind it.
     pub fn filled(&self) -> u32 {
-        self.filling.batch.count()
+        self.full.iter().map(|it| it.batch.count()).sum::<u32>() + self.filling.batch.count()
     }
 
     /// The batch to write next, if something waits. An empty one needs no write: only answers wait. Batches come back by
     /// [`Pipeline::durable`] in their order; at most [`OUT_MAX`] are out.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.filling.steps.is_empty() {
+        if self.full.is_empty() && self.filling.steps.is_empty() {
             return None;
         }
         assert!(self.out.len() < OUT_MAX);
-        let next = self.spare.pop().unwrap_or_default();
-        let mut stage = std::mem::replace(&mut self.filling, next);
+        let mut stage = self.full.pop_front().unwrap_or_else(|| {
+            let next = self.spare.pop().unwrap_or_default();
+            std::mem::replace(&mut self.filling, next)
+        });
         let batch = std::mem::take(&mut stage.batch);
         self.out.push_back(stage);
         Some(batch)
@@ -503,7 +522,7 @@ impl Pipeline {
         self.applier.end();
         if changes == Changes::Some {
             let count = u64::from(batch.count());
-            let waiting = u64::from(self.filling.batch.count());
+            let waiting = u64::from(self.filled());
             let figures = &mut self.applier.figures;
             figures.sync_processor_request_queued += count;
             figures.sync_processor_batch_size.add(count);

@@ -326,6 +326,8 @@ mod conversation_tests;
 #[cfg(test)]
 mod image_tests;
 #[cfg(test)]
+mod late_tests;
+#[cfg(test)]
 mod sync_tests;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,7 @@ impl Pipeline {
     }
 
     fn refuse_remote(&mut self, moment: Moment, request: &Request<'_>, code: Code) {
+        self.turn_page();
         let out = self.filling.batch.begin();
         let state = &self.applier.state;
         let zxid = self.prep.fail(state, moment.wall_ms, request, code, out);

@@ -54,7 +54,7 @@ impl Pair {
     }
 
     /// What the learner wants arrives at the leader. The numbers of syncs, which the leader's machine answers.
-    fn forward(&mut self) -> Vec<u64> {
+    pub(super) fn forward(&mut self) -> Vec<u64> {
         let moment = self.leader.moment();
         let mut syncs = Vec::new();
         let orders: Vec<_> = self.learner.to_leader().collect();

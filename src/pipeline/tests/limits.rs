@@ -196,3 +196,62 @@ fn what_is_outstanding_is_counted() {
     assert_eq!(outstanding(&world), 0);
     assert_eq!(world.pipeline.prep.outstanding(), 0);
 }
+
+#[test]
+fn what_one_turn_asks_beyond_a_full_batch_goes_into_those_behind_it() {
+    let mut world = World::new();
+    let clients = [1, 2, 3].map(|slot| world.connect(0, slot));
+    for (number, &client) in clients.iter().enumerate() {
+        for xid in 0..20 {
+            world.ask(client, xid, ephemeral(&format!("/{number}-{xid:0>60}")));
+        }
+    }
+    world.turn();
+    world.pipeline.batch_bytes_max = 1_000;
+    let before = world.zxid();
+    // One turn: three ends of more than that each, the first twice, and a read behind one of them.
+    let (op, body) = get("/zookeeper");
+    let (none, all) = (0..0, 0..body.len() as u32);
+    let end = |at: usize| (clients[at], Op::CloseSession, none.clone());
+    let asked = [end(0), (clients[1], op, all), end(1), end(2)];
+    let items = asked.into_iter().map(|(Client { owner, session }, op, body)| {
+        let conn = owner.conn;
+        ForwardItem::Request { conn, session, xid: Xid(30), op, body }
+    });
+    let forward = Forward { items: items.collect(), bytes: body, touched: Vec::new() };
+    world.pipeline.take(world.moment(), 0, &forward);
+    assert_eq!((world.pipeline.filled(), world.pipeline.has_room()), (3, false));
+    let mut batches = Vec::new();
+    while let Some(batch) = world.pipeline.next_batch() {
+        assert!(1_000 < batch.len_bytes() && batch.len_bytes() < 2_000, "one end is in it");
+        batches.push(batch);
+    }
+    assert_eq!(batches.len(), 3);
+    assert_eq!((world.pipeline.filled(), world.pipeline.has_room()), (0, true));
+    let told: Vec<_> = batches.into_iter().flat_map(|it| world.finish(it)[0].clone()).collect();
+    let answers: Vec<_> =
+        told.iter().filter(|it| it.contains(": 30 ")).map(|it| &it[..8]).collect();
+    assert_eq!(answers, ["1: 30 Ok", "2: 30 Ok", "2: 30 Ok", "3: 30 Ok"]);
+    assert_eq!(world.zxid(), before + 3);
+    assert_eq!(told.iter().filter(|it| it.starts_with("NodeDeleted")).count(), 60);
+}
+
+#[test]
+fn what_learners_ask_beyond_a_full_batch_goes_into_those_behind_it_too() {
+    let mut pair = learning::Pair::new();
+    let client = pair.connect(0, 0);
+    pair.leader.pipeline.batch_bytes_max = 300;
+    for xid in 1..9 {
+        pair.ask(client, xid, create(&format!("/{}", "a".repeat(100))));
+    }
+    pair.forward();
+    let mut counts = Vec::new();
+    while pair.leader.pipeline.has_transactions() {
+        let batch = pair.leader.pipeline.next_batch().expect("it has some");
+        counts.push(batch.count());
+        pair.leader.finish(batch);
+    }
+    // The first is made, the others are refused, which is as good a transaction.
+    assert_eq!(counts.iter().sum::<u32>(), 8);
+    assert!(1 < counts.len(), "{counts:?}");
+}
