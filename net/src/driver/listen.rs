@@ -85,4 +85,17 @@ mod tests {
         assert_eq!(second.local_addr().unwrap(), address);
         assert!(listen(address, ALONE).is_err());
     }
+
+    #[test]
+    fn the_kernel_probes_silent_peers_if_it_is_told_to() {
+        for keep_alive in [KeepAlive::Off, KeepAlive::On] {
+            let settings = ListenSettings { keep_alive, ..ALONE };
+            let ear = listen(([127, 0, 0, 1], 0).into(), settings).unwrap();
+            let _caller = std::net::TcpStream::connect(ear.local_addr().unwrap()).unwrap();
+            // What is accepted has it of the one that listens.
+            let (accepted, _) = ear.accept().unwrap();
+            let probes = socket2::SockRef::from(&accepted).keepalive().unwrap();
+            assert_eq!(probes, keep_alive == KeepAlive::On);
+        }
+    }
 }

@@ -149,3 +149,16 @@ fn a_port_in_use_is_said_with_its_address_and_its_key() {
     assert!(error.to_string().starts_with(&text), "{error}");
     assert!(matches!(error, PortError::Listen { sid: Sid(1), .. }), "{error:?}");
 }
+
+#[test]
+fn a_port_listens_on_every_address_if_it_is_told_to_and_else_on_its_own() {
+    let views = views(1);
+    let mut settings = port_settings(1, &views);
+    let elsewhere = (Ipv4Addr::new(127, 0, 0, 2), settings.own_addresses[0].port);
+    let port = ElectionPort::open(settings.clone()).unwrap();
+    assert!(TcpStream::connect(elsewhere).is_err());
+    drop(port);
+    settings.listen_on_all = true;
+    let _port = ElectionPort::open(settings).unwrap();
+    TcpStream::connect(elsewhere).unwrap();
+}
