@@ -206,6 +206,10 @@ impl Turns for PipelineShard {
         self.stopping && self.writing.is_none() && self.durable.is_none()
     }
 
+    fn may_look(&self) -> bool {
+        self.lanes.len() == 1 && self.writing.is_none()
+    }
+
     fn next_deadline(&self) -> u64 {
         self.upkeep.next_deadline().min(self.pipeline.next_deadline())
     }

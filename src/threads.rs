@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::channel;
 use std::task::Context;
 
-use net::driver::{Driver, Links, Sleeper};
+use net::driver::{Before, Driver, Links, Sleeper};
 use net::shard::Shard;
 use wal::AppendError;
 
@@ -42,6 +42,10 @@ pub(crate) trait Turns {
 
     /// Whether it was told to stop, and has: then it takes no more turns.
     fn has_ended(&self) -> bool;
+
+    /// Whether its thread may look out for events before it sleeps: not while a write to the log is under way, nor beside
+    /// other shards on other cores.
+    fn may_look(&self) -> bool;
 
     /// When to take a turn if nothing else happens, monotonic milliseconds.
     fn next_deadline(&self) -> u64;
@@ -172,7 +176,9 @@ fn run_pipeline(
         }
         let limit_ms = pipeline.next_deadline().saturating_sub(clock::now_ms());
         let session_ms = session.as_ref().and_then(Driver::sleep_limit_ms);
-        sleeper.sleep(Some(session_ms.map_or(limit_ms, |ms| ms.min(limit_ms))))?;
+        let limit_ms = session_ms.map_or(limit_ms, |ms| ms.min(limit_ms));
+        let before = if pipeline.may_look() { Before::Look } else { Before::Nothing };
+        sleeper.sleep(Some(limit_ms), before)?;
         if let Some(session) = &mut session {
             session.serve(&mut sleeper);
             session.turn(&mut cx);

@@ -13,6 +13,7 @@
 
 mod bell;
 mod listen;
+mod look;
 mod sleep;
 
 use std::net::{SocketAddr, TcpListener};
@@ -32,7 +33,7 @@ use crate::shard::{Output, Shard, ShardReport, Tree, WatchRows};
 use crate::words::{TRACE_MASK_LEN, Word};
 
 pub use self::listen::{KeepAlive, ListenError, ListenSettings, Sharing, listen};
-pub use self::sleep::Sleeper;
+pub use self::sleep::{Before, Sleeper};
 
 /// A four-letter word that came in. Answer it with [`Order::Answer`] to the shard it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +129,8 @@ pub fn run<T: Tree>(
     let mut driver = Driver::new(shard, listeners, links, &sleeper)?;
     while !driver.is_stopped() {
         driver.turn(&mut Context::from_waker(&waker));
-        sleeper.sleep(driver.sleep_limit_ms())?;
+        // The pipeline is on another core, and a write of its log may want this one.
+        sleeper.sleep(driver.sleep_limit_ms(), Before::Nothing)?;
         driver.serve(&mut sleeper);
     }
     Ok(())

@@ -10,7 +10,7 @@ use anyhow::Result;
 use engine::map::MapSeed;
 use jute::{Code, SessionId, Zxid};
 use net::admission::{Admission, AdmissionSettings};
-use net::driver::{Driver, Links, Sleeper};
+use net::driver::{Before, Driver, Links, Sleeper};
 use net::message::{Deliver, DeliverItem, Forward, ForwardItem};
 use net::ring::{Receiver, Sender, lane, mailbox};
 use net::shard::{Read, Shard, ShardSettings, Tree};
@@ -123,7 +123,7 @@ pub(super) fn run(listener: TcpListener) -> Result<()> {
         if sleeper.take_ring() {
             continue;
         }
-        sleeper.sleep(driver.sleep_limit_ms())?;
+        sleeper.sleep(driver.sleep_limit_ms(), Before::Look)?;
         driver.serve(&mut sleeper);
         driver.turn(&mut cx);
     }
