@@ -33,9 +33,11 @@ impl Leader {
         }
     }
 
-    /// Whether the learner is to get an image though it needs none, and one can be made that holds all that it has.
+    /// Whether the learner is to get an image though it needs none, and one can be made that holds all that it has: not while learners make
+    /// the quorum without which nothing is decided and no image made.
     fn is_image_forced(&self, step: &Step<'_>, last: Zxid) -> bool {
         step.replica.settings.sync_by == SyncBy::Force
+            && self.phase == Phase::Broadcast
             && last.min(self.settled) <= step.replica.committed
     }
 
