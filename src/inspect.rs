@@ -108,7 +108,7 @@ fn show(args: &InspectArgs, out: &mut dyn Write) -> Result<Health, InspectError>
     }
 }
 
-/// The newest image. One that is purged after it was listed has a newer one beside it by then.
+/// The newest image. One that has gone after it was listed has a newer one beside it by then.
 fn newest(images: &Path) -> Result<(PathBuf, FileMap), InspectError> {
     while let Some(path) = snapshot::inspect::images(images)?.pop() {
         if let Some(map) = opened(&path)? {
@@ -118,9 +118,16 @@ fn newest(images: &Path) -> Result<(PathBuf, FileMap), InspectError> {
     Err(InspectError::NoImage { path: images.to_owned() })
 }
 
+/// An image, which stays as it is while it is looked at; `None`: it has been purged, or another one is written over it.
 fn opened(path: &Path) -> io::Result<Option<FileMap>> {
-    match FileMap::open(path) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+    let held = FileMap::open(path).and_then(|map| {
+        snapshot::inspect::hold(map.file())?;
+        Ok(map)
+    });
+    match held {
+        Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {
+            Ok(None)
+        }
         map => map.map(Some),
     }
 }
@@ -144,7 +151,7 @@ fn show_images(
 ) -> Result<Health, InspectError> {
     let mut health = Health::Whole;
     for path in snapshot::inspect::images(dir)? {
-        // Purged since it was listed. From here on it stays, without its name.
+        // From here on it stays, if it must without its name.
         let Some(map) = opened(&path)? else { continue };
         let mut line = Line::new("snapshot");
         line.path("file", &path);

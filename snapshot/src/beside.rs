@@ -19,7 +19,7 @@ use jute::Zxid;
 use memmap2::{MmapMut, MmapOptions};
 use zerocopy::FromBytes as _;
 
-use crate::disk::open_cached;
+use crate::disk::hold;
 use crate::format::{ImageHeader, Label, PAGE_LEN};
 use crate::imager::ImageError;
 use crate::inspect::{self, InspectError};
@@ -96,7 +96,8 @@ impl Beside {
 
     fn of_image(path: &Path) -> Result<Self, BesideError> {
         // Through the page cache, where the map finds it.
-        let file = open_cached(path)?;
+        let file = File::open(path)?;
+        hold(&file)?;
         let header = inspect::verify_from(path, &file)?;
         let len = header.page_count as usize * PAGE_LEN;
         let words = if len < Memory::WORDS_MIN * size_of::<u64>() {

@@ -41,21 +41,22 @@ pub(crate) fn open_direct(options: &OpenOptions, path: &Path) -> io::Result<File
     }
 }
 
-/// An image to read, past the page cache. While it is open its file is not written again; after that it may hold another image.
+/// An image to read, past the page cache; see [`hold`].
 pub(crate) fn open_image(path: &Path) -> io::Result<File> {
-    shared(open_direct(OpenOptions::new().read(true), path)?)
+    let file = open_direct(OpenOptions::new().read(true), path)?;
+    hold(&file)?;
+    Ok(file)
 }
 
-/// An image to read as it lies in the page cache; else as [`open_image`].
-pub(crate) fn open_cached(path: &Path) -> io::Result<File> {
-    shared(File::open(path)?)
-}
-
-fn shared(file: File) -> io::Result<File> {
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Err(io::Error::other("it is being written again")),
+/// As long as this image is open, nobody writes another one over it.
+///
+/// # Errors
+/// `WouldBlock`: somebody is doing that; it is no image any more.
+pub fn hold(image: &File) -> io::Result<()> {
+    match rustix::fs::flock(image, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
         // Where there are no locks, no file is written again.
-        Ok(()) | Err(_) => Ok(file),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

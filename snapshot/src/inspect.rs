@@ -15,6 +15,8 @@ use crate::disk::{blocks, list, open_image, path};
 use crate::format::{FileName, ImageHeader, PAGE_LEN};
 use crate::load::{Fault, read_frame, verify as verify_pages};
 
+pub use crate::disk::hold;
+
 /// An image does not verify.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {fault}", path = .path.display())]

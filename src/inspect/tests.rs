@@ -45,3 +45,21 @@ fn a_path_is_wanted_with_all_below_it_and_nothing_beside_it() {
     assert!(wanted("/", b"/"));
     assert!(wanted("/", b"/a"));
 }
+
+#[test]
+fn an_image_is_held_while_it_is_looked_at_and_one_that_is_written_over_has_gone() {
+    use rustix::fs::{FlockOperation, flock};
+
+    let dir = dir();
+    let path = dir.path().join("image.0000000000000001");
+    fs::write(&path, [0; 8192]).unwrap();
+    let imager = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let take = || flock(&imager, FlockOperation::NonBlockingLockExclusive);
+    let looked_at = super::opened(&path).unwrap().unwrap();
+    assert!(take().is_err(), "it is written over while it is looked at");
+    drop(looked_at);
+    take().unwrap();
+    assert!(super::opened(&path).unwrap().is_none());
+    fs::remove_file(&path).unwrap();
+    assert!(super::opened(&path).unwrap().is_none());
+}

@@ -5,7 +5,8 @@
 //! disk which gives an error is an error here and not a signal.
 //!
 //! Who could break this: somebody who shortens a file between the filling of a window and the reading of it, a millisecond at most, ends
-//! the process by SIGBUS. No server of ours shortens a file: it renames, erases headers in place, unlinks, and begins new files under new names.
+//! the process by SIGBUS. No server of ours shortens a file that is looked at: it renames, erases headers in place, unlinks, and begins new files
+//! under new names; what another image is written over nobody holds (`snapshot::inspect::hold`).
 //! Absent here: writing. What a map shows is never written to: it is private.
 
 use core::sync::atomic::AtomicU64;
