@@ -1,12 +1,11 @@
 //! A leader that serves, and what is late: its own disk, a learner's ack, a learner's word.
 
-use alloc::sync::Arc;
 use core::time::Duration;
 
 use jute::{Op, Record as _, SessionId, TxnHeader};
 
+use super::sync_tests::server_3_of_three;
 use super::*;
-use crate::QuorumConfig;
 use crate::wire::LearnerInfo;
 
 const EPOCH: Epoch = Epoch(1);
@@ -25,11 +24,7 @@ struct Rig {
 impl Rig {
     /// Server 3 leads, 1 and 2 follow, and all serve.
     fn new() -> Self {
-        let members = "server.1=h1:2888:3888\nserver.2=h2:2888:3888\nserver.3=h3:2888:3888";
-        let config = Arc::new(QuorumConfig::parse(members).expect("a configuration"));
-        let [accepted, current] = [Epoch::ZERO; 2];
-        let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
-        let leader = Peer::new(Sid(3), Settings::default(), Views::new(config), &restored);
+        let (leader, [accepted, current]) = (server_3_of_three(), [Epoch::ZERO; 2]);
         let (now, closed) = (Moment::ZERO, Vec::new());
         let mut rig = Self { leader, now, is_quick: true, closed, left: None };
         rig.step(Input::Elected { leader: Sid(3) });

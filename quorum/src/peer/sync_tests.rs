@@ -12,6 +12,15 @@ use crate::zab::{Group, SyncFrom, To};
 const ASKS: Link = Link(1);
 const OTHER: Link = Link(2);
 
+/// A server of three that has nothing.
+pub(super) fn server_3_of_three() -> Peer {
+    let members = "server.1=h1:2888:3888\nserver.2=h2:2888:3888\nserver.3=h3:2888:3888";
+    let config = Arc::new(QuorumConfig::parse(members).expect("a configuration"));
+    let [accepted, current] = [Epoch::ZERO; 2];
+    let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
+    Peer::new(Sid(3), Settings::default(), Views::new(config), &restored)
+}
+
 struct Rig {
     leader: Peer,
     /// What is written, and not durable yet.
@@ -21,11 +30,7 @@ struct Rig {
 impl Rig {
     /// Server 3 leads, 1 and 2 follow, and all serve.
     fn new() -> Self {
-        let members = "server.1=h1:2888:3888\nserver.2=h2:2888:3888\nserver.3=h3:2888:3888";
-        let config = Arc::new(QuorumConfig::parse(members).expect("a configuration"));
-        let [accepted, current] = [Epoch::ZERO; 2];
-        let restored = Restored { accepted, current, last: Zxid::ZERO, committed: Zxid::ZERO };
-        let leader = Peer::new(Sid(3), Settings::default(), Views::new(config), &restored);
+        let (leader, accepted) = (server_3_of_three(), Epoch::ZERO);
         let mut rig = Self { leader, written: None };
         rig.step(Input::Elected { leader: Sid(3) });
         for (link, sid) in [(ASKS, Sid(1)), (OTHER, Sid(2))] {

@@ -46,7 +46,7 @@ pub enum SyncBy {
     /// When that is shorter, or there is no other way.
     #[default]
     Need,
-    /// Wherever there can be one that holds all that the learner has: for trials. Source: `zookeeper.forceSnapshotSync`.
+    /// Once the leader serves, wherever there can be one that holds all that the learner has: for trials. Source: `zookeeper.forceSnapshotSync`.
     ///
     /// **Differs:** a leader that has no quorum yet does not know how much of its log is decided, so that no image holds it: learners that it needs get a
     /// difference, where the reference sends its tree with what may never be decided.

@@ -56,14 +56,20 @@ fn a_leader_refuses_its_own_clients_in_their_order_and_makes_no_transaction_of_i
     assert_eq!(world.zxid(), after, "one transaction");
 }
 
-#[test]
-fn a_learner_refuses_at_once_what_the_leader_then_never_hears_of() {
+/// A learner that refuses early, and its client, which has made `/a` and asks that nobody may change it.
+fn about_to_be_locked() -> (Pair, Client) {
     let mut pair = Pair::new();
     pair.learner.applier_mut().rules.eager_acl = EagerAcl::On;
     let client = pair.connect(0, 0);
     pair.ask(client, 1, create("/a"));
     pair.turn();
     pair.ask(client, 2, set_acl("/a", locked()));
+    (pair, client)
+}
+
+#[test]
+fn a_learner_refuses_at_once_what_the_leader_then_never_hears_of() {
+    let (mut pair, client) = about_to_be_locked();
     pair.turn();
     let before = pair.leader.zxid();
     pair.ask(client, 3, set("/a", "no"));
@@ -80,12 +86,7 @@ fn a_learner_refuses_at_once_what_the_leader_then_never_hears_of() {
 
 #[test]
 fn a_learner_leaves_to_the_leader_what_an_earlier_request_could_change() {
-    let mut pair = Pair::new();
-    pair.learner.applier_mut().rules.eager_acl = EagerAcl::On;
-    let client = pair.connect(0, 0);
-    pair.ask(client, 1, create("/a"));
-    pair.turn();
-    pair.ask(client, 2, set_acl("/a", locked()));
+    let (mut pair, client) = about_to_be_locked();
     pair.ask(client, 3, set("/a", "no"));
     assert_eq!(pair.heard(0), [""; 0], "nothing overtakes");
     let told = pair.turn();
