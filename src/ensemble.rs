@@ -16,6 +16,7 @@ mod disk;
 mod incoming;
 mod joining;
 mod members;
+mod oracle;
 mod outputs;
 mod role;
 mod serving;
@@ -45,6 +46,7 @@ pub(crate) use incoming::Place;
 pub use joining::JoinError;
 pub(crate) use joining::Joining;
 pub(crate) use members::{Members, with_clients_at};
+pub(crate) use oracle::Oracle;
 use outputs::Deferred;
 pub(crate) use role::Role;
 use standing::Standing;
@@ -69,6 +71,8 @@ pub(crate) struct Member {
     /// If they can change.
     pub(crate) members: Option<Members>,
     pub(crate) manners: Manners,
+    /// If there is one.
+    pub(crate) oracle: Option<Oracle>,
 }
 
 /// How a member treats clients.
@@ -101,6 +105,7 @@ struct Core {
     /// If they can change.
     members: Option<Members>,
     manners: Manners,
+    oracle: Option<Oracle>,
     /// When to begin to serve those who read only, monotonic milliseconds.
     read_only_at: Option<u64>,
     lanes: Lanes,
@@ -151,7 +156,7 @@ impl EnsembleShard {
         slow_append_ms: u64,
     ) -> Self {
         let Member { server, votes, learners, disk, backlog, .. } = member;
-        let Member { mut applier, reaping, members, manners, .. } = member;
+        let Member { mut applier, reaping, members, manners, oracle, .. } = member;
         applier.set_mode(Mode::Looking);
         let space: DiskSpace = disk.log().space();
         let committed = server.peer().committed();
@@ -166,6 +171,7 @@ impl EnsembleShard {
             reaping,
             members,
             manners,
+            oracle,
             read_only_at: None,
             lanes: Lanes::new(lanes),
             orders,
@@ -243,6 +249,7 @@ impl Turns for EnsembleShard {
             progress |= self.hear_learners();
             let Self { learners, core, .. } = self;
             progress |= core.take_forwards(cx, learners);
+            progress |= core.ask_oracle(learners);
             progress |= core.take_deadlines(learners);
             core.step_deferred(learners);
             progress |= core.take_written(cx, learners)?;
@@ -285,7 +292,9 @@ impl Turns for EnsembleShard {
             Role::ReadOnly(it) => it.applier().local_deadline().unwrap_or(u64::MAX),
             Role::Idle(_) | Role::Changing => core.read_only_at.unwrap_or(u64::MAX),
         };
-        core.upkeep.next_deadline().min(machines_ms).min(pipeline_ms)
+        let asked = core.oracle.as_ref().filter(|_| core.server.asks_oracle());
+        let oracle_ms = asked.map_or(u64::MAX, Oracle::next_deadline);
+        core.upkeep.next_deadline().min(machines_ms).min(pipeline_ms).min(oracle_ms)
     }
 
     fn rings(&self) -> Vec<BorrowedFd<'_>> {
@@ -399,6 +408,18 @@ impl Core {
         if let Some(link) = self.server.peer().request_link() {
             port.send(quorum::zab::To::Link(link), &message);
         }
+    }
+
+    /// Hears what the oracle says, before anybody looks at the clock.
+    fn ask_oracle(&mut self, port: &mut LearnerPort) -> bool {
+        let Some(oracle) = &mut self.oracle else { return false };
+        if !self.server.asks_oracle() {
+            oracle.rest();
+            return false;
+        }
+        let Some(word) = oracle.turn(clock::now_ms(), &self.waker) else { return false };
+        self.step_server(port, server::Input::Oracle { word });
+        true
     }
 
     fn take_deadlines(&mut self, port: &mut LearnerPort) -> bool {

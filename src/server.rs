@@ -309,6 +309,7 @@ fn launch(
         let make = move || -> Result<_, ServerError> {
             let log = Log::start(tail, wall_ms).map_err(ServerError::LogStart)?;
             let member = joining.member((log, place), backlog, applier, reaping, manners);
+            let member = member.map_err(system("cannot start the thread that asks the oracle"))?;
             Ok(EnsembleShard::new(member, lanes, orders, images, slow_append_ms))
         };
         threads::start_pipeline(cores[0], here, make, ended)

@@ -37,7 +37,7 @@ use core::time::Duration;
 use jute::Zxid;
 
 use crate::wire::{Notification, NotificationError, ServerState};
-use crate::{Epoch, Moment, QuorumConfig, Role, Sid, Views};
+use crate::{Epoch, Moment, Oracle, Permit, QuorumConfig, Role, Sid, Views};
 #[cfg(not(planted))]
 use planted::Bug;
 
@@ -84,6 +84,8 @@ pub struct Settings {
     pub timing: Timing,
     /// Whether newer configurations are taken.
     pub reconfig: Reconfig,
+    /// Whether there is one to ask where one of two voters is alone.
+    pub oracle: Oracle,
 }
 
 /// How far this server has come.
@@ -138,6 +140,11 @@ pub enum Input<'a> {
         state: ServerState,
         /// Its vote.
         candidate: Candidate,
+    },
+    /// The oracle has been asked. Not asked, it has said nothing.
+    Oracle {
+        /// What it allows.
+        permit: Permit,
     },
     /// The moment of [`Election::next_deadline`].
     Deadline,
@@ -224,6 +231,8 @@ pub struct Election {
     reach: BTreeMap<Sid, Reach>,
     /// Notifications of voters that search already, in a round that is not ours yet; the last of each.
     early: BTreeMap<Sid, Vec<u8>>,
+    /// What the oracle has said.
+    permit: Permit,
     #[cfg(planted)]
     bug: Option<Bug>,
 }
@@ -246,6 +255,7 @@ impl Election {
             search,
             reach,
             early,
+            permit: Permit::default(),
             #[cfg(planted)]
             bug: None,
         }
@@ -315,6 +325,10 @@ impl Election {
                 assert!(state != ServerState::Looking, "a server is appointed to search");
                 (self.state, self.current, self.search) = (state, candidate, None);
                 self.current_round = self.clock;
+            }
+            Input::Oracle { permit } => {
+                self.permit = permit;
+                self.conclude(now, out);
             }
             Input::Deadline => self.deadline(now, out),
         }
@@ -512,7 +526,10 @@ impl Election {
         let enough = if leader == self.settings.myid {
             self.views.contains_quorum(agrees)
         } else {
-            self.views.committed().verifier().contains_quorum(agrees)
+            let members = self.views.committed().verifier();
+            // Who leads alone of two has been allowed to.
+            let asked = self.settings.oracle == Oracle::Asked;
+            members.contains_quorum(agrees) || asked && members.is_half(leader, agrees)
         };
         leads && enough
     }
@@ -523,7 +540,13 @@ impl Election {
         let ours = Vote::looking(search.proposal, self.clock);
         let agree = |sid| search.votes.get(&sid).is_some_and(|it| it.agrees(&ours));
         let alike = || search.votes.values().filter(|it| it.agrees(&ours)).count();
+        let myid = self.settings.myid;
+        let alone = || {
+            let ours = search.proposal.leader == myid && self.permit.holds(now);
+            ours && self.views.contains_half(myid, agree)
+        };
         let enough = self.views.contains_quorum(agree)
+            || alone()
             || self.has(Bug::LeaveBeforeQuorum)
             || self.has(Bug::CountObservers) && 2 <= alike();
         let final_at = enough.then(|| {

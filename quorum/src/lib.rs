@@ -7,6 +7,7 @@
 //! | [`epoch_file`] | what stands in the files of the epochs | `QuorumPeer.writeLongToFile` |
 //! | [`ids`], [`time`] | server ids, epochs, moments | |
 //! | [`config`] | the members, their addresses and roles; its text | `QuorumPeerConfig`, `QuorumServer` |
+//! | [`oracle`] | whether one of two voters may go on alone | `QuorumOracleMaj` |
 //! | [`verifier`] | what a quorum is; both quorums while the members change | `QuorumVerifier`, `SyncedLearnerTracker` |
 //! | [`server`] | one server whole: election, its connections, role | `QuorumPeer` |
 //! | [`peer`], [`zab`] | the role: discovery, synchronisation, broadcast | `Leader`, `Learner` |
@@ -26,6 +27,7 @@ pub mod config;
 pub mod election;
 pub mod epoch_file;
 pub mod ids;
+pub mod oracle;
 pub mod peer;
 pub mod server;
 pub mod time;
@@ -37,6 +39,7 @@ pub use config::{Address, ConfigError, Member, QuorumConfig, Role};
 pub use election::{Election, Vote};
 pub use ids::{Epoch, Sid};
 pub use jute::Zxid;
+pub use oracle::{Oracle, Permit};
 pub use peer::{OwnVote, Peer, PeerState};
 pub use server::Server;
 pub use time::Moment;

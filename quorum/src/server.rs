@@ -23,9 +23,10 @@ use jute::Zxid;
 
 use crate::election::links::{self, Conn, Links};
 use crate::election::{self, Candidate, Election, History, Timing};
+use crate::oracle::Word;
 use crate::wire::{Notification, NotificationError, ServerState};
 use crate::zab::{self, LeaveReason, Reconfig, Restored, Settings, WriteId};
-use crate::{Moment, Peer, PeerState, Role, Sid, Views};
+use crate::{Moment, Oracle, Peer, PeerState, Permit, Role, Sid, Views};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -41,6 +42,11 @@ pub enum Input<'a> {
         conn: Conn,
         /// The frame behind its length.
         body: &'a [u8],
+    },
+    /// What the oracle says, if [`Server::asks_oracle`].
+    Oracle {
+        /// The word.
+        word: Word,
     },
     /// Nothing but time.
     Deadline,
@@ -72,6 +78,8 @@ pub struct Server {
     abstains_until: Option<WriteId>,
     /// How long the disk may owe a write.
     sync_time: Duration,
+    /// Whether there is an oracle, and how long its word counts.
+    oracle: (Oracle, Duration),
     /// Empty between steps.
     votes: Vec<election::Output>,
 }
@@ -90,7 +98,7 @@ impl Server {
             Reconfig::Disabled => election::Reconfig::Off,
         };
         let history = History { last_logged: restored.last, current_epoch: restored.current };
-        let electing = election::Settings { myid: sid, timing, reconfig };
+        let electing = election::Settings { myid: sid, timing, reconfig, oracle: settings.oracle };
         Self {
             sid,
             election: Election::new(electing, views.clone(), history),
@@ -101,6 +109,7 @@ impl Server {
             owed: VecDeque::new(),
             abstains_until: None,
             sync_time: settings.sync_time(),
+            oracle: (settings.oracle, settings.tick),
             votes: Vec::new(),
         }
     }
@@ -138,6 +147,11 @@ impl Server {
                     self.note_searcher(now, from, body, out);
                 }
             }
+            Input::Oracle { word } => {
+                let permit = Permit::heard(now, word, self.oracle.1);
+                self.elect(now, election::Input::Oracle { permit });
+                self.role(now, zab::Input::Oracle { permit }, out);
+            }
             Input::Deadline => self.deadline(now, out),
         }
         self.settle(now, out);
@@ -150,6 +164,16 @@ impl Server {
             self.search(now, Some(leader), out);
             self.settle(now, out);
         }
+    }
+
+    /// Whether the oracle may have something to decide: this server is one of two voters, and follows nobody. Its word counts for a tick.
+    pub fn asks_oracle(&self) -> bool {
+        let views = self.peer.views();
+        let half = |it: &crate::QuorumConfig| it.verifier().is_half(self.sid, |_| true);
+        let follows = matches!(self.peer.state(), PeerState::Following { .. });
+        self.oracle.0 == Oracle::Asked
+            && !follows
+            && (half(views.committed()) || half(views.last_seen()))
     }
 
     /// When to call `step` with [`Input::Deadline`] if nothing else happens.
@@ -333,5 +357,7 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+mod oracle_tests;
 #[cfg(test)]
 mod tests;

@@ -79,6 +79,11 @@ impl Verifier {
         weights.find(|&&(it, _)| it == sid).map_or(0, |&(_, weight)| weight)
     }
 
+    /// Whether `sid` is one of two voters that count alike, and has acked. See [`crate::oracle`].
+    pub fn is_half(&self, sid: Sid, acked: impl Fn(Sid) -> bool) -> bool {
+        self.groups.is_empty() && self.voters.len() == 2 && self.is_voter(sid) && acked(sid)
+    }
+
     /// Whether the voters for which `acked` holds are a quorum.
     pub fn contains_quorum(&self, acked: impl Fn(Sid) -> bool) -> bool {
         if self.groups.is_empty() {
@@ -175,6 +180,13 @@ impl Views {
     pub fn contains_quorum(&self, acked: impl Fn(Sid) -> bool) -> bool {
         self.committed.verifier().contains_quorum(&acked)
             && (!self.is_changing() || self.last_seen.verifier().contains_quorum(&acked))
+    }
+
+    /// The same where `sid` may go on alone, wherever it is one of two.
+    pub fn contains_half(&self, sid: Sid, acked: impl Fn(Sid) -> bool) -> bool {
+        let enough = |it: &Verifier| it.contains_quorum(&acked) || it.is_half(sid, &acked);
+        enough(self.committed.verifier())
+            && (!self.is_changing() || enough(self.last_seen.verifier()))
     }
 }
 

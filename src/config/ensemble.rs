@@ -86,6 +86,8 @@ pub struct EnsembleConfig {
     ///
     /// Source: `testingonly.initialZxid`.
     pub first_counter: u32,
+    /// The file that says whether one of two voters may go on alone. Default none. Source: `oraclePath`.
+    pub oracle_path: Option<PathBuf>,
     /// What of new members is allowed. Source: `standaloneEnabled`, `multiAddress.enabled`.
     pub rules: ReconfigRules,
     /// The configuration's file, beside which members are kept.
@@ -144,6 +146,7 @@ impl Default for EnsembleConfig {
             local_sessions_upgrade: false,
             eager_acl: false,
             first_counter: 0,
+            oracle_path: None,
             rules: ReconfigRules::default(),
             file: PathBuf::new(),
             listed_in: ListedIn::StaticFile,

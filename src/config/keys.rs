@@ -43,8 +43,6 @@ impl Key {
 /// What ZooKeeper can do and this server cannot yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
-    /// Several servers that hold one tree.
-    Ensemble,
     /// TLS and X.509 certificates.
     Tls,
     /// SASL and Kerberos.
@@ -61,20 +59,12 @@ pub enum Capability {
 
 impl Capability {
     /// Every one, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
-        Self::Ensemble,
-        Self::Tls,
-        Self::Sasl,
-        Self::Providers,
-        Self::Admin,
-        Self::Metrics,
-        Self::Audit,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Tls, Self::Sasl, Self::Providers, Self::Admin, Self::Metrics, Self::Audit];
 
     /// What it is called.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ensemble => "more of ensembles",
             Self::Tls => "TLS",
             Self::Sasl => "SASL",
             Self::Providers => "authentication providers",
@@ -87,7 +77,6 @@ impl Capability {
     /// What its keys do not do yet.
     pub const fn absence(self) -> &'static str {
         match self {
-            Self::Ensemble => "an ensemble works without; a standalone server has no use for them",
             Self::Tls => "no port speaks TLS; clients connect in plain text",
             Self::Sasl => "no client can authenticate by SASL",
             Self::Providers => "only the schemes world, auth, digest and ip exist",
@@ -798,6 +787,13 @@ pub static KEYS: &[Key] = &[
             d.ensemble.sync_by = if forced { SyncBy::Force } else { SyncBy::Need };
             Ok(())
         },
+    },
+    Key {
+        name: "oraclePath",
+        default: "none",
+        allowed: "the path of a file",
+        effect: "a file in which the operator of an ensemble with two voters says whether this one may go on alone: `1` is yes, everything else is no; see Two voters",
+        set: |d, v| path(v).map(|it| d.ensemble.oracle_path = Some(it)),
     },
     Key {
         name: "leader.maxTimeToWaitForEpoch",

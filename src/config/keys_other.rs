@@ -15,7 +15,6 @@ const fn idle(name: &'static str, reason: &'static str) -> IdleKey {
 
 /// Keys of capabilities that do not exist yet. The first row that fits counts.
 pub static LATER_KEYS: &[LaterKey] = &[
-    later("oraclePath", Capability::Ensemble),
     later("sslQuorum", Capability::Tls),
     later("sslQuorumReloadCertFiles", Capability::Tls),
     later("portUnification", Capability::Tls),

@@ -79,7 +79,7 @@ impl Reading<'_> {
         let Some(own) = members.member(myid) else {
             return Err(ConfigError::NotAMember { at, myid });
         };
-        self.remarks_on(own, voters, &at);
+        self.remarks_on(own, (voters, members.is_hierarchical()), &at);
         let listed = listed(place_of(&lines, myid).unwrap_or(at), own);
         self.settle(myid, members, &lines)?;
         if let (Some(ensemble), Some(_)) = (&mut self.draft.config.ensemble, &last_seen) {
@@ -136,8 +136,15 @@ impl Reading<'_> {
     }
 
     /// Says what an operator may not have meant.
-    fn remarks_on(&mut self, own: &Member, voters: u32, at: &At) {
-        if voters <= 2 || voters.is_multiple_of(2) {
+    fn remarks_on(&mut self, own: &Member, (voters, has_groups): (u32, bool), at: &At) {
+        let oracle =
+            self.at_key("oraclePath").filter(|_| self.draft.ensemble.oracle_path.is_some());
+        let is_pair = voters == 2 && !has_groups;
+        if let Some(at) = oracle.clone().filter(|_| !is_pair) {
+            self.warnings.push(Warning::OracleUnasked { at, voters });
+        }
+        let has_oracle = is_pair && oracle.is_some();
+        if (voters <= 2 || voters.is_multiple_of(2)) && !has_oracle {
             self.warnings.push(Warning::Voters { at: at.clone(), voters });
         }
         let listed = own.role;

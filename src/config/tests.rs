@@ -181,18 +181,17 @@ fn an_unknown_key_is_named_and_the_nearest_known_one_with_it() {
 #[test]
 fn keys_of_later_capabilities_are_named_in_one_remark() {
     let found = remarks(
-        "oraclePath=/o\nsecureClientPort=2281\nclientPort=1\nssl.keyStore.location=/k\nauthProvider.1=org.X\n\
+        "secureClientPort=2281\nclientPort=1\nssl.keyStore.location=/k\nauthProvider.1=org.X\n\
          admin.serverPort=0\naudit.enable=true\nmetricsProvider.className=org.P",
     );
     assert_eq!(
         found,
         [
-            "settings of what does not exist yet: more of ensembles (oraclePath in line 2): an ensemble works without; \
-          a standalone server has no use for them; TLS (secureClientPort in line 3, ssl.keyStore.location in line 5): no port speaks TLS; \
-          clients connect in plain text; authentication providers (authProvider.1 in line 6): only the schemes world, auth, \
-          digest and ip exist; the admin port (admin.serverPort in line 7): no HTTP port is opened; use the four-letter \
-          words; metrics providers (metricsProvider.className in line 9): figures are shown by mntr only; the audit log \
-          (audit.enable in line 8): nothing is audited"
+            "settings of what does not exist yet: TLS (secureClientPort in line 2, ssl.keyStore.location in line 4): no port speaks TLS; \
+          clients connect in plain text; authentication providers (authProvider.1 in line 5): only the schemes world, auth, \
+          digest and ip exist; the admin port (admin.serverPort in line 6): no HTTP port is opened; use the four-letter \
+          words; metrics providers (metricsProvider.className in line 8): figures are shown by mntr only; the audit log \
+          (audit.enable in line 7): nothing is audited"
         ]
     );
 }

@@ -84,6 +84,13 @@ pub enum Warning {
         /// How many vote.
         voters: u32,
     },
+    /// An oracle, and not two voters that count alike.
+    OracleUnasked {
+        /// Where.
+        at: At,
+        /// How many vote.
+        voters: u32,
+    },
     /// `peerType` is not what the server's line says.
     PeerType {
         /// Where.
@@ -123,6 +130,7 @@ impl Warning {
             | Self::SkipAcl { .. }
             | Self::SingleServer { .. }
             | Self::PeerType { .. }
+            | Self::OracleUnasked { .. }
             | Self::SchemeOutOfReach { .. } => Level::Warning,
         }
     }
@@ -179,6 +187,10 @@ impl fmt::Display for Warning {
                 f,
                 "{at}: {voters} voting servers tolerate no more failures than {}",
                 voters - 1
+            ),
+            Self::OracleUnasked { at, voters } => write!(
+                f,
+                "{at}: oraclePath is asked where two servers vote, without groups; here {voters} do, and it has no say"
             ),
             Self::PeerType { at, key, listed } => {
                 write!(

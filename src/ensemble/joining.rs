@@ -3,7 +3,7 @@
 //! ZooKeeper: `QuorumPeerMain.runFromConfig`, `QuorumPeer.loadDataBase`, `startLeaderElection`.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use quorum::zab::{ObserverMasters, Restored, Settings};
 use quorum::{Server, Views};
 use wal::Log;
 
-use super::{Backlog, Disk, Manners, Member, Members, Place};
+use super::{Backlog, Disk, Manners, Member, Members, Oracle, Place};
 use crate::config::{EnsembleConfig, MembersFileError};
 use crate::control::Event;
 use crate::epochs::{EpochError, Epochs, Which};
@@ -57,6 +57,7 @@ pub(crate) struct Joining {
     learners: LearnerPort,
     epochs: Epochs,
     members: Option<Members>,
+    oracle: Option<(PathBuf, u32)>,
 }
 
 impl Joining {
@@ -90,6 +91,10 @@ impl Joining {
                 None => ObserverMasters::Off,
             },
             observer_delays: config.observer_delays,
+            oracle: match &config.oracle_path {
+                Some(_) => quorum::Oracle::Asked,
+                None => quorum::Oracle::None,
+            },
         };
         let timing = Timing {
             resend_min: Duration::from_millis(u64::from(config.notification_ms_min)),
@@ -128,10 +133,14 @@ impl Joining {
         let opened = open_ports((&votes, &learners), config.bind_tries, pause)?;
         let Some((votes, learners)) = opened else { return Ok(None) };
         let members = Members::new(config, events)?;
-        Ok(Some(Self { server, votes, learners, epochs, members }))
+        let oracle = config.oracle_path.clone().map(|path| (path, tick_ms));
+        Ok(Some(Self { server, votes, learners, epochs, members, oracle }))
     }
 
     /// The member, on the thread where it runs.
+    ///
+    /// # Errors
+    /// The system gives no thread.
     pub(crate) fn member(
         self,
         (log, place): (Log, Place),
@@ -139,10 +148,23 @@ impl Joining {
         applier: Applier,
         reaping: Reaping,
         manners: Manners,
-    ) -> Member {
-        let Self { server, votes, learners, epochs, members } = self;
+    ) -> std::io::Result<Member> {
+        let Self { server, votes, learners, epochs, members, oracle } = self;
+        let oracle = oracle.map(|(path, tick_ms)| Oracle::new(path, tick_ms, &place.helpers));
+        let oracle = oracle.transpose()?;
         let disk = Disk::new(log, epochs, place);
-        Member { server, votes, learners, disk, backlog, applier, reaping, members, manners }
+        Ok(Member {
+            server,
+            votes,
+            learners,
+            disk,
+            backlog,
+            applier,
+            reaping,
+            members,
+            manners,
+            oracle,
+        })
     }
 }
 

@@ -41,6 +41,8 @@ mod nomad;
 #[cfg(test)]
 mod observers;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod process;
@@ -83,6 +85,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(looking::trials());
     trials.extend(ensemble::trials());
     trials.extend(members::trials());
+    trials.extend(oracle::trials());
     trials.extend(observers::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());

@@ -51,8 +51,12 @@ impl Voter {
     pub(crate) fn start_at(myid: i64, views: &Views, history: History) -> Self {
         let port = ElectionPort::open(port_settings(myid, views)).unwrap();
         let links = Links::new(Sid(myid), views.clone());
-        let settings =
-            Settings { myid: Sid(myid), timing: Timing::default(), reconfig: Reconfig::Off };
+        let settings = Settings {
+            myid: Sid(myid),
+            timing: Timing::default(),
+            reconfig: Reconfig::Off,
+            oracle: quorum::Oracle::None,
+        };
         let election = Election::new(settings, views.clone(), history);
         let mut voter = Self { election, links, port, elected: None };
         voter.look(history);

@@ -30,7 +30,8 @@ const OURS: History = History { last_logged: Zxid(0x1_0000_0005), current_epoch:
 impl Server {
     fn of(config: Arc<QuorumConfig>, myid: i64, history: History) -> Self {
         let timing = Timing::default();
-        let settings = Settings { myid: Sid(myid), timing, reconfig: Reconfig::On };
+        let settings =
+            Settings { myid: Sid(myid), timing, reconfig: Reconfig::On, oracle: Oracle::None };
         let election = Election::new(settings, Views::new(config), history);
         let mut server = Self { election, now: NOW, out: Vec::new() };
         server.step(Input::Look { history });

@@ -15,6 +15,7 @@ use crate::wire::{QuorumPacket, Touch};
 use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To};
 
 mod ended;
+mod halves;
 mod rollover;
 
 /// A server's end of a connection.

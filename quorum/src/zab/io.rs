@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use jute::{SessionId, Zxid};
 
 use crate::wire::{LearnerInfo, Message, Touch};
-use crate::{Epoch, QuorumConfig, Sid};
+use crate::{Epoch, Permit, QuorumConfig, Sid};
 
 use super::{LeaveReason, LinkError};
 
@@ -46,6 +46,11 @@ pub enum Input<'a> {
     Searches {
         /// Which.
         sid: Sid,
+    },
+    /// The oracle has been asked. Not asked, it has said nothing.
+    Oracle {
+        /// What it allows.
+        permit: Permit,
     },
     /// The election has learned of an agreed configuration. Only while looking.
     Learned {

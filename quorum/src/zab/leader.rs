@@ -1,10 +1,12 @@
 //! The leader: finds an epoch, brings learners to its history, and then proposes and commits.
 //!
-//! ZooKeeper: `Leader`. The phases are in [`discovery`], [`synchronization`] and [`broadcast`]; a learner is a [`handler`].
+//! ZooKeeper: `Leader`. The phases are in [`discovery`], [`synchronization`] and [`broadcast`]; a learner is a [`handler`]; one of two voters
+//! that goes on by itself is [`alone`].
 //!
 //! Invariants: LEADERINFO leaves when the epoch is durable here; the own ack of anything counts when it is durable here; nothing
 //! is proposed before a quorum has acked NEWLEADER; commits ascend without a gap. *Absent:* what a transaction means.
 
+mod alone;
 mod broadcast;
 mod counts;
 mod discovery;
@@ -21,7 +23,7 @@ use core::time::Duration;
 use jute::Zxid;
 
 use crate::wire::{Message, PacketKind};
-use crate::{Epoch, Moment, Sid, Views};
+use crate::{Epoch, Moment, Permit, Sid, Views};
 
 use super::io::{Group, Input, Link, Output, Packet, To, WriteId};
 use super::planted::Bug;
@@ -80,6 +82,8 @@ pub(crate) struct Leader {
     /// Everything up to here is durable here.
     own_acked: Zxid,
     rounds: Rounds,
+    /// What the oracle has said in this role. What it said before was about the election: those who voted are about to come.
+    permit: Permit,
     /// Ticks of the broadcast phase.
     tick: u64,
     /// Half ticks to the next tick.
@@ -122,6 +126,7 @@ impl Leader {
             own: VecDeque::new(),
             own_acked: settled,
             rounds: Rounds::default(),
+            permit: Permit::default(),
             tick: 0,
             halves: 0,
             half_at: step.now + replica.settings.tick / 2,
@@ -174,6 +179,7 @@ impl Leader {
         match input {
             Input::Deadline => self.deadline(step)?,
             Input::Searches { sid } => self.deserted(step, sid)?,
+            Input::Oracle { permit } => self.permitted(step, permit),
             Input::Accepted { link } => {
                 let limits = step.replica.settings;
                 let until = self.tick + u64::from(limits.init_limit + limits.sync_limit);

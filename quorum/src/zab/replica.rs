@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use jute::{Record, SetDataTxn, TxnHeader, Zxid};
 
-use crate::{Epoch, QuorumConfig, Role, Sid, Views};
+use crate::{Epoch, Oracle, QuorumConfig, Role, Sid, Views};
 
 use super::io::{Output, Write, WriteId};
 use super::planted::Bug;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub observer_masters: super::ObserverMasters,
     /// What this server waits for as an observer.
     pub observer_delays: ObserverDelays,
+    /// Whether there is one to ask where one of two voters is alone.
+    pub oracle: Oracle,
 }
 
 /// How long an observer that has lost its leader waits, so that many do not all come back at once: each time a part of these, as if by chance.
@@ -92,6 +94,7 @@ impl Default for Settings {
             sync_by: SyncBy::default(),
             observer_masters: super::ObserverMasters::Off,
             observer_delays: ObserverDelays::default(),
+            oracle: Oracle::None,
         }
     }
 }

@@ -46,7 +46,7 @@ fn every_key_of_an_ensemble_goes_where_it_belongs() {
                 fastleader.minNotificationInterval=15\nfastleader.maxNotificationInterval=16\nleaderServes=no\n\
                 reconfigEnabled=true\ncommitLogCount=1000\nleader.maxConcurrentSnapSyncs=17\n\
                 zookeeper.leader.maxConcurrentDiffSyncs=18\nforceSnapshotSync=true\nleader.maxTimeToWaitForEpoch=19\n\
-                enableEagerACLCheck=true\nelectionAlg=3\npeerType=participant";
+                oraclePath=/o\nenableEagerACLCheck=true\nelectionAlg=3\npeerType=participant";
     let mut expected = first_of_three("");
     (expected.connect_limit, expected.listen_on_all, expected.multi_address) = (7, true, true);
     (expected.connect_timeout_ms, expected.handshake_timeout_ms) = (11, 12);
@@ -56,6 +56,7 @@ fn every_key_of_an_ensemble_goes_where_it_belongs() {
     expected.window.count_max = 1_000;
     expected.sync_limits = SyncLimits { snap_max: 17, diff_max: 18 };
     expected.eager_acl = true;
+    expected.oracle_path = Some("/o".into());
     (expected.sync_by, expected.epoch_wait) = (SyncBy::Force, Some(Duration::from_millis(19)));
     expected.rules.multi_address = MultiAddress::Enabled;
     assert_eq!(first_of_three(text), expected);
@@ -216,4 +217,22 @@ fn conf_shows_a_members_lines_as_the_reference_does() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn an_oracle_is_asked_where_two_count_alike_and_a_remark_says_so_elsewhere() {
+    let two = "oraclePath=/o\nserver.1=h1:2888:3888\nserver.2=h2:2888:3888\n";
+    let remarks = |text: &str| -> Vec<String> {
+        read(text, "1").unwrap().1.iter().map(ToString::to_string).collect()
+    };
+    assert!(remarks(two).is_empty(), "{:?}", remarks(two));
+    let unasked = |voters| {
+        format!(
+            "oraclePath is asked where two servers vote, without groups; here {voters} do, and it has no say"
+        )
+    };
+    for (more, voters) in [("server.3=h3:2888:3888\n", 3), ("group.1=1\ngroup.2=2\n", 2)] {
+        let found = remarks(&format!("{two}{more}"));
+        assert!(found[0].ends_with(&unasked(voters)), "{found:?}");
+    }
 }

@@ -124,6 +124,7 @@ static ROWS: &[Row] = rows![
     "testingonly.initialZxid", ensemble: "None", "4294967280" => "None", ["4294967281", "-1", "x"];
     "leader.maxConcurrentSnapSyncs", ensemble: "None", "1" => "None", ["0", "-1", "x"];
     "leader.maxConcurrentDiffSyncs", ensemble: "None", "1" => "None", ["0", "-1", "x"];
+    "oraclePath", ensemble: "None", "/o" => "None", [""];
     "forceSnapshotSync", ensemble: "None", "true" => "None", ["x", ""];
     "leader.maxTimeToWaitForEpoch", ensemble: "None", "-1" => "None", ["x", ""];
     "enableEagerACLCheck", ensemble: "None", "true" => "None", ["x", ""];

@@ -490,7 +490,12 @@ fn server(number: u8, views: &Views, history: History) -> Server {
         finalize: soon,
         finalize_reached: soon,
     };
-    let settings = Settings { myid: sid(number), timing, reconfig: Reconfig::Off };
+    let settings = Settings {
+        myid: sid(number),
+        timing,
+        reconfig: Reconfig::Off,
+        oracle: quorum::Oracle::None,
+    };
     let election = Election::new(settings, views.clone(), history);
     Server { election, chosen: None, is_left: false, awaits: None, holds: false }
 }

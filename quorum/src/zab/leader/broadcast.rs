@@ -99,7 +99,7 @@ impl Leader {
         let voters = views.voters();
         let marks: alloc::vec::Vec<_> = voters.iter().map(|&it| self.mark(step, it)).collect();
         let has = |mark: Zxid| {
-            step.replica.has_quorum(views, |sid| {
+            self.has_quorum(step, views, |sid| {
                 voters.iter().zip(&marks).any(|(&it, &its)| it == sid && mark <= its)
             })
         };
@@ -272,7 +272,7 @@ impl Leader {
         };
         let replica = &step.replica;
         if replica.has(Bug::SyncWithoutQuorum)
-            || replica.has_quorum(&replica.views, |it| it == replica.sid || answered(it))
+            || self.has_quorum(step, &replica.views, |it| it == replica.sid || answered(it))
         {
             self.rounds.confirm();
             self.commit_ready(step);
@@ -317,7 +317,7 @@ impl Leader {
             return Err(LeaveReason::SlowDisk);
         }
         let replica = &step.replica;
-        if replica.has_quorum(&replica.views, |it| it == replica.sid || self.is_in_step(it))
+        if self.has_quorum(step, &replica.views, |it| it == replica.sid || self.is_in_step(it))
             || replica.has(Bug::LeadAlone)
         {
             Ok(())

@@ -74,7 +74,7 @@ impl Leader {
     pub(super) fn decide_epoch(&mut self, step: &mut Step<'_>) {
         let committed = crate::Views::new(step.replica.views.committed().clone());
         if self.offered.is_none()
-            && step.replica.has_quorum(&committed, |it| self.named.contains(&it))
+            && self.has_quorum(step, &committed, |it| self.named.contains(&it))
         {
             self.offered = Some(step.replica.accept(self.epoch, step.out));
             self.named.clear();
@@ -138,11 +138,11 @@ impl Leader {
     }
 
     /// Ends discovery once a quorum has promised the epoch.
-    fn seal(&mut self, step: &mut Step<'_>) {
+    pub(super) fn seal(&mut self, step: &mut Step<'_>) {
         let committed = crate::Views::new(step.replica.views.committed().clone());
         if self.phase != Phase::Discovery
             || !self.promised.contains(&step.replica.sid)
-            || !step.replica.has_quorum(&committed, |it| self.promised.contains(&it))
+            || !self.has_quorum(step, &committed, |it| self.promised.contains(&it))
         {
             return;
         }

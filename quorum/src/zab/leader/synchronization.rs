@@ -210,7 +210,7 @@ impl Leader {
     /// Begins to serve, once a quorum has the history.
     pub(super) fn establish(&mut self, step: &mut Step<'_>) {
         let enough = step.replica.has(Bug::ServeBeforeQuorum)
-            || step.replica.has_quorum(&step.replica.views, |it| self.acked.contains(&it));
+            || self.has_quorum(step, &step.replica.views, |it| self.acked.contains(&it));
         if self.phase != Phase::Synchronization
             || !self.acked.contains(&step.replica.sid)
             || !enough

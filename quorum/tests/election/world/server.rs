@@ -34,7 +34,8 @@ impl World {
         let views = Views::new(Arc::clone(&self.config));
         let server = self.server(sid);
         let timing = Timing::default();
-        let settings = Settings { myid: sid, timing, reconfig: Reconfig::Off };
+        let settings =
+            Settings { myid: sid, timing, reconfig: Reconfig::Off, oracle: quorum::Oracle::None };
         let election = Election::new(settings, views.clone(), server.history);
         server.machines = Some((election, Links::new(sid, views)));
         let wait = Duration::from_millis(self.rng.u64(..500));
