@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use jute::Zxid;
 
-use crate::wire::{Message, PROTOCOL_VERSION, Touches};
+use crate::wire::{Message, Touches};
 use crate::zab::{
     Input, Leader, Learner, LearnerCounts, LeaveReason, Link, LinkError, Output, Packet, Phase,
     Plain, Replica, Restored, Settings, Step, Validity, WriteId,
@@ -312,7 +312,7 @@ fn plain_message(plain: Plain) -> Message<'static> {
         }
         Plain::FollowerInfo { accepted, info } => Message::FollowerInfo { accepted, info },
         Plain::ObserverInfo { accepted, info } => Message::ObserverInfo { accepted, info },
-        Plain::LeaderInfo { epoch } => Message::LeaderInfo { epoch, protocol: PROTOCOL_VERSION },
+        Plain::LeaderInfo { epoch, protocol } => Message::LeaderInfo { epoch, protocol },
         Plain::AckEpoch { zxid, current } => Message::AckEpoch { zxid, current },
         Plain::UpToDate => Message::UpToDate,
         Plain::Diff { zxid } => Message::Diff { zxid },

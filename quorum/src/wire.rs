@@ -13,7 +13,7 @@ mod stream;
 
 pub use ids::{Id, IdList};
 pub use initial::{Initial, InitialError};
-pub use learner_info::{LearnerInfo, PROTOCOL_VERSION, RESUMING_PROTOCOL};
+pub use learner_info::{BATCHING_PROTOCOL, LearnerInfo, PROTOCOL_VERSION, RESUMING_PROTOCOL};
 pub use message::{Message, MessageError, Touch, Touches};
 pub use notification::{FRAME_LEN_MAX, Notification, NotificationError, ServerState};
 pub use packet::{PacketError, PacketKind, QuorumPacket};

@@ -13,6 +13,7 @@ use net::driver::KeepAlive;
 use net::election::{ElectionPort, ElectionPortSettings};
 use net::learners::{LearnerPort, LearnerPortSettings, PortError};
 use quorum::election::Timing;
+use quorum::wire::BATCHING_PROTOCOL;
 use quorum::zab::{ObserverMasters, Restored, Settings};
 use quorum::{Server, Views};
 use wal::Log;
@@ -95,6 +96,7 @@ impl Joining {
                 Some(_) => quorum::Oracle::Asked,
                 None => quorum::Oracle::None,
             },
+            protocol: BATCHING_PROTOCOL,
         };
         let timing = Timing {
             resend_min: Duration::from_millis(u64::from(config.notification_ms_min)),

@@ -37,6 +37,8 @@ pub enum Stream {
     Counters = 14,
     /// Which clients have nothing to ask.
     Idlers = 15,
+    /// Which servers speak as the reference's do.
+    Protocols = 21,
 }
 
 impl Chance {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorum::wire::{BATCHING_PROTOCOL, PROTOCOL_VERSION};
 use quorum::zab::{Reconfig, Settings, WindowLimits};
 use quorum::{QuorumConfig, Sid, Views};
 
@@ -25,8 +26,10 @@ pub struct Plan {
     pub clients: usize,
     /// Of those, the first so many are idle in calm weather: they show that they live, and read now and then.
     pub idlers: usize,
-    /// Every server's settings.
+    /// Every server's settings, but for the protocol that it speaks.
     pub settings: Settings,
+    /// In a thousand: that a server speaks no more than the reference's do.
+    pub plain_per_mille: u64,
     /// How long things go wrong.
     pub faults_for: Duration,
     /// Mean time between two faults.
@@ -103,6 +106,7 @@ impl Plan {
             idlers: usize::from(Chance::new(seed, Stream::Idlers).hits(100)),
             clients: 2 + chance.index(4),
             settings,
+            plain_per_mille: [0, 0, 300, 1_000][Chance::new(seed, Stream::Protocols).index(4)],
             faults_for: Duration::from_millis(chance.within(3_000..15_000)),
             fault_every: Duration::from_millis([80, 200, 500, 1_500][chance.index(4)]),
             net_us: [100, 500, 3_000][chance.index(3)],
@@ -127,6 +131,14 @@ impl Plan {
             0 => 1_000,
             first => u64::from(u32::MAX - first).min(1_000),
         }
+    }
+
+    /// A server's settings.
+    pub fn settings_of(&self, node: usize) -> Settings {
+        let mut protocols = Chance::new(self.seed ^ (1 << (32 + node)), Stream::Protocols);
+        let is_plain = protocols.hits(self.plain_per_mille);
+        let protocol = if is_plain { PROTOCOL_VERSION } else { BATCHING_PROTOCOL };
+        Settings { protocol, ..self.settings }
     }
 
     /// Servers in all.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use net::learners::{Arrived, LearnerPort, LearnerPortSettings, PortError};
-use quorum::wire::{LearnerInfo, Message};
+use quorum::wire::{LearnerInfo, Message, PROTOCOL_VERSION};
 use quorum::zab::{Group, Link, To};
 use quorum::{Address, Epoch, Sid, Zxid};
 
@@ -102,7 +102,7 @@ fn bytes(message: &Message<'_>) -> Vec<u8> {
 }
 
 fn info() -> Vec<u8> {
-    let info = LearnerInfo::new(Sid(2), 0);
+    let info = LearnerInfo::new(Sid(2), PROTOCOL_VERSION, 0);
     bytes(&Message::FollowerInfo { accepted: Epoch(1), info })
 }
 

@@ -7,7 +7,8 @@ use std::string::String;
 use super::*;
 use crate::QuorumConfig;
 use crate::wire::{
-    FrameStream, Initial, LearnerInfo, Notification, PacketKind, PacketStream, QuorumPacket,
+    FrameStream, Initial, LearnerInfo, Notification, PROTOCOL_VERSION, PacketKind, PacketStream,
+    QuorumPacket,
 };
 use crate::zab::{Group, SyncFrom, To, WindowLimits};
 
@@ -194,9 +195,9 @@ fn a_follower_answers_a_java_leader_as_a_java_follower_has() {
             )
         };
         sent.retain(is_own);
-        // A learner of ours says besides that it knows what a leader of ours says at a counter's end.
+        // A learner of ours says besides what it knows of leaders of ours.
         for hello in sent.iter_mut().filter(|it| it[3] == 11) {
-            assert_eq!(hello[24..28], crate::wire::RESUMING_PROTOCOL.to_be_bytes());
+            assert_eq!(hello[24..28], crate::wire::BATCHING_PROTOCOL.to_be_bytes());
             hello[27] = 0;
         }
         let expected = packets.iter().filter(|it| it.0 == FOLLOWER).map(|it| it.1.clone());

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::QuorumConfig;
+use crate::wire::PROTOCOL_VERSION;
 use crate::zab::{To, Write};
 
 const LINK: Link = Link(4);

@@ -6,7 +6,7 @@ use jute::{Op, Record as _, SessionId, TxnHeader};
 
 use super::sync_tests::server_3_of_three;
 use super::*;
-use crate::wire::LearnerInfo;
+use crate::wire::{LearnerInfo, PROTOCOL_VERSION};
 
 const EPOCH: Epoch = Epoch(1);
 const FIRST: Zxid = Zxid(1 << 32 | 1);

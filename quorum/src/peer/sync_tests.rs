@@ -6,7 +6,7 @@ use jute::{Op, Record as _, SessionId, TxnHeader};
 
 use super::*;
 use crate::QuorumConfig;
-use crate::wire::{LearnerInfo, Touches};
+use crate::wire::{LearnerInfo, PROTOCOL_VERSION, Touches};
 use crate::zab::{Group, SyncFrom, To};
 
 const ASKS: Link = Link(1);

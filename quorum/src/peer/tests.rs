@@ -11,9 +11,10 @@ use jute::{Record, SessionId, SetDataTxn, TxnHeader};
 
 use super::*;
 use crate::QuorumConfig;
-use crate::wire::{QuorumPacket, Touch};
+use crate::wire::{PacketKind, QuorumPacket, Touch};
 use crate::zab::{Group, ObserverMasters, Reconfig, SyncFrom, To};
 
+mod batches;
 mod ended;
 mod halves;
 mod rollover;
@@ -40,6 +41,10 @@ struct World {
     /// Who hears nothing and is not heard, and what waits for that to end.
     silent: BTreeSet<Sid>,
     held: Vec<((Sid, Link), Vec<u8>)>,
+    /// While disks take their time: what is not durable.
+    owed: Option<BTreeMap<Sid, WriteId>>,
+    /// Whose packet came to whom.
+    came: Vec<(Sid, Sid, PacketKind)>,
 }
 
 fn text(voters: &[i64], observers: &[i64]) -> String {
@@ -75,9 +80,14 @@ impl World {
     }
 
     fn made(sids: &[i64], members: &str, settings: Settings) -> Self {
+        Self::made_of(sids, members, |_| settings)
+    }
+
+    fn made_of(sids: &[i64], members: &str, settings: impl Fn(i64) -> Settings) -> Self {
+        let peer = |&sid: &i64| (Sid(sid), peer(sid, members, settings(sid)));
         let mut world = Self {
             now: Moment::ZERO,
-            peers: sids.iter().map(|&sid| (Sid(sid), peer(sid, members, settings))).collect(),
+            peers: sids.iter().map(peer).collect(),
             ends: BTreeMap::new(),
             links: 0,
             packets: VecDeque::new(),
@@ -87,6 +97,8 @@ impl World {
             told: Vec::new(),
             silent: BTreeSet::new(),
             held: Vec::new(),
+            owed: None,
+            came: Vec::new(),
         };
         let leader = Sid(*sids.last().expect("somebody"));
         for &sid in sids.iter().rev() {
@@ -132,7 +144,10 @@ impl World {
                 self.packets.extend(end.map(|it| (it.other, Vec::new())));
             }
             Output::Connect { to } => self.connect(sid, to),
-            Output::Write { write, .. } => self.step(sid, Input::Durable { write }),
+            Output::Write { write, .. } => match &mut self.owed {
+                Some(owed) => drop(owed.insert(sid, write)),
+                None => self.step(sid, Input::Durable { write }),
+            },
             Output::Commit { upto } => drop(self.committed.insert(sid, upto)),
             Output::Activate { config } => drop(self.activated.insert(sid, config.version())),
             Output::Look { why } => {
@@ -198,7 +213,9 @@ impl World {
                 self.held.push((end, bytes));
             } else {
                 let split = QuorumPacket::split(&bytes, usize::MAX).expect("a packet");
-                let message = Message::read(&split.expect("a whole one").0).expect("a message");
+                let packet = split.expect("a whole one").0;
+                self.came.push((other.0, sid, packet.kind));
+                let message = Message::read(&packet).expect("a message");
                 self.step(sid, Input::Packet { link, message });
             }
         }
@@ -528,7 +545,7 @@ fn an_observer_that_is_ahead_of_a_follower_is_sent_away() {
     let mut out = Vec::new();
     let link = Link(1_000);
     follower.step(world.now, Input::Accepted { link }, &mut out);
-    let info = crate::wire::LearnerInfo::new(Sid(4), 0);
+    let info = crate::wire::LearnerInfo::new(Sid(4), crate::wire::PROTOCOL_VERSION, 0);
     let hello = Message::ObserverInfo { accepted: Epoch(1), info };
     follower.step(world.now, Input::Packet { link, message: hello }, &mut out);
     out.clear();

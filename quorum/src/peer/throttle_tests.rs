@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::*;
 use crate::QuorumConfig;
-use crate::wire::LearnerInfo;
+use crate::wire::{LearnerInfo, PROTOCOL_VERSION};
 use crate::zab::{SyncBy, SyncKind, SyncLimits, To};
 
 /// The last of what server 3 holds, all of it committed.

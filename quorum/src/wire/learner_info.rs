@@ -9,9 +9,13 @@ use crate::Sid;
 /// The protocol of LEADERINFO and ACKEPOCH: ZAB 1.0. Older learners say less and are told less.
 pub const PROTOCOL_VERSION: i32 = 0x1_0000;
 
-/// What learners of ours say that they speak: ZAB 1.0, and that LEADERINFO to one that serves, of a later epoch, says that its leader goes on leading
+/// ZAB 1.0, and that LEADERINFO to one that serves, of a later epoch, says that its leader goes on leading
 /// in that one. To the reference it is ZAB 1.0 too.
 pub const RESUMING_PROTOCOL: i32 = PROTOCOL_VERSION + 1;
+
+/// What servers of ours say to one another: the same, and that an ACK or a COMMIT is of everything up to its zxid, so that a batch needs one. A leader
+/// says so in LEADERINFO, to who has said it.
+pub const BATCHING_PROTOCOL: i32 = RESUMING_PROTOCOL + 1;
 
 /// The data of FOLLOWERINFO and OBSERVERINFO. 20 bytes; older learners send 12, 8 or none.
 ///
@@ -27,9 +31,9 @@ pub struct LearnerInfo {
 }
 
 impl LearnerInfo {
-    /// What a server of ours says.
-    pub fn new(sid: Sid, config_version: i64) -> Self {
-        Self { sid: Some(sid), protocol: RESUMING_PROTOCOL, config_version: Some(config_version) }
+    /// What a server says that speaks all of `protocol`.
+    pub fn new(sid: Sid, protocol: i32, config_version: i64) -> Self {
+        Self { sid: Some(sid), protocol, config_version: Some(config_version) }
     }
 
     /// Reads as much as `data` holds.

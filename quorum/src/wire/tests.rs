@@ -30,7 +30,7 @@ fn same(hex: &str, message: Message<'_>) {
 
 /// What a learner of the reference says.
 fn reference(sid: Sid, config_version: i64) -> LearnerInfo {
-    LearnerInfo { protocol: PROTOCOL_VERSION, ..LearnerInfo::new(sid, config_version) }
+    LearnerInfo::new(sid, PROTOCOL_VERSION, config_version)
 }
 
 #[test]
@@ -88,7 +88,10 @@ fn every_other_message_reads_back_as_it_was_written() {
         Message::NewLeader { epoch: Epoch(2), config: None },
         Message::Diff { zxid },
         Message::Trunc { zxid },
-        Message::ObserverInfo { accepted: Epoch(1), info: LearnerInfo::new(Sid(4), 9) },
+        Message::ObserverInfo {
+            accepted: Epoch(1),
+            info: LearnerInfo::new(Sid(4), BATCHING_PROTOCOL, 9),
+        },
         Message::AckEpoch { zxid, current: None },
         Message::InformAndActivate { zxid, designated: Sid(1), txn },
         Message::Other { kind: 77 },

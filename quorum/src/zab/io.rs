@@ -233,7 +233,7 @@ pub enum Plain {
     Revalidated { session: SessionId, valid: Validity },
     FollowerInfo { accepted: Epoch, info: LearnerInfo },
     ObserverInfo { accepted: Epoch, info: LearnerInfo },
-    LeaderInfo { epoch: Epoch },
+    LeaderInfo { epoch: Epoch, protocol: i32 },
     AckEpoch { zxid: Zxid, current: Option<Epoch> },
     UpToDate,
     Diff { zxid: Zxid },

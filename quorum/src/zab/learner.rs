@@ -92,6 +92,8 @@ pub(crate) struct Learner {
     acks: VecDeque<(WriteId, Zxid)>,
     /// The version of the last change of members that this leader proposed; 0 if it proposed none.
     changed: i64,
+    /// Whether an ACK or COMMIT is of everything up to its zxid: the leader has said so.
+    batches: bool,
     /// What NEWLEADER carried.
     config: Option<Arc<QuorumConfig>>,
     /// Sessions that showed life since the last ping, and their timeouts.
@@ -122,6 +124,7 @@ impl Learner {
             committed: Zxid::ZERO,
             acks: VecDeque::new(),
             changed: 0,
+            batches: false,
             config: None,
             touched: BTreeMap::new(),
             syncs: VecDeque::new(),
@@ -259,7 +262,7 @@ impl Learner {
         self.stage = Stage::Named;
         self.heard_until = step.now + step.replica.settings.init_time();
         let version = step.replica.views.committed().version();
-        let info = LearnerInfo::new(step.replica.sid, version);
+        let info = LearnerInfo::new(step.replica.sid, step.replica.settings.protocol, version);
         let accepted = step.replica.accepted;
         let plain = if self.is_observer {
             Plain::ObserverInfo { accepted, info }
@@ -320,9 +323,10 @@ impl Learner {
                 self.proposed(step, zxid, txn)?;
             }
             Message::Commit { zxid } => {
+                let before = self.committed;
                 self.commit(zxid, step.replica.has(Bug::CommitOutOfOrder))?;
                 step.replica.commit(self.committed, step.out);
-                self.inform(step, zxid, Packet::Inform { zxid });
+                self.inform_behind(step, before);
             }
             Message::Inform { zxid, txn } => {
                 self.proposed(step, zxid, txn)?;
@@ -352,8 +356,8 @@ impl Learner {
                     None => step.out.push(Output::SessionIs { session, valid }),
                 }
             }
-            Message::LeaderInfo { epoch, .. } if self.epoch < epoch => {
-                self.tell_observers(step, Plain::LeaderInfo { epoch });
+            Message::LeaderInfo { epoch, protocol } if self.epoch < epoch => {
+                self.tell_observers(step, Plain::LeaderInfo { epoch, protocol });
                 return Err(LeaveReason::Resumed { leader: self.leader });
             }
             Message::Diff { .. } => return Err(out_of_turn(PacketKind::Diff)),
@@ -395,11 +399,12 @@ impl Learner {
         Ok(())
     }
 
-    /// What is proposed first is committed first.
+    /// What is proposed first is committed first; `zxid` may be the last of a run.
     fn commit(&mut self, zxid: Zxid, any_order: impl Into<AnyOrder>) -> Result<(), LeaveReason> {
         if zxid <= self.committed {
             return Ok(());
         }
+        while self.batches && self.pending.pop_front_if(|it| *it < zxid).is_some() {}
         let next = self.pending.front().copied().unwrap_or_default();
         if next != zxid && !any_order.into().0 {
             return Err(LeaveReason::Leader(LinkError::CommitOrder { zxid, next }));
@@ -451,13 +456,15 @@ impl Learner {
         }
     }
 
-    /// Acks what is durable, one by one: the reference counts them so.
+    /// Acks what is durable: the last of it, or one by one, as the reference counts.
     fn ack_durable(&mut self, step: &mut Step<'_>) {
         let Some(link) = self.link else { return };
         let careless = step.replica.has(Bug::AckBeforeDurable);
-        let ready =
-            |&mut (write, _): &mut (WriteId, Zxid)| step.replica.is_durable(write) || careless;
-        while let Some((_, zxid)) = self.acks.pop_front_if(ready) {
+        let is_ready = |it: &(WriteId, Zxid)| step.replica.is_durable(it.0) || careless;
+        while let Some((_, zxid)) = self.acks.pop_front_if(|it| is_ready(it)) {
+            if self.batches && self.acks.front().is_some_and(is_ready) {
+                continue;
+            }
             let packet = Packet::Plain(Plain::Ack { zxid });
             step.out.push(Output::Send { to: To::Link(link), packet });
         }

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use jute::{Record, SetDataTxn, TxnHeader, Zxid};
 
+use crate::wire::BATCHING_PROTOCOL;
 use crate::{Epoch, Oracle, QuorumConfig, Role, Sid, Views};
 
 use super::io::{Output, Write, WriteId};
@@ -61,6 +62,10 @@ pub struct Settings {
     pub observer_delays: ObserverDelays,
     /// Whether there is one to ask where one of two voters is alone.
     pub oracle: Oracle,
+    /// The latest protocol that this server speaks: [`BATCHING_PROTOCOL`], or [`PROTOCOL_VERSION`] to be to others what a reference server is.
+    ///
+    /// [`PROTOCOL_VERSION`]: crate::wire::PROTOCOL_VERSION
+    pub protocol: i32,
 }
 
 /// How long an observer that has lost its leader waits, so that many do not all come back at once: each time a part of these, as if by chance.
@@ -95,6 +100,7 @@ impl Default for Settings {
             observer_masters: super::ObserverMasters::Off,
             observer_delays: ObserverDelays::default(),
             oracle: Oracle::None,
+            protocol: BATCHING_PROTOCOL,
         }
     }
 }

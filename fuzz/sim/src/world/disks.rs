@@ -33,7 +33,7 @@ impl World {
             it.disk = Disk::new(self.plan.keeping);
             it.supply = Supply::Second;
         }
-        let settings = self.plan.settings;
+        let settings = self.plan.settings_of(node);
         let (known, has_bad_end) = (it.disk.files.last(), it.disk.has_bad_end());
         if let Err(refusal) = it.start(settings) {
             self.mix(&refusal);

@@ -1,5 +1,7 @@
 //! Counters that end: among servers of ours, and beside one of the reference.
 
+use crate::wire::{LearnerInfo, PROTOCOL_VERSION};
+
 use super::*;
 
 /// Epochs of three transactions.
@@ -38,8 +40,7 @@ fn a_counter_that_ends_beside_a_server_of_the_reference_costs_an_election() {
     let mut world = World::made(&[1, 2, 3], &text(&[1, 2, 3], &[4]), short_epochs());
     let link = Link(1_000);
     world.step(Sid(3), Input::Accepted { link });
-    let mut info = crate::wire::LearnerInfo::new(Sid(4), 0);
-    info.protocol = PROTOCOL_VERSION;
+    let info = LearnerInfo::new(Sid(4), PROTOCOL_VERSION, 0);
     let message = Message::ObserverInfo { accepted: Epoch(1), info };
     world.step(Sid(3), Input::Packet { link, message });
     for _ in 0..3 {

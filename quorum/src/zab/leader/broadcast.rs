@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use jute::{SessionId, Zxid};
 
-use crate::wire::RESUMING_PROTOCOL;
+use crate::wire::{PROTOCOL_VERSION, RESUMING_PROTOCOL};
 use crate::{QuorumConfig, Sid, Views};
 
 use super::super::io::{Group, Link, Output, Packet, Plain, SyncFrom, To, Validity};
@@ -21,6 +21,14 @@ use super::{Awaited, Leader, Outstanding, OwnAppend, Stage, to_group};
 ///
 /// **Differs:** the reference stays until its learners are no quorum.
 const FAREWELL: Duration = Duration::from_millis(20);
+
+/// Who hears of commits.
+struct ToldOfCommits {
+    /// Whether every follower takes the last of a run for all of it.
+    in_runs: bool,
+    /// Whether there are observers, which get each transaction.
+    observers: bool,
+}
 
 impl Leader {
     /// Offers a transaction to all, and to the own log. The driver gives only what [`Leader::next_zxid`] allowed.
@@ -135,38 +143,72 @@ impl Leader {
             if step.replica.has(Bug::CommitOutOfOrder) && self.outstanding.len() > 1 {
                 self.outstanding.swap(0, 1);
             }
+            let to = self.told_of_commits(step);
             while self.designated.is_none()
                 && let Some(head) = self.outstanding.pop_front_if(fits)
             {
                 any = true;
-                self.commit(step, &head);
+                assert!(self.settled < head.zxid || cfg!(planted));
+                if head.is_reconfig && step.replica.is_reconfigurable() {
+                    self.commit_run(step, &to);
+                    self.settled = head.zxid;
+                    self.commit_change(step, &head);
+                } else {
+                    self.settled = head.zxid;
+                    Self::tell_of_commit(step, &to, head.zxid);
+                }
             }
             if !any {
                 break;
             }
+            self.commit_run(step, &to);
         }
     }
 
-    fn commit(&mut self, step: &mut Step<'_>, proposal: &Outstanding) {
-        let zxid = proposal.zxid;
-        assert!(self.settled < zxid || cfg!(planted));
-        self.settled = zxid;
-        step.replica.commit(zxid, step.out);
-        if proposal.is_reconfig && step.replica.is_reconfigurable() {
-            let config = Arc::clone(proposal.views.last_seen());
-            let designated = self.designate(step, &config, zxid);
-            step.replica.commit_config(&config, step.out);
-            let plain = Plain::CommitAndActivate { zxid, designated };
-            to_group(step, Group::Followers, Packet::Plain(plain));
-            to_group(step, Group::Observers, Packet::InformAndActivate { zxid, designated });
-            self.hand_over(step, designated);
-            // What follows needs the quorums of today.
-            for it in &mut self.outstanding {
-                it.views = Arc::clone(&step.replica.views);
-            }
-        } else {
+    /// Who hears of commits, and how.
+    fn told_of_commits(&self, step: &Step<'_>) -> ToldOfCommits {
+        let joined = || self.handlers.iter().filter(|it| it.is_joined());
+        let mut followers = joined().filter(|it| it.group == Group::Followers);
+        ToldOfCommits {
+            in_runs: followers.all(|it| it.takes_batches(step.replica.settings.protocol))
+                && !step.replica.has(Bug::CommitOutOfOrder),
+            observers: joined().any(|it| it.group == Group::Observers),
+        }
+    }
+
+    /// A transaction is decided: tells those who hear of each by itself.
+    fn tell_of_commit(step: &mut Step<'_>, to: &ToldOfCommits, zxid: Zxid) {
+        if !to.in_runs {
             to_group(step, Group::Followers, Packet::Plain(Plain::Commit { zxid }));
+        }
+        if to.observers {
             to_group(step, Group::Observers, Packet::Inform { zxid });
+        }
+    }
+
+    /// Everything up to `settled` is decided: applies it, and tells those to whom the last of a run is enough.
+    fn commit_run(&self, step: &mut Step<'_>, to: &ToldOfCommits) {
+        if to.in_runs && step.replica.committed < self.settled {
+            let plain = Plain::Commit { zxid: self.settled };
+            to_group(step, Group::Followers, Packet::Plain(plain));
+        }
+        step.replica.commit(self.settled, step.out);
+    }
+
+    /// A change of members is decided.
+    fn commit_change(&mut self, step: &mut Step<'_>, proposal: &Outstanding) {
+        let zxid = proposal.zxid;
+        step.replica.commit(zxid, step.out);
+        let config = Arc::clone(proposal.views.last_seen());
+        let designated = self.designate(step, &config, zxid);
+        step.replica.commit_config(&config, step.out);
+        let plain = Plain::CommitAndActivate { zxid, designated };
+        to_group(step, Group::Followers, Packet::Plain(plain));
+        to_group(step, Group::Observers, Packet::InformAndActivate { zxid, designated });
+        self.hand_over(step, designated);
+        // What follows needs the quorums of today.
+        for it in &mut self.outstanding {
+            it.views = Arc::clone(&step.replica.views);
         }
     }
 
@@ -334,7 +376,8 @@ impl Leader {
         }
         let epoch = self.epoch.next();
         for group in [Group::Followers, Group::Observers] {
-            to_group(step, group, Packet::Plain(Plain::LeaderInfo { epoch }));
+            let protocol = PROTOCOL_VERSION;
+            to_group(step, group, Packet::Plain(Plain::LeaderInfo { epoch, protocol }));
         }
         LeaveReason::Resumed { leader: step.replica.sid }
     }

@@ -4,7 +4,7 @@
 
 use jute::Zxid;
 
-use crate::wire::{LearnerInfo, PROTOCOL_VERSION, PacketKind};
+use crate::wire::{BATCHING_PROTOCOL, LearnerInfo, PROTOCOL_VERSION, PacketKind};
 use crate::{Epoch, Sid};
 
 use super::super::io::{Group, Plain, To};
@@ -98,7 +98,9 @@ impl Leader {
         if let Some(idx) = self.find(link) {
             self.handlers[idx].stage = Stage::Offered;
             self.handlers[idx].heard_at = step.now;
-            step.send(To::Link(link), Plain::LeaderInfo { epoch: self.epoch });
+            let batches = self.handlers[idx].takes_batches(step.replica.settings.protocol);
+            let protocol = if batches { BATCHING_PROTOCOL } else { PROTOCOL_VERSION };
+            step.send(To::Link(link), Plain::LeaderInfo { epoch: self.epoch, protocol });
         }
     }
 

@@ -4,6 +4,7 @@
 
 use jute::Zxid;
 
+use crate::wire::BATCHING_PROTOCOL;
 use crate::{Moment, Sid};
 
 use super::super::io::{Group, Link};
@@ -85,6 +86,11 @@ impl Handler {
     /// Whether it gets what its group gets.
     pub(super) fn is_joined(&self) -> bool {
         Stage::Synced <= self.stage
+    }
+
+    /// Whether an ACK or COMMIT between it and a leader that speaks `protocol` is of everything up to its zxid.
+    pub(super) fn takes_batches(&self, protocol: i32) -> bool {
+        BATCHING_PROTOCOL <= self.protocol.min(protocol)
     }
 
     /// Whether the leader waits for a packet of it.

@@ -144,6 +144,17 @@ impl Learner {
         }
     }
 
+    /// The same of everything behind `before` that is committed.
+    pub(super) fn inform_behind(&mut self, step: &mut Step<'_>, before: Zxid) {
+        let Some(hosted) = &mut self.hosted else { return };
+        let committed = self.committed;
+        let behind = step.replica.history.after(before).into_iter().flatten();
+        let zxids: Vec<_> = behind.take_while(|&it| it <= committed).collect();
+        for zxid in zxids {
+            hosted.inform(step, zxid, Packet::Inform { zxid });
+        }
+    }
+
     /// Tells all observers, if this server has any.
     pub(super) fn tell_observers(&self, step: &mut Step<'_>, plain: Plain) {
         if self.hosted.is_some() {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use jute::Zxid;
 
-use crate::wire::{Message, PROTOCOL_VERSION, PacketKind};
+use crate::wire::{BATCHING_PROTOCOL, Message, PROTOCOL_VERSION, PacketKind};
 use crate::{Epoch, QuorumConfig};
 
 use super::super::io::{Output, Plain, To, Write};
@@ -106,6 +106,7 @@ impl Learner {
             return Err(LeaveReason::Leader(LinkError::OldEpoch { proposed: epoch, accepted }));
         }
         self.epoch = epoch;
+        self.batches = BATCHING_PROTOCOL <= protocol.min(step.replica.settings.protocol);
         let current = step.replica.current;
         if step.replica.accepted < epoch {
             let write = step.replica.accept(epoch, step.out);
