@@ -13,6 +13,7 @@ mod aside;
 mod asking;
 mod backlog;
 mod disk;
+mod forwarded;
 mod incoming;
 mod joining;
 mod members;
@@ -28,6 +29,7 @@ use std::os::fd::BorrowedFd;
 use std::task::{Context, Waker};
 
 use engine::ahead::Entries;
+use engine::auth::AuthIds;
 use jute::Zxid;
 use net::election::ElectionPort;
 use net::learners::{Arrived, LearnerPort};
@@ -42,6 +44,7 @@ pub(crate) use backlog::Backlog;
 use backlog::{Logged, Whose};
 pub(crate) use disk::Disk;
 use disk::Written;
+use forwarded::LastIds;
 pub(crate) use incoming::Place;
 pub use joining::JoinError;
 pub(crate) use joining::Joining;
@@ -54,7 +57,7 @@ use standing::Standing;
 use crate::clock;
 use crate::images::{Due, Images};
 use crate::lanes::{Lane, Lanes};
-use crate::pipeline::{Applier, Mode, Reaping, ToLeader};
+use crate::pipeline::{Applier, Mode, Moment, Reaping, ToLeader};
 use crate::pipeline_shard::Order;
 use crate::threads::{ShardError, Turns};
 use crate::upkeep::{Quiet, Upkeep};
@@ -96,8 +99,10 @@ pub(crate) struct EnsembleShard {
 /// Everything but the ports, which are lent to it.
 struct Core {
     server: Server,
-    /// When the present round of a turn began: the clock is not read for each of its steps.
+    /// When the present round of a turn began: the clocks are not read for each of its steps.
     now: quorum::Moment,
+    /// The same, for the pipeline.
+    moment: Moment,
     role: Role,
     disk: Disk,
     backlog: Backlog,
@@ -124,6 +129,10 @@ struct Core {
     deferred: VecDeque<Deferred>,
     /// Inputs that come behind so many transactions of those that wait to be offered.
     behind: VecDeque<(u32, Deferred)>,
+    /// Those that came with the last request of a learner's client.
+    last_ids: LastIds,
+    /// Memory for those that go to the leader.
+    ids: Vec<u8>,
     /// Learners for which the log is asked.
     askings: Vec<asking::Asking>,
     /// Learners that are being sent a part of the log.
@@ -165,6 +174,7 @@ impl EnsembleShard {
         let core = Core {
             server,
             now: clock::moment(),
+            moment: clock::now(),
             role: Role::Idle(Box::new(applier)),
             disk,
             backlog,
@@ -183,6 +193,8 @@ impl EnsembleShard {
             elects_at: None,
             deferred: VecDeque::new(),
             behind: VecDeque::new(),
+            last_ids: LastIds::default(),
+            ids: Vec::new(),
             askings: Vec::new(),
             streams: Vec::new(),
             unreadable_behind: Zxid(-2),
@@ -242,10 +254,13 @@ impl EnsembleShard {
 impl Turns for EnsembleShard {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), ShardError> {
         self.core.waker.clone_from(cx.waker());
+        let mut is_first = true;
         loop {
             self.core.now = clock::moment();
+            self.core.moment = clock::now();
             let mut progress = self.core.take_orders(cx);
-            progress |= self.hear_votes();
+            // A vote can wait for the next turn.
+            progress |= std::mem::take(&mut is_first) && self.hear_votes();
             progress |= self.hear_learners();
             let Self { learners, core, .. } = self;
             progress |= core.take_forwards(cx, learners);
@@ -318,7 +333,7 @@ impl Core {
             Arrived::Packet { link, message } => {
                 if let Role::Learning(learning) = &mut self.role {
                     let figures = learning.applier_mut().figures_mut();
-                    standing::arrived(&message, clock::wall_ms, figures);
+                    standing::arrived(&message, self.moment.wall_ms, figures);
                 }
                 self.step(port, Input::Packet { link, message });
             }
@@ -356,7 +371,7 @@ impl Core {
             pipeline.set_room(room);
         }
         self.tell_pipeline_of_members();
-        let moment = clock::now();
+        let moment = self.moment;
         for shard in 0..self.lanes.len() {
             while self.role.has_room() {
                 let Some(forward) = self.lanes.pop(shard, cx) else { break };
@@ -386,22 +401,24 @@ impl Core {
     fn tell_leader(&mut self, port: &mut LearnerPort) {
         let Role::Learning(learning) = &mut self.role else { return };
         let orders: Vec<ToLeader> = learning.to_leader().collect();
+        let mut ids = std::mem::take(&mut self.ids);
         for order in orders {
             match order {
                 ToLeader::Request { session, cxid, op, body, auth } => {
-                    let auth = outputs::id_list(&auth);
-                    self.forward(port, outputs::request(session, cxid, op, &body, &auth));
+                    forwarded::write_ids(&auth, &mut ids);
+                    self.forward(port, forwarded::request(session, cxid, op, &body, &ids));
                 }
                 ToLeader::Sync { id, session, cxid, body } => {
-                    let auth = outputs::id_list(&engine::auth::AuthIds::default());
+                    forwarded::write_ids(&AuthIds::default(), &mut ids);
                     let op = jute::Op::Sync;
-                    self.forward(port, outputs::request(session, cxid, op, &body, &auth));
+                    self.forward(port, forwarded::request(session, cxid, op, &body, &ids));
                     self.step(port, Input::Sync { from: SyncFrom::Local(id) });
                 }
                 ToLeader::Revalidate(touch) => self.step(port, Input::Revalidate(touch)),
                 ToLeader::Touch(touch) => self.step(port, Input::Touch(touch)),
             }
         }
+        self.ids = ids;
     }
 
     fn forward(&self, port: &mut LearnerPort, message: quorum::wire::Message<'_>) {
@@ -561,7 +578,7 @@ impl Core {
                 let mut grown = Due { txns: 0, bytes: 0 };
                 self.lanes.recycle(learning.applier_mut());
                 learning.begin();
-                self.backlog.take_upto(after, self.committed, |decided| {
+                let done = self.backlog.take_upto(after, self.committed, |decided| {
                     let mut entries = Entries::new(decided);
                     while let Some((_, entry)) = entries.next(learning.applier().state()) {
                         grown.txns += 1;
@@ -569,6 +586,7 @@ impl Core {
                         learning.decided(moment, entry);
                     }
                 });
+                self.disk.take_back(done);
                 learning.end();
                 if learning.applier().diverged().is_some() {
                     return false;

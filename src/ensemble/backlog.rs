@@ -76,15 +76,23 @@ impl Backlog {
         first.is_some_and(|it| it <= upto) && (after < upto || last.is_some_and(|it| it <= upto))
     }
 
-    /// Gives every record behind `after` up to `upto` to `each`, in order, those of a batch at a time, and lets go of batches that are done.
-    pub(crate) fn take_upto(&mut self, after: Zxid, upto: Zxid, mut each: impl FnMut(Records<'_>)) {
+    /// Gives every record behind `after` up to `upto` to `each`, in order, those of a batch at a time, and lets go of batches that are done: of the last,
+    /// if there is one, gives the memory back.
+    pub(crate) fn take_upto(
+        &mut self,
+        after: Zxid,
+        upto: Zxid,
+        mut each: impl FnMut(Records<'_>),
+    ) -> Option<Batch> {
+        let mut done = None;
         while let Some(Logged { batch, .. }) = self.logged.front() {
             each(batch.between(after, upto));
             if batch.last_zxid().is_some_and(|last| upto < last) {
-                return;
+                break;
             }
-            self.logged.pop_front();
+            done = self.logged.pop_front().map(|it| it.batch);
         }
+        done
     }
 
     /// Forgets what is behind `to`, as the log has.

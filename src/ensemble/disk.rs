@@ -23,6 +23,9 @@ use crate::threads::ShardError;
 /// Bytes of transactions after which another batch is begun.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of a batch whose memory is kept for another.
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
 /// One batch on its way to the log.
 #[derive(Debug)]
 struct Append {
@@ -62,6 +65,8 @@ pub(crate) struct Disk {
     /// An image that is being written, and the number of the last segment in front of it.
     installing: Option<(Installing, u64, WriteId)>,
     place: Place,
+    /// An empty batch that has memory.
+    spare: Option<Batch>,
     /// When that was begun, monotonic milliseconds.
     began_ms: u64,
 }
@@ -69,7 +74,7 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn new(log: Log, epochs: Epochs, place: Place) -> Self {
         let (jobs, writing, installing) = (VecDeque::new(), None, None);
-        Self { log, epochs, jobs, writing, installing, place, began_ms: 0 }
+        Self { log, epochs, jobs, writing, installing, place, spare: None, began_ms: 0 }
     }
 
     /// Where images are.
@@ -102,10 +107,18 @@ impl Disk {
             append.last = write;
             return;
         }
-        let mut batch = Batch::default();
+        let mut batch = self.spare.take().unwrap_or_default();
         push(&mut batch);
         let logged = Logged { batch, whose: Whose::Nobody };
         self.jobs.push_back(Job::Append(Append { logged, last: write }));
+    }
+
+    /// Takes a batch back whose records are applied, for its memory.
+    pub(crate) fn take_back(&mut self, done: Option<Batch>) {
+        if let Some(mut batch) = done.filter(|it| it.len_bytes() <= SPARE_BYTES_MAX) {
+            batch.clear();
+            self.spare = Some(batch);
+        }
     }
 
     /// Orders a batch of the pipeline of this leader.

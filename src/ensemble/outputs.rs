@@ -1,9 +1,8 @@
 //! Doing what the server orders of its role.
 
-use engine::auth::{AuthId, AuthIds};
 use jute::{Op, SessionId, Xid, Zxid};
 use net::learners::{LearnerPort, QUEUED_MARK};
-use quorum::wire::{Id, IdList, Message};
+use quorum::wire::Message;
 use quorum::zab::{Input, Link, Output, SyncFrom, To, Validity, Write};
 use quorum::{Address, PeerState, Sid, server};
 use wal::{LogCursor, ReadError};
@@ -162,14 +161,14 @@ impl Core {
                 // One that was elected and is to hand over at once serves nobody: the next leader knows which sessions live.
                 let Role::Leading(pipeline) = &mut self.role else { return };
                 pipeline.applier_mut().figures_mut().revalidate_count += 1;
-                if let Some(valid) = pipeline.revalidate(clock::now(), link, touch) {
+                if let Some(valid) = pipeline.revalidate(self.moment, link, touch) {
                     let session = touch.session;
                     self.behind_filled(Deferred::Revalidated { link, session, valid });
                 }
             }
             Output::SessionIs { session, valid } => {
                 if let Role::Learning(learning) = &mut self.role {
-                    learning.session_is(clock::now(), session, valid);
+                    learning.session_is(self.moment, session, valid);
                 }
             }
             Output::Synced { id } => match &mut self.role {
@@ -268,13 +267,9 @@ impl Core {
             // offered already, and what is not yet is offered first.
             Some(Op::Sync) => self.behind_filled(Deferred::LearnerSync(link)),
             Some(op) => {
-                let id = |it: Id<'_>| AuthId {
-                    scheme: it.scheme.unwrap_or_default().to_vec(),
-                    id: it.id.unwrap_or_default().to_vec(),
-                };
-                let auth = AuthIds { ids: authinfo.iter().map(id).collect() };
-                let remote = RemoteRequest { session, cxid: Xid(cxid), op, body, auth: &auth };
-                pipeline.take_remote(clock::now(), link, &remote);
+                let auth = self.last_ids.take(authinfo);
+                let remote = RemoteRequest { session, cxid: Xid(cxid), op, body, auth };
+                pipeline.take_remote(self.moment, link, &remote);
                 self.say_refusal();
             }
             None => tracing::warn!(?link, op, "a learner forwards an op that is none"),
@@ -293,9 +288,8 @@ impl Core {
     fn touched(&mut self, packet: Option<Message<'_>>) {
         let Some(Message::Ping { touches: Some(touches), .. }) = packet else { return };
         let Role::Leading(pipeline) = &mut self.role else { return };
-        let moment = clock::now();
         for touch in touches.iter() {
-            pipeline.touched(moment, touch);
+            pipeline.touched(self.moment, touch);
         }
     }
 
@@ -353,24 +347,4 @@ impl Core {
         })?;
         Ok(if cursor.is_done() { Streamed::Whole } else { Streamed::Part })
     }
-}
-
-/// The ids of a connection, as they go to the leader.
-pub(super) fn id_list(auth: &AuthIds) -> Vec<u8> {
-    let mut out = Vec::new();
-    let ids = auth.ids.iter();
-    IdList::write_all(ids.map(|it| Id { scheme: Some(&it.scheme), id: Some(&it.id) }), &mut out);
-    out
-}
-
-/// A request as it goes to the leader. `auth` is made by [`id_list`].
-pub(super) fn request<'a>(
-    session: SessionId,
-    cxid: Xid,
-    op: Op,
-    body: &'a [u8],
-    auth: &'a [u8],
-) -> Message<'a> {
-    let authinfo = IdList::decode(auth).unwrap_or(IdList::NULL);
-    Message::Request { session, cxid: cxid.0, op: op.number(), body, authinfo }
 }

@@ -43,7 +43,7 @@ impl Core {
         let after = applier.state().tree().zxid();
         if self.backlog.holds(after, committed) {
             let backlog = &mut self.backlog;
-            applier.replay(|apply| backlog.take_upto(after, committed, apply));
+            applier.replay(|apply| drop(backlog.take_upto(after, committed, apply)));
         }
     }
 

@@ -97,11 +97,11 @@ impl Standing {
 }
 
 /// A packet came while this server learns and serves.
-pub(super) fn arrived(message: &Message<'_>, wall_ms: fn() -> i64, figures: &mut PipelineFigures) {
+pub(super) fn arrived(message: &Message<'_>, wall_ms: i64, figures: &mut PipelineFigures) {
     match *message {
         Message::Proposal { txn, .. } => {
             figures.learner_proposal_received_count += 1;
-            if let Some(latency_ms) = age(txn, wall_ms()) {
+            if let Some(latency_ms) = age(txn, wall_ms) {
                 figures.proposal_latency.add(latency_ms);
             }
         }
