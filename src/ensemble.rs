@@ -333,7 +333,7 @@ impl Core {
             Arrived::Packet { link, message } => {
                 if let Role::Learning(learning) = &mut self.role {
                     let figures = learning.applier_mut().figures_mut();
-                    standing::arrived(&message, self.moment.wall_ms, figures);
+                    standing::arrived(&message, self.committed, self.moment.wall_ms, figures);
                 }
                 self.step(port, Input::Packet { link, message });
             }

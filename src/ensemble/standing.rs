@@ -3,7 +3,7 @@
 //! ZooKeeper: `QuorumPeer.setPeerState` and `setZabState`, `Leader.proposalStats`, what `Leader`, `Follower` and `Observer` measure.
 //! *Absent:* the words that show it.
 
-use jute::{Record as _, TxnHeader};
+use jute::{Record as _, TxnHeader, Zxid};
 use net::figures::{PipelineFigures, Sizes};
 use net::words::{LeaderGauges, MemberGauges};
 use quorum::wire::Message;
@@ -96,14 +96,24 @@ impl Standing {
     }
 }
 
-/// A packet came while this server learns and serves.
-pub(super) fn arrived(message: &Message<'_>, wall_ms: i64, figures: &mut PipelineFigures) {
+/// A packet came while this server learns and serves, where everything up to `committed` is decided.
+pub(super) fn arrived(
+    message: &Message<'_>,
+    committed: Zxid,
+    wall_ms: i64,
+    figures: &mut PipelineFigures,
+) {
     match *message {
         Message::Proposal { txn, .. } => {
             figures.learner_proposal_received_count += 1;
             if let Some(latency_ms) = age(txn, wall_ms) {
                 figures.proposal_latency.add(latency_ms);
             }
+        }
+        // Of a leader of ours it is of a whole batch.
+        Message::Commit { zxid } if zxid.epoch() == committed.epoch() => {
+            let count = zxid.counter().saturating_sub(committed.counter());
+            figures.learner_commit_received_count += u64::from(count.max(1));
         }
         Message::Commit { .. } | Message::Inform { .. } => {
             figures.learner_commit_received_count += 1;
@@ -142,5 +152,24 @@ fn leader_gauges(it: LearnerCounts, proposal_size: Sizes, uptime_ms: u64) -> Lea
         pending_syncs: it.pending_syncs as u64,
         uptime_ms,
         proposal_size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_counted_for_each_transaction_that_it_is_of() {
+        let mut figures = PipelineFigures::default();
+        let mut count = |committed, zxid| {
+            let before = figures.learner_commit_received_count;
+            arrived(&Message::Commit { zxid: Zxid(zxid) }, Zxid(committed), 0, &mut figures);
+            figures.learner_commit_received_count - before
+        };
+        assert_eq!(count(0x1_0000_0004, 0x1_0000_0009), 5, "the last of a batch");
+        assert_eq!(count(0x1_0000_0004, 0x1_0000_0005), 1);
+        assert_eq!(count(0x1_0000_0004, 0x1_0000_0003), 1, "decided already");
+        assert_eq!(count(0x1_0000_0004, 0x2_0000_0001), 1, "of the next epoch");
     }
 }
