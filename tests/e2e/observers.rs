@@ -42,26 +42,30 @@ fn told_by_followers(kinds: [Kind; 4]) -> anyhow::Result<()> {
     }
     ensemble.servers[OBSERVER].launch()?;
     ensemble.await_service(OBSERVER)?;
-    let master = master(&ensemble)?;
+    let master = master(&mut ensemble)?;
     let leader = ensemble.leader()?;
     await_row(&ensemble, leader, "learners", "2")?;
     await_row(&ensemble, master, "synced_observers", "1")?;
     observe(&mut ensemble)?;
     // Without its master it finds another.
-    let before = self::master(&ensemble)?;
+    let before = self::master(&mut ensemble)?;
     ensemble.servers[before].kill()?;
     write(&ensemble, Some(before), "/without-its-master")?;
     check(&ensemble, OBSERVER, &["/without-its-master".to_owned()])
 }
 
-/// The number of the server that tells the observer: it is not the leader, unless it has just come to lead.
-fn master(ensemble: &Ensemble) -> anyhow::Result<usize> {
+/// The number of the server that tells the observer. An observer that found no follower that listens is told by the leader, and stays: it starts again then.
+fn master(ensemble: &mut Ensemble) -> anyhow::Result<usize> {
     let told = || {
         ensemble.await_service(OBSERVER)?;
         let found = row(ensemble, OBSERVER, "observer_master_id");
         let master = found.ok().and_then(|it| it.parse::<usize>().ok());
-        let leader = ensemble.leader()?;
-        Ok(master.filter(|it| *it != leader + 1).map(|it| it - 1))
+        if master.is_some_and(|it| Ok(it - 1) == ensemble.leader().map_err(drop)) {
+            ensemble.servers[OBSERVER].kill()?;
+            ensemble.servers[OBSERVER].launch()?;
+            return Ok(None);
+        }
+        Ok(master.map(|it| it - 1))
     };
     until_some("a follower tells the observer", told).with_context(|| ensemble.logs())
 }
