@@ -36,6 +36,14 @@ pub enum Bug {
     ForgetTtl,
     /// No container goes.
     NeverReap,
+    /// A local session outlives the role of its server.
+    KeepLocals,
+    /// An ephemeral in a multi does not make a local session a global one. Z-2725.
+    UpgradeWithoutMulti,
+    /// A session that has become a global one ends as a local one, at its server alone. Z-3471.
+    EndLocally,
+    /// A global session that has ended passes for a local one of another server. The reference as it is.
+    PassForLocal,
 }
 
 impl Bug {
@@ -56,6 +64,10 @@ impl Bug {
         Self::ReapUsed,
         Self::ForgetTtl,
         Self::NeverReap,
+        Self::KeepLocals,
+        Self::UpgradeWithoutMulti,
+        Self::EndLocally,
+        Self::PassForLocal,
     ];
 }
 

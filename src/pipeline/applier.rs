@@ -382,6 +382,7 @@ impl Applier {
             self.outbox.reply(asker, done.header.zxid, done.code);
         }
         for session in self.outbox.closed() {
+            self.note_ended(session);
             let Some(Home::Here(owner)) = self.sessions.remove(session) else { continue };
             // Whoever asked for it hears of it by the reply.
             if asker.is_none_or(|asker| asker.owner != owner) {

@@ -5,9 +5,11 @@
 //!
 //! Invariant: a session is local or global, never both. Absent here: who asks the leader for the global one.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::auth::AuthIds;
+use engine::planted::{self, Bug};
 use engine::rules::UnknownSessions;
 use engine::session::{ExpiryRow, SessionTracker};
 use jute::{CreateMode, CreateRequest, MultiOps, Op, Record as _, SessionId};
@@ -30,12 +32,19 @@ pub enum LocalPolicy {
 pub struct LocalSessions {
     policy: LocalPolicy,
     tracker: SessionTracker<Home>,
+    /// Global sessions that have ended while this role lasts, the last of them: they are not to pass for local ones of others.
+    ended: BTreeSet<SessionId>,
+    /// The same, oldest first.
+    ended_order: VecDeque<SessionId>,
 }
+
+/// So many ended sessions are known: what one of them asked must then have come.
+const ENDED_MAX: usize = 1 << 16;
 
 impl LocalSessions {
     /// None yet; `tracker` is to track nothing yet. Ids are given out with those of global sessions.
     pub fn new(policy: LocalPolicy, tracker: SessionTracker<Home>) -> Self {
-        Self { policy, tracker }
+        Self { policy, tracker, ended: BTreeSet::new(), ended_order: VecDeque::new() }
     }
 }
 
@@ -68,7 +77,7 @@ impl Applier {
     }
 
     /// Local sessions by the moment they expire at; `None` if there are to be none.
-    pub(crate) fn local_rows(&self) -> Option<Vec<ExpiryRow>> {
+    pub fn local_rows(&self) -> Option<Vec<ExpiryRow>> {
         let local = self.local.as_ref().filter(|it| it.policy != LocalPolicy::Off);
         local.map(|it| it.tracker.expiry_rows())
     }
@@ -121,16 +130,19 @@ impl Applier {
     }
 
     /// Whether the session may be a local one of another server, by its id: then a request of its is not to be refused for being
-    /// unknown. Source: `LeaderSessionTracker.checkSession`.
+    /// unknown. Source: `LeaderSessionTracker.checkSession`. Differs: one that was global and has ended is none, and what it asked
+    /// before comes too late; the reference does it.
     pub(super) fn may_be_local_elsewhere(&self, session: SessionId) -> bool {
         let server = |id: SessionId| id.0 >> 56;
         self.opens_local()
+            && (planted::has(Bug::PassForLocal)
+                || !self.local.as_ref().is_some_and(|it| it.ended.contains(&session)))
             && self.sessions.timeout_ms(session).is_none()
             && server(session) != server(self.sessions.peek_id())
     }
 
     /// Where a session's connection is, local or global.
-    pub(super) fn home(&self, session: SessionId) -> Option<&Home> {
+    pub fn home(&self, session: SessionId) -> Option<&Home> {
         let local = || self.local.as_ref().and_then(|it| it.tracker.owner(session));
         self.sessions.owner(session).or_else(local)
     }
@@ -139,6 +151,21 @@ impl Applier {
     pub(super) fn end_local(&mut self, session: SessionId) {
         if let Some(local) = &mut self.local {
             local.tracker.remove(session);
+        }
+    }
+
+    /// A global session has ended.
+    pub(super) fn note_ended(&mut self, session: SessionId) {
+        let Some(local) = self.local.as_mut().filter(|it| it.policy != LocalPolicy::Off) else {
+            return;
+        };
+        if local.ended.insert(session) {
+            local.ended_order.push_back(session);
+        }
+        if ENDED_MAX < local.ended_order.len()
+            && let Some(oldest) = local.ended_order.pop_front()
+        {
+            local.ended.remove(&oldest);
         }
     }
 
@@ -163,8 +190,13 @@ impl Applier {
 
     /// The role has ended, and every local session with it.
     pub(super) fn clear_local(&mut self) {
+        if planted::has(Bug::KeepLocals) {
+            return;
+        }
         if let Some(local) = &mut self.local {
             local.tracker.clear();
+            local.ended.clear();
+            local.ended_order.clear();
         }
     }
 
@@ -172,7 +204,11 @@ impl Applier {
     pub(super) fn upgrade_local(&mut self, now_ms: u64, session: SessionId) -> Option<i32> {
         let local = self.local.as_mut()?;
         let timeout_ms = local.tracker.timeout_ms(session)?;
-        let owner = local.tracker.remove(session);
+        let owner = if planted::has(Bug::EndLocally) {
+            local.tracker.owner(session).copied()
+        } else {
+            local.tracker.remove(session)
+        };
         self.sessions.open(now_ms, session, timeout_ms);
         if let Some(owner) = owner {
             let before = self.sessions.set_owner(session, owner);
@@ -201,6 +237,7 @@ fn makes_ephemeral(op: Op, body: &[u8]) -> bool {
     match op {
         Op::Create | Op::Create2 => CreateRequest::decode(body)
             .is_ok_and(|it| CreateMode::from_flags(it.flags).is_some_and(CreateMode::is_ephemeral)),
+        Op::Multi if planted::has(Bug::UpgradeWithoutMulti) => false,
         Op::Multi => MultiOps::decode(body).is_ok_and(|mut ops| {
             ops.any(|(op, body)| op != Op::Multi && makes_ephemeral(op, body))
         }),

@@ -2,8 +2,8 @@
 
 use jute::MultiHeader;
 
-use super::super::{LocalPolicy, LocalSessions, ReadOnly};
-use super::learning::Pair;
+use super::super::{LocalPolicy, LocalSessions, ReadOnly, RemoteRequest};
+use super::learning::{LINK, Pair};
 use super::*;
 
 /// Ids go on behind those of the server's global sessions.
@@ -104,6 +104,25 @@ fn the_first_ephemeral_makes_a_learners_session_a_global_one() {
         assert!(told[0].iter().any(|it| it.starts_with("NodeDeleted /e")), "{told:?}");
         assert!(pair.agree());
     }
+}
+
+#[test]
+fn what_a_session_asked_before_its_end_is_refused_behind_it_though_it_was_local_once() {
+    let mut pair = pair(LocalPolicy::Upgrading);
+    let client = connect(&mut pair);
+    pair.ask(client, 1, ephemeral("/e"));
+    pair.turn();
+    pair.leader.now_ms += 10_000;
+    pair.leader.pipeline.deadline(pair.leader.moment());
+    pair.turn();
+    // It has ended, and this was long on its way.
+    let ((op, body), auth) = (create("/late"), AuthIds::default());
+    let Client { session, .. } = client;
+    let late = RemoteRequest { session, cxid: Xid(2), op, body: &body, auth: &auth };
+    pair.leader.pipeline.take_remote(pair.leader.moment(), LINK, &late);
+    pair.turn();
+    assert_eq!(pair.leader.seen("/late"), "none");
+    assert!(pair.agree());
 }
 
 #[test]
