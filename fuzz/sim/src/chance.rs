@@ -37,6 +37,12 @@ pub enum Stream {
     Counters = 14,
     /// Which clients have nothing to ask.
     Idlers = 15,
+    /// Whether sessions begin as local ones.
+    Locals = 16,
+    /// Whether followers tell observers.
+    Masters = 17,
+    /// Whether most clients only read.
+    Readers = 18,
     /// Which servers speak as the reference's do.
     Protocols = 21,
 }

@@ -16,7 +16,8 @@ use jute::{
 };
 use quorum::Moment;
 
-use crate::replay::{Replay, Seen, Subject};
+use crate::locals::Greeter;
+use crate::replay::{Life, Replay, Seen, Subject};
 use crate::violation::Violation;
 pub(crate) use standing::Mode;
 use standing::Standing;
@@ -116,6 +117,28 @@ pub(crate) enum Heard {
     Expired,
 }
 
+/// What the history has of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It was never made by a transaction.
+    #[default]
+    Nothing,
+    /// Its beginning.
+    Beginning,
+    /// Its end too.
+    End,
+}
+
+impl Known {
+    pub(crate) fn of(life: Option<Life>) -> Self {
+        match life {
+            None => Self::Nothing,
+            Some(Life { closed: None, .. }) => Self::Beginning,
+            Some(_) => Self::End,
+        }
+    }
+}
+
 /// A client.
 #[derive(Debug, Default)]
 pub(crate) struct Client {
@@ -129,8 +152,10 @@ pub(crate) struct Client {
     pub(crate) is_connected: bool,
     /// How often it has connected with this session, or tried.
     pub(crate) tries: u32,
-    /// Whether its session had ended when it last asked for it.
-    pub(crate) is_too_late: bool,
+    /// What the history had of its session when it last asked for it.
+    pub(crate) known: Known,
+    /// Who answers its handshake, and when.
+    pub(crate) greeter: Option<Greeter>,
     /// Since when the connection has its session.
     pub(crate) connected_at: Moment,
     /// When it last heard something, or connected.
@@ -320,7 +345,7 @@ impl Client {
     fn greeted(
         &mut self,
         body: &[u8],
-        replay: &Replay,
+        replay: &mut Replay,
         out: &mut Vec<u8>,
     ) -> Result<Heard, Violation> {
         let greeting = ConnectResponse::read(&mut Reader::new(body));
@@ -329,7 +354,16 @@ impl Client {
         if session == SessionId::NONE {
             // Refused: nobody may say so of a session that lives, or of a new one.
             let session = self.session;
-            let is_over = replay.life(session).is_some_and(|it| it.closed.is_some());
+            let is_over = match (replay.life(session), self.greeter) {
+                (Some(Life { closed: Some(_), .. }), _) => true,
+                // A server that has not heard of an ephemeral that it asked for knows nothing of it.
+                (_, Some(greeter))
+                    if self.known == Known::Nothing && replay.locals.has(session) =>
+                {
+                    replay.locals.may_be_over(session, greeter)
+                }
+                _ => false,
+            };
             return if is_over {
                 Ok(Heard::Expired)
             } else {
@@ -340,10 +374,18 @@ impl Client {
             return Err(Violation::OtherSession { asked: self.session, found: session });
         }
         let is_theirs = greeting.password == Some(&jute::password(session));
-        if replay.life(session).is_none() || !is_theirs {
+        let (is_new, timeout_ms) = (self.session == SessionId::NONE, greeting.timeout_ms);
+        let is_made = match self.greeter {
+            Some(it) if replay.locals.are_new() && is_new => {
+                replay.locals.begin(session, it, timeout_ms)
+            }
+            Some(it) if replay.is_local(session) => replay.locals.go_on(session, it),
+            _ => replay.life(session).is_some(),
+        };
+        if !is_made || !is_theirs {
             return Err(Violation::OtherSession { asked: self.session, found: session });
         }
-        if self.session == session && self.is_too_late {
+        if self.session == session && self.known == Known::End {
             return Err(Violation::Resumed { session });
         }
         self.session = session;
@@ -399,6 +441,10 @@ impl Client {
                 Ok(Heard::Read)
             }
             What::Write | What::Close => {
+                if replay.take_unwritten(session, xid.0, code) {
+                    let is_over = what == What::Close && code == Code::Ok;
+                    return Ok(if is_over { Heard::Expired } else { Heard::Nothing });
+                }
                 let same = replay.take(session, xid.0).filter(|it| it.zxid == zxid);
                 let Some(done) = same else {
                     return Err(Violation::NotReplayed { session, xid, zxid });

@@ -13,6 +13,7 @@ pub mod checker;
 mod client;
 pub mod clock;
 pub mod disk;
+mod locals;
 #[path = "../../../engine/src/twin/model.rs"]
 #[expect(dead_code, reason = "clients here do not ask for everything")]
 mod model;

@@ -205,10 +205,13 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.events += one.events;
     sum.moves += one.moves;
     sum.sessions += one.sessions;
+    sum.locals += one.locals;
+    sum.upgrades += one.upgrades;
     sum.expired += one.expired;
     sum.images += one.images;
     sum.streams += one.streams;
     sum.truncs += one.truncs;
+    sum.passed += one.passed;
     sum.changes += one.changes;
     sum.write_errors += one.write_errors;
     sum.refusals += one.refusals;

@@ -232,6 +232,11 @@ impl Node {
         self.peer().is_some_and(|it| matches!(it.state(), PeerState::Leading { .. }))
     }
 
+    /// Whether it follows.
+    pub fn follows(&self) -> bool {
+        self.peer().is_some_and(|it| matches!(it.state(), PeerState::Following { .. }))
+    }
+
     /// What a role leaves behind: nothing.
     pub fn end_role(&mut self) {
         self.stint += 1;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorum::wire::{BATCHING_PROTOCOL, PROTOCOL_VERSION};
-use quorum::zab::{Reconfig, Settings, WindowLimits};
+use quorum::zab::{ObserverMasters, Reconfig, Settings, WindowLimits};
 use quorum::{QuorumConfig, Sid, Views};
-
+use ringkeeper::pipeline::LocalPolicy;
 use wal::frame::BLOCK;
 
 use crate::chance::{Chance, Stream};
@@ -26,6 +26,8 @@ pub struct Plan {
     pub clients: usize,
     /// Of those, the first so many are idle in calm weather: they show that they live, and read now and then.
     pub idlers: usize,
+    /// Of those, the first so many never write: what others wait for at a leader that has lost its learners, they do not make.
+    pub readers: usize,
     /// Every server's settings, but for the protocol that it speaks.
     pub settings: Settings,
     /// In a thousand: that a server speaks no more than the reference's do.
@@ -58,6 +60,8 @@ pub struct Plan {
     pub ill_per_mille: u64,
     /// How far clocks are off, thousandths.
     pub drift: u64,
+    /// What new sessions are.
+    pub sessions: LocalPolicy,
 }
 
 impl Plan {
@@ -81,6 +85,7 @@ impl Plan {
             },
             reconfig: change_every.map_or(Reconfig::Disabled, |_| Reconfig::Enabled),
             first_counter: epoch_len.map_or(0, |len| u32::MAX - 1 - len),
+            observer_masters: Self::observer_masters(seed),
             ..Settings::default()
         };
         let mut damage = Chance::new(seed, Stream::Damage);
@@ -104,6 +109,7 @@ impl Plan {
             voters,
             observers,
             idlers: usize::from(Chance::new(seed, Stream::Idlers).hits(100)),
+            readers: 0,
             clients: 2 + chance.index(4),
             settings,
             plain_per_mille: [0, 0, 300, 1_000][Chance::new(seed, Stream::Protocols).index(4)],
@@ -111,9 +117,37 @@ impl Plan {
             fault_every: Duration::from_millis([80, 200, 500, 1_500][chance.index(4)]),
             net_us: [100, 500, 3_000][chance.index(3)],
             disk_us: [50, 500, 5_000, 20_000][chance.index(4)],
+            sessions: Self::sessions(seed),
             crash_per_mille: [0, 0, 1, 5, 20][chance.index(5)],
             odd_leader_per_mille: [0, 0, 100, 500][chance.index(4)],
             change_every,
+        }
+        .with_readers()
+    }
+
+    /// In every fourth world one client writes, and the others only read.
+    fn with_readers(mut self) -> Self {
+        if Chance::new(self.seed, Stream::Readers).hits(250) {
+            self.readers = self.clients - 1;
+        }
+        self
+    }
+
+    /// What new sessions are.
+    fn sessions(seed: u64) -> LocalPolicy {
+        match Chance::new(seed, Stream::Locals).index(16) {
+            0 => LocalPolicy::Refusing,
+            1 | 2 => LocalPolicy::Upgrading,
+            _ => LocalPolicy::Off,
+        }
+    }
+
+    /// Whether followers tell observers, where there are observers.
+    fn observer_masters(seed: u64) -> ObserverMasters {
+        if Chance::new(seed, Stream::Masters).hits(400) {
+            ObserverMasters::On
+        } else {
+            ObserverMasters::Off
         }
     }
 

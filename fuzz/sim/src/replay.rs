@@ -13,6 +13,7 @@ use jute::{
     Reader, SessionId, TxnHeader, Zxid,
 };
 
+use crate::locals::{Locals, makes_ephemeral};
 use crate::model::{CONTAINER, Do, Model, Node, Who, above};
 use crate::violation::Violation;
 
@@ -89,6 +90,8 @@ pub(crate) struct Replay {
     used: BTreeSet<String>,
     /// When the time of a TTL znode first was over, wall milliseconds.
     ripe_ms: BTreeMap<String, i64>,
+    /// Sessions that began as local ones.
+    pub(crate) locals: Locals,
 }
 
 impl Default for Replay {
@@ -104,6 +107,7 @@ impl Default for Replay {
             last: BTreeMap::new(),
             used: BTreeSet::new(),
             ripe_ms: BTreeMap::new(),
+            locals: Locals::default(),
         };
         replay.keep(Zxid::ZERO, "/");
         replay
@@ -113,7 +117,31 @@ impl Default for Replay {
 impl Replay {
     /// A client asks for something that may become a transaction.
     pub(crate) fn ask(&mut self, session: SessionId, xid: i32, asked: Asked) {
+        if let Asked::Known(what) = &asked {
+            self.locals.ask(session, what);
+        }
         self.asked.insert((session, xid), asked);
+    }
+
+    /// Whether a session is one that only its server knows.
+    pub(crate) fn is_local(&self, session: SessionId) -> bool {
+        self.locals.has(session) && !self.lives.contains_key(&session)
+    }
+
+    /// A request is answered and will be no transaction: one of a local session, that only its server looks at.
+    pub(crate) fn take_unwritten(&mut self, session: SessionId, xid: i32, code: Code) -> bool {
+        let Some(Asked::Known(what)) = self.asked.get(&(session, xid)) else { return false };
+        let is_it = match code {
+            Code::Ok => matches!(what, Do::Close) && self.is_local(session),
+            Code::EphemeralOnLocalSession => {
+                self.locals.are_refused() && self.is_local(session) && makes_ephemeral(what)
+            }
+            _ => false,
+        };
+        if is_it {
+            self.asked.remove(&(session, xid));
+        }
+        is_it
     }
 
     /// What became of a request that is answered.
@@ -134,6 +162,11 @@ impl Replay {
     /// How many sessions there ever were.
     pub(crate) fn session_count(&self) -> usize {
         self.lives.len()
+    }
+
+    /// How many of them had been local ones.
+    pub(crate) fn upgrade_count(&self) -> usize {
+        self.lives.keys().filter(|&&it| self.locals.has(it)).count()
     }
 
     /// The paths that are there now, of those that clients may change.
@@ -206,6 +239,9 @@ impl Replay {
         let session = SessionId(who.session);
         let timeout_ms = CreateSessionTxn::read(reader).map_or(0, |it| it.timeout_ms);
         let life = Life { timeout_ms, closed: None };
+        if !self.locals.may_be_made(session) {
+            return Err(Violation::LocalLogged { session, zxid });
+        }
         if self.lives.insert(session, life).is_some() {
             return Err(Violation::SessionTwice { session, zxid });
         }
@@ -222,6 +258,9 @@ impl Replay {
         reader: &mut Reader<'_>,
     ) -> Result<(), Violation> {
         let session = SessionId(who.session);
+        if self.is_local(session) {
+            return Err(Violation::LocalLogged { session, zxid });
+        }
         let owned = self.model.nodes.iter().filter(|it| it.1.owner == session.0);
         let owned: BTreeSet<Vec<u8>> = owned.map(|it| it.0.as_bytes().to_vec()).collect();
         let txn = CloseSessionTxn::read(reader).map_err(|_| Violation::BadPacket)?;
@@ -288,15 +327,24 @@ impl Replay {
             // A learner's client is told so before the ops of its multi are looked at.
             Some(Asked::Known(_))
                 if code == Code::SessionExpired.number()
+                    && !self.is_local(session)
                     && !self.model.sessions.contains(&session.0) =>
             {
                 Some(Err(Code::SessionExpired))
             }
             Some(Asked::Known(what)) => {
+                // Whoever leads takes the word of the server that knows it.
+                let is_local = self.is_local(session) && self.model.sessions.insert(session.0);
                 let outcome = self.model.ask(who, &what);
                 let expected = outcome.as_ref().map_or_else(|it| it.number(), |_| 0);
                 if expected != code {
                     return Err(Violation::OtherOutcome { zxid, expected, found: code });
+                }
+                if is_local {
+                    self.model.sessions.remove(&session.0);
+                    if self.model.nodes.values().any(|it| it.owner == session.0) {
+                        return Err(Violation::EphemeralOfLocal { session, zxid });
+                    }
                 }
                 self.changed(zxid);
                 Some(outcome)

@@ -3,7 +3,7 @@
 //! ZooKeeper: `ZooKeeperServer` and its kinds. The machines are the program's own ([`Shard`], [`Pipeline`], [`Learning`],
 //! [`Applier`]); here is what its thread does for them between an election and the next. It lives as long as its process.
 //!
-//! *Absent:* local sessions, reads without a leader.
+//! *Absent:* reads without a leader.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -29,7 +29,8 @@ use net::words::Serving;
 use quorum::config::ReconfigRules;
 use quorum::{Peer, PeerState, Sid};
 use ringkeeper::pipeline::{
-    Applier, Learning, Membership, Mode, Moment, Pipeline, Reaping, ToLeader,
+    Applier, Learning, LocalPolicy, LocalSessions, Membership, Mode, Moment, Pipeline, Reaping,
+    ToLeader,
 };
 use ringkeeper::reader::ArenaReader;
 use snapshot::Beside;
@@ -134,6 +135,7 @@ impl Service {
         tick_ms: u64,
         moment: Moment,
         image: Option<(Zxid, &[u8])>,
+        policy: LocalPolicy,
     ) -> Self {
         let mut tree = region.tree();
         if let Some((zxid, bytes)) = image {
@@ -150,6 +152,8 @@ impl Service {
         let sessions = SessionTracker::new(tick_ms as u32, first, seed);
         let mut applier = Applier::new(state, rules_of_all(), sessions, 1, moment.now_ms);
         applier.set_mode(Mode::Looking);
+        let locals = SessionTracker::new(tick_ms as u32, first, seed);
+        applier.set_local(LocalSessions::new(policy, locals));
         let settings = ShardSettings {
             tick_ms,
             timeout_ms_min: 2 * tick_ms as i32,
@@ -386,7 +390,8 @@ impl Service {
     pub fn next_deadline(&self) -> Option<u64> {
         let role = match &self.role {
             Role::Leading(pipeline) => Some(pipeline.next_deadline()),
-            _ => None,
+            Role::Learning(learning) => learning.applier().local_deadline(),
+            Role::Idle(_) | Role::Changing => None,
         };
         [role, self.shard.next_deadline()].into_iter().flatten().min()
     }

@@ -88,6 +88,10 @@ pub enum Violation {
         "session {session} ended with {zxid}, and its ephemerals are not those that {zxid} takes"
     )]
     EphemeralsLeft { session: SessionId, zxid: Zxid },
+    #[error("{zxid} makes an ephemeral of session {session}, which no transaction has made")]
+    EphemeralOfLocal { session: SessionId, zxid: Zxid },
+    #[error("{zxid} makes or ends session {session}, which is a local one")]
+    LocalLogged { session: SessionId, zxid: Zxid },
     #[error("session {session} was said to be over, and is not")]
     ToldExpired { session: SessionId },
     #[error("a client asked for session {asked} and was given {found}")]

@@ -117,6 +117,10 @@ pub struct Summary {
     pub moves: u64,
     /// Sessions made.
     pub sessions: u64,
+    /// Connections with a local session.
+    pub locals: u64,
+    /// Of local sessions, those that became global ones.
+    pub upgrades: u64,
     /// Sessions that leaders ended for their silence.
     pub expired: u64,
     /// Learners brought up by an image, and by the log on the disk.
@@ -125,6 +129,8 @@ pub struct Summary {
     pub streams: u64,
     /// Truncations.
     pub truncs: u64,
+    /// Requests of observers' clients that followers passed on.
+    pub passed: u64,
     /// Times that a server took other members.
     pub changes: u64,
     /// Writes that a disk did not make, and said so.
@@ -247,6 +253,7 @@ impl World {
             bug: None,
             plan,
         };
+        world.checker.replay.locals.set_policy(world.plan.sessions);
         for node in 0..world.nodes.len() {
             world.after(Duration::from_millis(1), Event::Start { node });
         }
@@ -325,6 +332,7 @@ impl World {
             committed: self.checker.committed(),
             acked: self.checker.acked_count() as u64,
             sessions: self.checker.replay.session_count() as u64,
+            upgrades: self.checker.replay.upgrade_count() as u64,
             millis: self.now.micros() / 1_000,
             ..self.summary
         }
@@ -554,7 +562,10 @@ impl World {
     /// A session that no client goes on with: it is to end for its silence.
     fn orphan(&self) -> Option<SessionId> {
         let has_client = |it: &SessionId| self.clients.iter().any(|client| client.session == *it);
-        self.checker.replay.alive().find(|it| !has_client(it))
+        let locals = self.nodes.iter().filter_map(|it| it.service.as_ref());
+        let locals = locals.flat_map(|it| it.applier().local_rows().unwrap_or_default());
+        let locals = locals.flat_map(|it| it.sessions);
+        self.checker.replay.alive().chain(locals).find(|it| !has_client(it))
     }
 
     /// Servers that are not at the end of the history.

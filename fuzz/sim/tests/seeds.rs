@@ -8,7 +8,8 @@ const SEEDS: u64 = 300;
 #[test]
 fn some_hundred_ensembles_keep_every_rule() {
     let (mut committed, mut epochs, mut truncs, mut images, mut streams) = (0, 0, 0, 0, 0);
-    let (mut changes, mut seals) = (0, 0);
+    let (mut changes, mut seals, mut locals, mut upgrades) = (0, 0, 0, 0);
+    let mut passed = 0;
     for seed in 0..SEEDS {
         match World::new(Plan::new(seed)).run() {
             Ok(summary) => {
@@ -19,6 +20,9 @@ fn some_hundred_ensembles_keep_every_rule() {
                 streams += summary.streams;
                 changes += summary.changes;
                 seals += summary.seals;
+                locals += summary.locals;
+                upgrades += summary.upgrades;
+                passed += summary.passed;
             }
             Err(failure) => {
                 panic!("{}\nagain: cargo run --release -p sim -- --seed {seed}", failure.violation);
@@ -30,6 +34,9 @@ fn some_hundred_ensembles_keep_every_rule() {
     assert!(SEEDS < changes, "{changes} times a server took other members");
     assert!(0 < truncs && 0 < images && 0 < streams, "{truncs}, {images}, {streams}");
     assert!(SEEDS < seals, "{seals} seals");
+    assert!(SEEDS < passed, "{passed} requests of observers' clients");
+    // Some sessions stay local, some become global ones.
+    assert!(SEEDS < locals && SEEDS / 2 < upgrades, "{locals} local, {upgrades} upgraded");
 }
 
 #[test]

@@ -321,6 +321,9 @@ impl Learner {
         match *message {
             Message::Proposal { zxid, txn } => {
                 self.proposed(step, zxid, txn)?;
+                if step.replica.has(Bug::TellUncommitted) {
+                    self.inform(step, zxid, Packet::Inform { zxid });
+                }
             }
             Message::Commit { zxid } => {
                 let before = self.committed;

@@ -59,6 +59,10 @@ pub enum Bug {
     EpochFromOwn,
     /// The learner applies what it synced before the leader is established. Z-1558.
     ApplyBeforeUpToDate,
+    /// A follower tells observers of what is only proposed. The observer master, wrongly.
+    TellUncommitted,
+    /// A follower cuts the log of an observer that is ahead of it. The reference as it is.
+    CutTheAhead,
     /// A server whose disk hangs votes, and is elected again and again. The reference as it is.
     VoteThoughHanging,
 }
@@ -90,6 +94,8 @@ impl Bug {
         Self::LeadAlone,
         Self::EpochFromOwn,
         Self::ApplyBeforeUpToDate,
+        Self::TellUncommitted,
+        Self::CutTheAhead,
         Self::VoteThoughHanging,
     ];
 }

@@ -11,7 +11,8 @@ use net::message::ConnId;
 use quorum::Moment;
 
 use super::{Event, World};
-use crate::client::{Client, Heard, Mode, Watched, What};
+use crate::client::{Client, Heard, Known, Mode, Watched, What};
+use crate::locals::Greeter;
 use crate::model::{Do, anyone};
 use crate::replay::Asked;
 use crate::service::Said;
@@ -60,6 +61,8 @@ pub(super) struct Wire {
     node: usize,
     life: u64,
     conn: Option<ConnId>,
+    /// When the server first said something, and in which role.
+    greeter: Option<Greeter>,
     ends: [End; 2],
 }
 
@@ -117,7 +120,7 @@ impl World {
                 };
                 self.clients[number].asleep_until = now + Duration::from_millis(sleep);
             }
-            3 => self.close_session(number),
+            3 if self.plan.readers <= number => self.close_session(number),
             _ => self.ask(number),
         }
     }
@@ -128,8 +131,10 @@ impl World {
             if PENDING_MAX <= self.clients[number].pending() {
                 return;
             }
+            let only_reads = number < self.plan.readers;
             match self.load.index(10) {
-                0..=4 => {
+                0..=3 if only_reads => self.sync(number),
+                0..=4 if !only_reads => {
                     let what = self.any_write();
                     self.write_request(number, what);
                 }
@@ -345,13 +350,15 @@ impl World {
         client.wire = Some(wire);
         client.heard_at = self.now;
         let life = self.checker.replay.life(client.session);
-        client.is_too_late = life.is_some_and(|it| it.closed.is_some());
+        client.known = Known::of(life);
+        client.greeter = None;
         let bytes = client.handshake(timeout_ms);
         let session = client.session;
         self.tell_client(number, &format_args!("goes to server {} with {session}", node + 1));
         let life = self.nodes[node].life;
         let ends = Default::default();
-        self.wires.insert(wire, Wire { client: number, node, life, conn: None, ends });
+        let (conn, greeter) = (None, None);
+        self.wires.insert(wire, Wire { client: number, node, life, conn, greeter, ends });
         self.carry(wire, SERVER, Parcel::Call);
         self.say(number, bytes);
     }
@@ -458,6 +465,7 @@ impl World {
             Parcel::Call => return,
         };
         it.heard_at = self.now;
+        it.greeter = self.wires.get(&number).and_then(|it| it.greeter);
         let (mut heard, mut out) = (Vec::new(), Vec::new());
         if let Err(violation) = it.take(&bytes, &mut self.checker.replay, &mut heard, &mut out) {
             return self.fail(violation);
@@ -486,6 +494,8 @@ impl World {
             Heard::Event => self.summary.events += 1,
             Heard::Connected => {
                 self.clients[number].connected_at = self.now;
+                let session = self.clients[number].session;
+                self.summary.locals += u64::from(self.checker.replay.is_local(session));
                 self.summary.moves += u64::from(1 < self.clients[number].tries);
             }
             Heard::Expired => {
@@ -497,7 +507,8 @@ impl World {
 
     /// What a server's shard sends goes on its way.
     pub(super) fn talk(&mut self, node: usize) {
-        let now_ms = self.moment(node).now_ms;
+        let greeter = self.greeter(node);
+        let now_ms = greeter.now_ms;
         let Some(service) = &mut self.nodes[node].service else { return };
         for said in service.said(now_ms) {
             let (conn, parcel) = match said {
@@ -505,6 +516,9 @@ impl World {
                 Said::Close(conn) => (conn, Parcel::End),
             };
             let Some(&wire) = self.nodes[node].wires.get(&conn) else { continue };
+            if let Some(it) = self.wires.get_mut(&wire) {
+                it.greeter.get_or_insert(greeter);
+            }
             if matches!(parcel, Parcel::End) {
                 self.nodes[node].wires.remove(&conn);
                 if let Some(it) = self.wires.get_mut(&wire) {

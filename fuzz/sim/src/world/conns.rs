@@ -7,7 +7,7 @@ use quorum::election::links;
 use quorum::server;
 use quorum::wire::{FrameStream, Initial, Message, PacketStream};
 use quorum::zab::{Input, Link};
-use quorum::{Epoch, Member, Moment, Sid};
+use quorum::{Epoch, Member, Moment, Peer, PeerState, Sid};
 
 use super::{Event, World};
 use crate::disk::Image;
@@ -58,10 +58,7 @@ impl World {
             let tries = tries + 1;
             return self.after(delay, Event::Connect { node, life, to, port, tries });
         }
-        let target = target.filter(|&it| {
-            let other = &self.nodes[it];
-            !is_walled && other.server.is_some() && (port == Port::Election || other.leads())
-        });
+        let target = target.filter(|&it| !is_walled && self.listens(it, node, port));
         let Some(target) = target else {
             return match port {
                 Port::Quorum => self.step(node, Input::ConnectFailed { to }),
@@ -86,6 +83,20 @@ impl World {
                 self.step_links(node, links::Input::Connected { to, conn });
             }
         }
+    }
+
+    /// Whether a server is there for another: a leader for its learners, a follower that serves for observers.
+    fn listens(&self, node: usize, from: usize, port: Port) -> bool {
+        let it = &self.nodes[node];
+        if it.server.is_none() || port == Port::Election {
+            return it.server.is_some();
+        }
+        // Only an observer connects to somebody who does not lead.
+        let is_elsewhere = match self.nodes[from].peer().map(Peer::state) {
+            Some(PeerState::Observing { leader }) => leader != it.sid,
+            _ => false,
+        };
+        if is_elsewhere { it.serving.is_some() && it.follows() } else { it.leads() }
     }
 
     /// Writes bytes to a connection.

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use engine::auth::{AuthId, AuthIds};
 use jute::{Op, Record as _, SessionId, TxnHeader, Xid, Zxid};
+use net::message::{Forward, ForwardItem};
 use quorum::wire::{Id, IdList, Message, Touch};
 use quorum::zab::{Input, Link, SyncFrom, Validity};
 use quorum::{Moment, Sid};
-use ringkeeper::pipeline::{self, Home, RemoteRequest, ToLeader};
+use ringkeeper::pipeline::{self, Applier, Home, Owner, RemoteRequest, ToLeader};
 
 use super::{Event, World};
 use crate::client::Client;
 use crate::disk::Txn;
+use crate::locals::{Greeter, Locals, Place};
 use crate::service::{Role, Service};
 use crate::violation::Violation;
 
@@ -66,6 +68,12 @@ impl World {
         pipeline::Moment { now_ms, wall_ms: WALL_MS + it.wall_off_ms + now_ms as i64 }
     }
 
+    /// A server in its role, at this moment.
+    pub(super) fn greeter(&self, node: usize) -> Greeter {
+        let place = Place { node, stint: self.nodes[node].stint };
+        Greeter { place, now_ms: self.moment(node).now_ms }
+    }
+
     /// Somebody sets a server's wall clock, now and then: by hours, or by years.
     fn set_wall_clock(&mut self, node: usize) {
         if self.walls_chance.hits(300) {
@@ -84,7 +92,8 @@ impl World {
         let zxid = it.applied.zxid;
         let image = it.images.get(&zxid).map(|bytes| (zxid, &**bytes));
         assert!(image.is_some() || zxid == Zxid::ZERO, "the disk has its image");
-        it.service = Some(Service::new(&it.region, it.sid, tick_ms, moment, image));
+        let policy = self.plan.sessions;
+        it.service = Some(Service::new(&it.region, it.sid, tick_ms, moment, image, policy));
     }
 
     /// The transactions of a server's log behind `after`, up to what is decided.
@@ -188,7 +197,7 @@ impl World {
 
     /// What the shard has collected.
     fn take_forwards(&mut self, node: usize) -> bool {
-        let moment = self.moment(node);
+        let (moment, greeter) = (self.moment(node), self.greeter(node));
         let mut any = false;
         let mut syncs = Vec::new();
         let it = &mut self.nodes[node];
@@ -201,6 +210,7 @@ impl World {
         while let Some(forward) = service.shard.take_forward(None) {
             any = true;
             it.office.hear(moment.now_ms, &forward, service.applier().sessions());
+            hear_locals(&mut self.checker.replay.locals, service.applier(), &forward, greeter);
             syncs.extend(service.take(moment, &forward));
         }
         let leads = any && matches!(service.role, Role::Leading(_));
@@ -284,6 +294,9 @@ impl World {
         let moment = self.moment(node);
         let it = &mut self.nodes[node];
         let Some(carried) = it.carried.take() else { return };
+        if it.follows() {
+            return self.pass_on(node, link, carried);
+        }
         let Some(Service { role: Role::Leading(pipeline), .. }) = &mut it.service else { return };
         match carried {
             Carried::Request { op, .. } if op == Op::Sync.number() => {
@@ -314,6 +327,17 @@ impl World {
                     pipeline.touched(moment, touch);
                 }
             }
+        }
+    }
+
+    /// An observer's client wants something of the leader of this follower.
+    fn pass_on(&mut self, node: usize, link: Link, carried: Carried) {
+        let Carried::Request { session, cxid, op, body, auth } = carried else { return };
+        let Some(op) = Op::from_number(op) else { return };
+        self.summary.passed += 1;
+        self.pass(node, (session, Xid(cxid)), op, &body, &auth);
+        if op == Op::Sync {
+            self.nodes[node].later.push_back(Later::Sync(link));
         }
     }
 
@@ -478,6 +502,23 @@ impl World {
         let is_known = is_calm && self.clients.iter().any(is_there);
         if !self.is_ailing && (is_known || idlers.iter().any(is_kept)) {
             self.fail(Violation::ExpiredThough { sid, session, zxid });
+        }
+    }
+}
+
+/// The local sessions of a turn of the shard show life, of the connections that have them. Of one that has just ended the shard
+/// may not have heard.
+fn hear_locals(locals: &mut Locals, applier: &Applier, forward: &Forward, greeter: Greeter) {
+    for &(session, now_ms) in &forward.touched {
+        if applier.home(session).is_some() {
+            locals.hear(session, Greeter { now_ms, ..greeter });
+        }
+    }
+    for item in &forward.items {
+        if let ForwardItem::Request { session, conn, .. } = *item
+            && applier.home(session) == Some(&Home::Here(Owner { shard: 0, conn }))
+        {
+            locals.hear(session, greeter);
         }
     }
 }

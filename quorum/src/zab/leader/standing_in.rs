@@ -9,6 +9,7 @@ use crate::Epoch;
 use crate::wire::Message;
 
 use super::super::io::{Group, Input, Link, Packet, WriteId};
+use super::super::planted::Bug;
 use super::super::{LinkError, Phase, Step};
 use super::{Leader, to_group};
 
@@ -31,6 +32,7 @@ impl Leader {
     /// Takes an input that is about an observer.
     pub(crate) fn stand_in(&mut self, step: &mut Step<'_>, input: Input<'_>) {
         if let Input::Packet { link, message } = input
+            && !step.replica.has(Bug::CutTheAhead)
             && let Err(why) = self.may_host(&message)
         {
             return self.close(step, link, why);
