@@ -167,11 +167,16 @@ impl Views {
         self.committed.verifier().is_voter(sid) || self.last_seen.verifier().is_voter(sid)
     }
 
-    /// The voters of both configurations, ascending.
-    pub fn voters(&self) -> Vec<Sid> {
+    /// The voters of both configurations, each once.
+    pub fn each_voter(&self) -> impl Iterator<Item = Sid> + '_ {
         let (one, other) = (self.committed.verifier(), self.last_seen.verifier());
-        let mut voters = one.voters().to_vec();
-        voters.extend(other.voters().iter().filter(|&&it| !one.is_voter(it)));
+        let others = other.voters().iter().filter(|&&it| !one.is_voter(it));
+        one.voters().iter().chain(others).copied()
+    }
+
+    /// The same, ascending.
+    pub fn voters(&self) -> Vec<Sid> {
+        let mut voters: Vec<_> = self.each_voter().collect();
         voters.sort_unstable();
         voters
     }

@@ -4,7 +4,7 @@ use quorum::{Sid, Views, Zxid};
 
 use super::proxy::{Proxy, Way};
 use super::server::{Disk, Server, Txn};
-use super::{PATIENCE, free_ports, now, sleep, views_at};
+use super::{PATIENCE, counting, free_ports, now, sleep, views_at};
 
 /// Servers 1 to n in one thread; a place is empty while its server is down.
 struct Ensemble {
@@ -240,4 +240,17 @@ fn a_follower_does_not_follow_a_server_that_does_not_lead() {
         Some(Zxid(1 << 32 | 1))
     );
     assert_eq!(ensemble.views.voters(), [Sid(1), Sid(2), Sid(3)]);
+}
+
+#[test]
+fn a_packet_allocates_nothing_once_buffers_have_grown() {
+    const WRITES: usize = 2_000;
+    let mut ensemble = Ensemble::new(3);
+    ensemble.start_all();
+    ensemble.write(2 * WRITES);
+    let before = counting::count();
+    ensemble.write(WRITES);
+    let allocations = counting::count() - before;
+    // Each is a request of a learner, mostly, and two proposals, acks and commits. Chunks of the log in memory, and pings, are what is left.
+    assert!(allocations < WRITES as u64 / 10, "{allocations} allocations for {WRITES} writes");
 }

@@ -1,7 +1,9 @@
 //! The two ports of an ensemble's server, with the machines that they drive, over real sockets on this machine.
+#![deny(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::disallowed_methods, reason = "tests read the clock, wait, and start threads")]
 
+mod counting;
 mod election;
 mod ensemble;
 mod java;

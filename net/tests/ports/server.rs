@@ -15,6 +15,7 @@ use quorum::zab::{
 };
 use quorum::{Epoch, Moment, Peer, PeerState, Sid, Views, Zxid};
 
+use super::counting::{apart, counted};
 use super::now;
 use super::voter::port_settings;
 
@@ -204,7 +205,9 @@ impl Server {
     pub(crate) fn turn(&mut self, now: Moment) {
         let Self { core, votes, learners } = self;
         votes.turn(now, &mut |input| core.step(now, learners, input));
-        learners.turn(now, &mut |port, arrived| core.arrived(now, port, &arrived));
+        counted(|| {
+            learners.turn(now, &mut |port, arrived| apart(|| core.arrived(now, port, &arrived)));
+        });
         if let Some(write) = core.written.take() {
             core.input(now, learners, Input::Durable { write });
         }
@@ -216,7 +219,7 @@ impl Server {
                 }
             }
         }
-        learners.flush();
+        counted(|| learners.flush());
     }
 
     /// When it wants a turn.
@@ -285,14 +288,16 @@ impl Core {
 
     /// Takes one input, and does what comes of it, but for the election's connections.
     fn step(&mut self, now: Moment, port: &mut LearnerPort, input: server::Input<'_>) {
-        self.machines.step(now, input, &mut self.out).unwrap();
+        counted(|| self.machines.step(now, input, &mut self.out)).unwrap();
         self.perform_all(now, port);
     }
 
     fn perform_all(&mut self, now: Moment, port: &mut LearnerPort) {
-        for output in std::mem::take(&mut self.out.zab) {
+        let mut out = std::mem::take(&mut self.out.zab);
+        for output in out.drain(..) {
             self.perform(now, port, output);
         }
+        self.out.zab = out;
         self.go_on(now, port);
     }
 
@@ -395,7 +400,7 @@ impl Core {
     }
 
     fn send(&self, port: &mut LearnerPort, to: To, packet: &Packet) {
-        port.send(to, &self.peer().message(packet));
+        counted(|| port.send(to, &self.peer().message(packet)));
     }
 
     /// Gives a link as much as it has room for.

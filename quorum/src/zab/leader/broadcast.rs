@@ -104,14 +104,13 @@ impl Leader {
 
     /// The last transaction that quorums of `views` have.
     fn quorum_mark(&self, step: &Step<'_>, views: &Views) -> Zxid {
-        let voters = views.voters();
-        let marks: alloc::vec::Vec<_> = voters.iter().map(|&it| self.mark(step, it)).collect();
-        let has = |mark: Zxid| {
-            self.has_quorum(step, views, |sid| {
-                voters.iter().zip(&marks).any(|(&it, &its)| it == sid && mark <= its)
-            })
-        };
-        marks.iter().copied().filter(|&it| has(it)).max().unwrap_or_default()
+        let mut quorums = Zxid::ZERO;
+        for mark in views.each_voter().map(|it| self.mark(step, it)) {
+            if quorums < mark && self.has_quorum(step, views, |it| mark <= self.mark(step, it)) {
+                quorums = mark;
+            }
+        }
+        quorums
     }
 
     /// Commits what has its quorums, in order, and answers the syncs between.
