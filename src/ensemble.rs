@@ -12,6 +12,7 @@
 mod aside;
 mod asking;
 mod backlog;
+mod behind;
 mod disk;
 mod forwarded;
 mod incoming;
@@ -42,6 +43,7 @@ use wal::DiskSpace;
 
 pub(crate) use backlog::Backlog;
 use backlog::{Logged, Whose};
+use behind::Behind;
 pub(crate) use disk::Disk;
 use disk::Written;
 use forwarded::LastIds;
@@ -127,8 +129,8 @@ struct Core {
     /// Where the election port is to be from now on.
     elects_at: Option<Vec<Address>>,
     deferred: VecDeque<Deferred>,
-    /// Inputs that come behind so many transactions of those that wait to be offered.
-    behind: VecDeque<(u32, Deferred)>,
+    /// Inputs that come behind transactions that wait to be offered.
+    behind: Behind<Deferred>,
     /// Those that came with the last request of a learner's client.
     last_ids: LastIds,
     /// Memory for those that go to the leader.
@@ -192,7 +194,7 @@ impl EnsembleShard {
             out: Outputs::default(),
             elects_at: None,
             deferred: VecDeque::new(),
-            behind: VecDeque::new(),
+            behind: Behind::default(),
             last_ids: LastIds::default(),
             ids: Vec::new(),
             askings: Vec::new(),
@@ -521,12 +523,11 @@ impl Core {
         for (offered, (zxid, txn)) in (1..).zip(batch.records()) {
             self.standing.proposed(txn.len());
             self.step(port, Input::Propose { zxid, txn });
-            while let Some((_, deferred)) = self.behind.pop_front_if(|it| it.0 <= offered) {
+            while let Some(deferred) = self.behind.pop(offered) {
                 self.step(port, deferred.input());
             }
         }
-        // The rest waits for batches behind this one.
-        self.behind.iter_mut().for_each(|it| it.0 -= batch.count());
+        self.behind.end_batch(batch.count());
         let last = self.proposing.take().unwrap_or_default();
         self.disk.append_batch(last, batch);
         // Begins the write; that may be over at once.

@@ -281,7 +281,7 @@ impl Core {
         let Role::Leading(pipeline) = &self.role else { return };
         match pipeline.filled() {
             0 => self.deferred.push_back(input),
-            filled => self.behind.push_back((filled, input)),
+            filled => self.behind.push(filled, input),
         }
     }
 
