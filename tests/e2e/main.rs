@@ -25,7 +25,11 @@ mod export;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod judge;
+#[cfg(test)]
+mod leader_disks;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
@@ -49,11 +53,17 @@ mod process;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod quorum_ports;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod reconfig;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
 mod snap_sync;
+#[cfg(test)]
+mod strangers;
 #[cfg(test)]
 mod switch;
 #[cfg(test)]
@@ -86,6 +96,11 @@ fn main() -> std::process::ExitCode {
     trials.extend(ensemble::trials());
     trials.extend(members::trials());
     trials.extend(oracle::trials());
+    trials.extend(groups::trials());
+    trials.extend(leader_disks::trials());
+    trials.extend(strangers::trials());
+    trials.extend(quorum_ports::trials());
+    trials.extend(readme::trials());
     trials.extend(observers::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());

@@ -14,6 +14,9 @@ use crate::wire::{Body, Client, op};
 /// The code EphemeralOnLocalSession.
 const EPHEMERAL_ON_LOCAL_SESSION: i32 = -120;
 
+/// The code NoAuth.
+const NO_AUTH: i32 = -102;
+
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -26,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         trial("ensemble_local_sessions_may_be_refused_ephemerals", refusing),
         trial("ensemble_a_leader_may_leave_clients_to_the_others", leader_that_does_not_serve),
+        trial("ensemble_an_eager_member_refuses_by_acl_without_a_transaction", refuse_early),
     ]
 }
 
@@ -119,4 +123,36 @@ fn leader_that_does_not_serve() -> anyhow::Result<()> {
     ensure!(Client::connect(ensemble.address(leader)).is_err(), "the leader lets a client in");
     await_word(&ensemble, leader, "srvr", "not currently serving requests")?;
     await_word(&ensemble, leader, "isro", "null")
+}
+
+/// What an ACL forbids costs a transaction where the leader refuses it, and none where the member that is asked does; both are answered alike but for the zxid.
+fn refuse_early() -> anyhow::Result<()> {
+    for (more, costs) in [("enableEagerACLCheck=true\n", 0), ("", 1)] {
+        let ensemble = Ensemble::start_with(&[Kind::Ringkeeper; 3], 0, more)?;
+        let leader = ensemble.leader()?;
+        for number in [leader, (leader + 1) % 3] {
+            let mut client = connect(&ensemble, number)?;
+            // Everybody may read, and nobody else anything.
+            let path = format!("/closed-{number}");
+            let closed = Body::default().buffer(path.as_bytes()).buffer(b"");
+            let closed = closed.int(1).int(1).buffer(b"world").buffer(b"anyone").int(0);
+            asked(&mut client, op::CREATE, &closed)?;
+            asked(&mut client, op::SYNC, &Body::default().buffer(b"/"))?;
+            let body = Body::default().buffer(path.as_bytes()).buffer(b"x").int(-1);
+            let before = last_zxid(&ensemble, leader)?;
+            let refused = client.ask(op::SET_DATA, &body)?;
+            ensure!(refused.err == NO_AUTH, "answered {}", refused.err);
+            ensure!((refused.zxid == 0) == (costs == 0), "with `{more}` zxid {:x}", refused.zxid);
+            let took = last_zxid(&ensemble, leader)? - before;
+            ensure!(took == costs, "with `{more}` it took {took} transactions");
+        }
+    }
+    Ok(())
+}
+
+/// The last transaction that a server has applied.
+fn last_zxid(ensemble: &Ensemble, number: usize) -> anyhow::Result<i64> {
+    let answer = four_letters(ensemble.address(number), "srvr")?;
+    let zxid = answer.lines().find_map(|it| it.strip_prefix("Zxid: 0x"));
+    Ok(i64::from_str_radix(zxid.with_context(|| answer.clone())?, 16)?)
 }

@@ -11,7 +11,10 @@ use crate::wire::{Body, op};
 
 /// The test.
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("ensemble_words_tell_what_the_references_tell", compare)]
+    vec![
+        trial("ensemble_words_tell_what_the_references_tell", compare),
+        trial("ensemble_words_tell_of_a_client_what_the_references_tell", compare_clients),
+    ]
 }
 
 /// Lines of `mntr` that only the reference has. docs/operations.md says why.
@@ -122,4 +125,66 @@ impl Told {
             lines.find_map(|it| it.strip_prefix("zk_")?.strip_prefix(name)?.strip_prefix('\t'));
         row.with_context(|| format!("no {name} of a {role}"))
     }
+}
+
+/// What `cons`, `stat` and `srvr` tell of a client that has done the same at each member of both: the same keys in the same order, and the same values of those that
+/// clock and chance have no part in.
+fn compare_clients() -> anyhow::Result<()> {
+    let theirs = told_of_clients(Kind::Reference)?;
+    let ours = told_of_clients(Kind::Ringkeeper)?;
+    for (role, there) in &theirs {
+        let here = ours.iter().find(|it| it.0 == *role).context("each role")?;
+        ensure!(here.1 == *there, "of a {role}:\nthere {there:#?}\nhere {:#?}", here.1);
+    }
+    Ok(())
+}
+
+/// Keys of `cons` whose values say what the client did, and not when.
+const SAME: [&str; 6] = ["queued", "recved", "sent", "lop", "to", "lcxid"];
+
+/// Per role, what the words tell of one client: a leader and a follower.
+fn told_of_clients(kind: Kind) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let ensemble = Ensemble::start(&[kind; 3])?;
+    let leader = ensemble.leader()?;
+    let mut told = Vec::new();
+    for number in [leader, (leader + 1) % 3] {
+        let role = ensemble.await_service(number)?;
+        let mut client = connect(&ensemble, number)?;
+        let path = format!("/of-{number}");
+        asked(&mut client, op::CREATE, &Body::default().create(&path, b"", 0))?;
+        asked(&mut client, op::GET_DATA, &Body::default().buffer(path.as_bytes()).byte(1))?;
+        let port = client.socket().local_addr()?.port();
+        // The word's own connection is the other line.
+        let of_client = |word| -> anyhow::Result<String> {
+            let answer = four_letters(ensemble.address(number), word)?;
+            let line = answer.lines().find(|it| it.contains(&format!(":{port}[")));
+            line.map(str::to_owned).with_context(|| format!("no {port} in {answer}"))
+        };
+        let mut lines = Vec::new();
+        for word in ["cons", "stat"] {
+            let line = of_client(word)?;
+            let (address, rest) = line.split_once('(').with_context(|| line.clone())?;
+            lines.push(format!("{word} {}", address.replace(&port.to_string(), "PORT")));
+            for pair in rest.trim_end_matches(')').split(',') {
+                let (key, value) = pair.split_once('=').with_context(|| line.clone())?;
+                let value = if SAME.contains(&key) { value } else { "" };
+                lines.push(format!("{key}={value}"));
+            }
+        }
+        let answer = four_letters(ensemble.address(number), "cons")?;
+        let word =
+            answer.lines().find(|it| !it.contains(&format!(":{port}["))).context("its own")?;
+        // The reference hears nothing on a connection while it is at work on it, and says so.
+        let (_, word) = word.split_once(']').context("its own")?;
+        lines.push(word.to_owned());
+        let srvr = four_letters(ensemble.address(number), "srvr")?;
+        let lines_of_srvr = srvr.lines().filter(|it| {
+            ["Connections:", "Outstanding:", "Mode:", "Node count:"]
+                .iter()
+                .any(|key| it.starts_with(key))
+        });
+        lines.extend(lines_of_srvr.map(str::to_owned));
+        told.push((role, lines));
+    }
+    Ok(told)
 }

@@ -2,6 +2,7 @@
 //!
 //! The configuration is read back from `/zookeeper/config` of every server, and from the files that the next start reads.
 
+mod allowed;
 mod asked;
 mod growth;
 mod mixed;
@@ -27,7 +28,10 @@ const NODE_EXISTS: i32 = -110;
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    [growth::trials(), asked::trials(), mixed::trials()].into_iter().flatten().collect()
+    [growth::trials(), allowed::trials(), asked::trials(), mixed::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Servers whose lines say where clients connect. The first `known` know each other; every other one knows those and itself.
