@@ -429,18 +429,6 @@ impl Core {
         }
     }
 
-    /// Hears what the oracle says, before anybody looks at the clock.
-    fn ask_oracle(&mut self, port: &mut LearnerPort) -> bool {
-        let Some(oracle) = &mut self.oracle else { return false };
-        if !self.server.asks_oracle() {
-            oracle.rest();
-            return false;
-        }
-        let Some(word) = oracle.turn(clock::now_ms(), &self.waker) else { return false };
-        self.step_server(port, server::Input::Oracle { word });
-        true
-    }
-
     fn take_deadlines(&mut self, port: &mut LearnerPort) -> bool {
         let mut any = false;
         if self.server.next_deadline().is_some_and(|at| at <= self.now) {

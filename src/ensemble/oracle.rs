@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::task::Waker;
 
+use net::learners::LearnerPort;
 use quorum::oracle::Word;
+use quorum::server;
 
+use super::Core;
+use crate::clock;
 use crate::threads::Unpinned;
 
 /// Asks, and waits for answers.
@@ -85,6 +89,20 @@ impl Oracle {
     /// When to ask again if nothing else happens; monotonic milliseconds.
     pub(super) fn next_deadline(&self) -> u64 {
         if self.is_asked { u64::MAX } else { self.next_at }
+    }
+}
+
+impl Core {
+    /// Hears what the oracle says, before anybody looks at the clock.
+    pub(super) fn ask_oracle(&mut self, port: &mut LearnerPort) -> bool {
+        let Some(oracle) = &mut self.oracle else { return false };
+        if !self.server.asks_oracle() {
+            oracle.rest();
+            return false;
+        }
+        let Some(word) = oracle.turn(clock::now_ms(), &self.waker) else { return false };
+        self.step_server(port, server::Input::Oracle { word });
+        true
     }
 }
 
