@@ -72,17 +72,18 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         if let Some(&[.., states_max]) = arguments.elections.as_deref() {
-            let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
+            let manner = if arguments.every { Manner::Every } else { Manner::Alike };
             walk::planted::run_elections(name, manner, states_max);
             return ExitCode::SUCCESS;
         }
         return sim::planted::run(name, arguments.seed);
     }
-    let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
     if let Some(numbers) = &arguments.walk {
+        let manner = if arguments.every { Manner::Every } else { Manner::Fewer };
         return walk(numbers, manner);
     }
     if let Some(numbers) = &arguments.elections {
+        let manner = if arguments.every { Manner::Every } else { Manner::Alike };
         return elections(numbers, manner);
     }
     if let Some(seed) = arguments.seed {
@@ -138,10 +139,10 @@ fn walk(numbers: &[u64], manner: Manner) -> ExitCode {
         leaders: small(leaders),
         timeouts: small(timeouts),
     };
-    match walk::walk(walk::World::new(bounds, manner), states_max) {
+    match walk::walk(&walk::World::new(bounds, manner), states_max) {
         Ok(walked) => {
             let (rests, whole) = (walked.rests.len(), walked.is_whole);
-            let rest = walked.rests.iter().fold(0, |sum, it| sum ^ it);
+            let rest = walked.rests.iter().fold(0, |sum, it| sum ^ it.0);
             let walk::Walked { states, events, committed, epochs, depth, .. } = walked;
             println!("{states} states, {events} ways, depth {depth}, whole: {whole}");
             println!("{committed} committed, {epochs} epochs, {rests} states at rest ({rest:x})");
@@ -171,11 +172,11 @@ fn elections(numbers: &[u64], manner: Manner) -> ExitCode {
     };
     for (members, histories) in walk::election::worlds() {
         match walk::walk(
-            walk::election::Elections::new(bounds, members, manner, histories),
+            &walk::election::Elections::new(bounds, members, manner, histories),
             states_max,
         ) {
             Ok(it) => {
-                let rest = it.rests.iter().fold(0, |sum, it| sum ^ it);
+                let rest = it.rests.iter().fold(0, |sum, it| sum ^ it.0);
                 let walk::Walked { states, events, depth, ends, is_whole, rests, .. } = it;
                 let rests = rests.len();
                 println!(

@@ -10,15 +10,18 @@
 pub mod election;
 mod fewer;
 mod happen;
+mod names;
 mod part;
 #[cfg(planted)]
 pub mod planted;
+mod seen;
 mod state;
 
 use std::collections::BTreeSet;
 
 use crate::Violation;
-use part::Seen;
+pub use seen::Left;
+use seen::{Seen, Visit};
 pub use state::State as World;
 
 /// How much may happen in a run.
@@ -36,12 +39,21 @@ pub struct Bounds {
     pub timeouts: u8,
 }
 
-/// Which of the runs that differ in nothing but the order of what has nothing to do with each other.
+impl Bounds {
+    fn left(self) -> Left {
+        Left::new([self.crashes, self.cuts, self.txns, self.leaders, self.timeouts])
+    }
+}
+
+/// Which of the runs that differ in nothing but the order of what has nothing to do with each other, and of those that differ in names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// All of them, packet by packet.
     Every,
-    /// As few as are known to show the same (`fewer`).
+    /// Every order, but one of the states that differ in what things are called only (`names`), and none in which less may happen than in one
+    /// like it.
+    Alike,
+    /// Of these as few as are known to show the same (`fewer`).
     Fewer,
 }
 
@@ -97,8 +109,8 @@ pub struct Walked {
     pub depth: usize,
     /// Whether there was nothing more to see.
     pub is_whole: bool,
-    /// What servers came to, wherever nobody had a role and nothing was to be written: one number for each.
-    pub rests: BTreeSet<u64>,
+    /// What servers came to, wherever nobody had a role and nothing was to be written: one number for each, and what might still have happened.
+    pub rests: BTreeSet<(u64, Left)>,
 }
 
 /// A rule that was broken, and how.
@@ -123,8 +135,14 @@ pub trait Runs: Clone {
     /// Something happens.
     fn happen(&mut self, event: Self::Event);
 
-    /// A number that two states share only if they are the same.
-    fn fingerprint(&mut self) -> u64;
+    /// A number that two states share only if the same comes of them, as far as what is left allows it.
+    fn number(&mut self) -> u64;
+
+    /// What may still happen; nothing if that is in the number.
+    fn left(&self) -> Left;
+
+    /// Whether less may happen after this.
+    fn uses(&self, event: Self::Event) -> bool;
 
     /// The rule that was broken.
     fn violation(&self) -> Option<Violation>;
@@ -139,48 +157,92 @@ struct Open<S: Runs> {
     /// What led to it.
     event: Option<S::Event>,
     left: Vec<S::Event>,
+    /// How much of what may happen has happened.
+    used: u16,
 }
 
-impl<S: Runs> Open<S> {
-    fn new(state: S, event: Option<S::Event>) -> Self {
-        let mut left = Vec::new();
-        state.events(&mut left);
-        Self { state, event, left }
-    }
+/// A walk under way.
+struct Walk<S: Runs> {
+    walked: Walked,
+    seen: Seen,
+    states_max: u64,
+    /// What may happen at all.
+    total: u16,
+    way: Vec<Open<S>>,
+    /// States of earlier turns that were met in this one.
+    again: u64,
 }
 
 /// Follows every run, depth first, until there is none left or `states_max` were seen.
 ///
+/// In turns: first the runs in which nothing goes wrong, then those in which one thing does, and so on. So wherever things have gone wrong and
+/// come to nothing, that is known; each turn finds the states of the earlier ones again on its way.
+///
 /// # Errors
 /// The first rule that a run broke.
-pub fn walk<S: Runs>(mut start: S, states_max: u64) -> Result<Walked, Box<Broken<S::Event>>> {
-    let mut walked = Walked { is_whole: true, states: 1, ..Walked::default() };
-    let mut seen = Seen::new();
-    seen.insert(start.fingerprint());
-    let mut way = vec![Open::new(start, None)];
-    while let Some(open) = way.last_mut() {
-        let Some(event) = open.left.pop() else {
-            way.pop();
-            continue;
-        };
-        let mut next = open.state.clone();
-        next.happen(event);
-        walked.events += 1;
-        if let Some(violation) = next.violation() {
-            let path = way.iter().filter_map(|it| it.event).chain([event]).collect();
-            return Err(Box::new(Broken { violation, path, states: walked.states }));
-        }
-        if !seen.insert(next.fingerprint()) {
-            continue;
-        }
-        if walked.states == states_max {
-            walked.is_whole = false;
+pub fn walk<S: Runs>(start: &S, states_max: u64) -> Result<Walked, Box<Broken<S::Event>>> {
+    let walked = Walked { is_whole: true, ..Walked::default() };
+    let total = start.left().total();
+    let mut walk = Walk { walked, seen: Seen::new(), states_max, total, way: Vec::new(), again: 0 };
+    for turn in 0..=total {
+        let before = walk.walked.states;
+        walk.again = 0;
+        walk.turn(start.clone(), turn)?;
+        if !walk.walked.is_whole {
             break;
         }
-        walked.states += 1;
-        walked.depth = walked.depth.max(way.len());
-        next.note(&mut walked);
-        way.push(Open::new(next, Some(event)));
+        assert_eq!(walk.again, before, "turn {turn} has lost states on its way");
     }
-    Ok(walked)
+    Ok(walk.walked)
+}
+
+impl<S: Runs> Walk<S> {
+    /// Follows the runs in which so much happens.
+    fn turn(&mut self, start: S, turn: u16) -> Result<(), Box<Broken<S::Event>>> {
+        self.meet(start, None, turn);
+        while let Some(open) = self.way.last_mut() {
+            let Some(event) = open.left.pop() else {
+                self.way.pop();
+                continue;
+            };
+            let is_first = open.used == turn || open.used + 1 == turn && open.state.uses(event);
+            let mut next = open.state.clone();
+            next.happen(event);
+            self.walked.events += u64::from(is_first);
+            if let Some(violation) = next.violation() {
+                let path = self.way.iter().filter_map(|it| it.event).chain([event]).collect();
+                return Err(Box::new(Broken { violation, path, states: self.walked.states }));
+            }
+            self.meet(next, Some(event), turn);
+            if !self.walked.is_whole {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A state on the way, to be followed if it was not.
+    fn meet(&mut self, mut state: S, event: Option<S::Event>, turn: u16) {
+        let (number, left) = (state.number(), state.left());
+        match self.seen.visit(number, left, turn) {
+            Visit::Known => return,
+            Visit::Again => self.again += 1,
+            Visit::New if self.walked.states == self.states_max => {
+                self.walked.is_whole = false;
+                return;
+            }
+            Visit::New => {
+                self.walked.states += 1;
+                self.walked.depth = self.walked.depth.max(self.way.len());
+                state.note(&mut self.walked);
+            }
+        }
+        let used = self.total - left.total();
+        let mut left = Vec::new();
+        state.events(&mut left);
+        if used == turn {
+            left.retain(|&it| !state.uses(it));
+        }
+        self.way.push(Open { state, event, left, used });
+    }
 }

@@ -70,8 +70,6 @@ pub(crate) struct Leader {
     promised: BTreeSet<Sid>,
     /// Voters that have the history, until that is enough.
     acked: BTreeSet<Sid>,
-    /// In the order of connections; a server has one at most.
-    handlers: Vec<Handler>,
     /// The next id of a learner without one.
     anonymous: i64,
     /// The last that goes to learners as committed: the end of the first history, then the last committed.
@@ -95,6 +93,8 @@ pub(crate) struct Leader {
     designated: Option<Sid>,
     /// Planted only: acks of those whose connection has gone.
     ghosts: Vec<(Sid, Zxid)>,
+    /// In the order of connections; a server has one at most.
+    handlers: Vec<Handler>,
 }
 
 impl Leader {

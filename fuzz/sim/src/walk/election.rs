@@ -5,9 +5,11 @@
 //! come. It searches again when it gives up whom it chose, at any time once that one has died. Where nothing else can happen, whoever follows
 //! one that does not lead, or leads without a quorum, gives up, and who still searches asks again: in the end all must agree.
 //!
+//! In the manner `Every` a frame gives way at any time; else just before the one behind it is taken, since nobody could tell before, and what was seen where as
+//! much and more may still go wrong is not followed (`seen`). Orders of what different servers do are not left out: for that it would have to be told apart
+//! early what each takes next, and those states are more than the orders.
+//!
 //! *Absent:* ZAB. Its own walk lets any server lead that searches, so any end of an election is among its beginnings.
-
-mod fewer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use quorum::wire::ServerState;
 use quorum::{Epoch, Moment, QuorumConfig, Sid, Views};
 
 use super::part::{Part, sum_of};
-use super::state::{SERVERS, sid};
-use super::{Manner, Runs, Walked};
+use super::state::{SERVERS, number_of, sid};
+use super::{Left, Manner, Runs, Walked};
 use crate::Violation;
 
 /// No server waits so long for a better vote, and every one so long before it asks again.
@@ -41,6 +43,10 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    fn left(self) -> Left {
+        Left::new([self.crashes, self.cuts, 0, 0, self.timeouts])
+    }
+
     /// Whether what one has sent last may be sent again.
     fn has_new_connections(self) -> bool {
         0 < self.crashes || 0 < self.cuts
@@ -68,7 +74,7 @@ impl Members {
         let line = |it: u8| {
             let role = if self.voters().contains(&it) { "participant" } else { "observer" };
             let sid = sid(it);
-            format!("server.{sid}=10.0.0.{sid}:2888:3888:{role}\n")
+            format!("server.{sid}=10.0.0.{it}:2888:3888:{role}\n")
         };
         let text = (0..SERVERS).map(line).collect::<String>() + "version=0";
         let config = QuorumConfig::parse(&text).unwrap_or_else(|err| panic!("{err}"));
@@ -87,6 +93,8 @@ pub enum Event {
     Take(u8, u8),
     /// The next frame has given way to the one behind it.
     Skip(u8, u8),
+    /// So have this many, and the second takes the one behind them.
+    TakeBehind(u8, u8, u8),
     /// A server has waited long enough for a better vote.
     Decide(u8),
     /// A server asks again before it must.
@@ -97,12 +105,6 @@ pub enum Event {
     Crash(u8),
     /// The connection of two breaks.
     Cut(u8, u8),
-    /// The next frame of the first, which the second has not taken, will give way to one that is yet to come.
-    Pass(u8, u8),
-    /// The second does nothing before it takes a frame of the first.
-    Await(u8, u8),
-    /// A server does nothing before the next crash or broken connection.
-    Hold(u8),
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -112,10 +114,6 @@ struct Server {
     chosen: Option<(Sid, i64)>,
     /// Whether that one has died since.
     is_left: bool,
-    /// It does nothing before it takes a frame of this one.
-    awaits: Option<u8>,
-    /// It does nothing before something breaks.
-    holds: bool,
 }
 
 /// From one server to another.
@@ -226,7 +224,7 @@ impl Elections {
         for output in out {
             match output {
                 Output::Send { to, frame } => {
-                    let way = self.way(number, to.0 as u8 - 1).edit();
+                    let way = self.way(number, number_of(to)).edit();
                     if may_be_sent_again {
                         way.last = Some(Arc::clone(&frame));
                     }
@@ -238,6 +236,14 @@ impl Elections {
                 // Connections come back by themselves.
                 Output::Reconnect | Output::Activate { .. } => {}
             }
+        }
+    }
+
+    /// The second takes the next frame of the first.
+    fn take(&mut self, from: u8, to: u8) {
+        if let Some(frame) = self.way(from, to).edit().coming.pop_front() {
+            let input = Input::Message { from: sid(from), body: &frame[4..] };
+            self.step(to, Moment::ZERO, input);
         }
     }
 
@@ -293,9 +299,6 @@ impl Elections {
 
     /// Something has broken.
     fn go_on(&mut self) {
-        for server in self.servers.iter_mut().filter(|it| it.holds) {
-            server.edit().holds = false;
-        }
         if !self.left.has_new_connections() {
             for way in self.ways.iter_mut().flatten().filter(|it| it.last.is_some()) {
                 way.edit().last = None;
@@ -342,7 +345,10 @@ impl Elections {
                 if 0 < coming {
                     out.push(Event::Take(from, number));
                 }
-                if 1 < coming {
+                if self.manner != Manner::Every {
+                    let behind = 1..coming as u8;
+                    out.extend(behind.map(|it| Event::TakeBehind(from, number, it)));
+                } else if 1 < coming {
                     out.push(Event::Skip(from, number));
                 }
                 if from < number && 0 < self.left.cuts {
@@ -361,7 +367,7 @@ impl Elections {
                 && self.server(it).chosen.is_some_and(|(its, _)| its == leader)
         });
         state(number) != ServerState::Looking
-            && (state(leader.0 as u8 - 1) != ServerState::Leading || with.count() < 2)
+            && (state(number_of(leader)) != ServerState::Leading || with.count() < 2)
     }
 
     /// What happens when nothing else can: time passes.
@@ -377,9 +383,7 @@ impl Elections {
     fn is_quiet(&self) -> bool {
         let mut out = Vec::new();
         (0..SERVERS).for_each(|it| self.events_of(it, &mut out));
-        out.is_empty()
-            && self.ways.iter().flatten().all(|it| it.coming.is_empty())
-            && self.servers.iter().all(|it| !it.holds && it.awaits.is_none())
+        out.is_empty() && self.ways.iter().flatten().all(|it| it.coming.is_empty())
     }
 }
 
@@ -387,10 +391,7 @@ impl Runs for Elections {
     type Event = Event;
 
     fn events(&self, out: &mut Vec<Event>) {
-        match self.manner {
-            Manner::Every => self.all_events(out),
-            Manner::Fewer => self.few_events(out),
-        }
+        self.all_events(out);
         if self.is_quiet() {
             self.events_of_time(out);
         }
@@ -403,12 +404,10 @@ impl Runs for Elections {
                 self.left.timeouts -= 1;
                 self.look(number);
             }
-            Event::Take(from, to) => {
-                if let Some(frame) = self.way(from, to).edit().coming.pop_front() {
-                    self.servers[usize::from(to)].edit().awaits = None;
-                    let input = Input::Message { from: sid(from), body: &frame[4..] };
-                    self.step(to, Moment::ZERO, input);
-                }
+            Event::Take(from, to) => self.take(from, to),
+            Event::TakeBehind(from, to, count) => {
+                self.way(from, to).edit().coming.drain(..usize::from(count));
+                self.take(from, to);
             }
             Event::Skip(from, to) => drop(self.way(from, to).edit().coming.pop_front()),
             Event::Decide(number) | Event::Ask(number) | Event::AskAgain(number) => {
@@ -431,19 +430,31 @@ impl Runs for Elections {
                 self.connect(other, one);
                 self.go_on();
             }
-            Event::Pass(from, to) => {
-                self.way(from, to).edit().coming.pop_front();
-                self.servers[usize::from(to)].edit().awaits = Some(from);
-            }
-            Event::Await(from, to) => self.servers[usize::from(to)].edit().awaits = Some(from),
-            Event::Hold(number) => self.servers[usize::from(number)].edit().holds = true,
         }
     }
 
-    fn fingerprint(&mut self) -> u64 {
+    fn left(&self) -> Left {
+        if self.manner == Manner::Every { Left::default() } else { self.left.left() }
+    }
+
+    fn uses(&self, event: Event) -> bool {
+        let uses = match event {
+            Event::GiveUp(_) | Event::Ask(_) | Event::Crash(_) | Event::Cut(..) => true,
+            Event::Look(_)
+            | Event::Decide(_)
+            | Event::AskAgain(_)
+            | Event::Take(..)
+            | Event::Skip(..)
+            | Event::TakeBehind(..) => false,
+        };
+        uses && self.manner != Manner::Every
+    }
+
+    fn number(&mut self) -> u64 {
         let servers = self.servers.each_mut().map(Part::sum);
         let ways = self.ways.each_mut().map(|it| it.each_mut().map(Part::sum));
-        sum_of((servers, ways, self.left, self.asked, &self.choices))
+        let all = (servers, ways, self.asked, &self.choices);
+        if self.manner == Manner::Every { sum_of((all, self.left)) } else { sum_of(all) }
     }
 
     fn violation(&self) -> Option<Violation> {
@@ -456,7 +467,7 @@ impl Runs for Elections {
         }
         let servers = self.servers.each_mut().map(Part::sum);
         let ways = self.ways.each_mut().map(|it| it.each_mut().map(Part::sum));
-        walked.rests.insert(sum_of((servers, ways, self.left)));
+        walked.rests.insert((sum_of((servers, ways)), self.left.left()));
         let searches = |it| self.searches(it) || self.is_mistaken(it);
         walked.ends += u64::from(!(0..SERVERS).any(searches));
     }
@@ -497,5 +508,5 @@ fn server(number: u8, views: &Views, history: History) -> Server {
         oracle: quorum::Oracle::None,
     };
     let election = Election::new(settings, views.clone(), history);
-    Server { election, chosen: None, is_left: false, awaits: None, holds: false }
+    Server { election, chosen: None, is_left: false }
 }

@@ -8,15 +8,21 @@
 //! - [`Event::Stay`]: it follows none of those that lead now.
 //!
 //! With these everything that may come next is among what is tried of a follower, or of one that searches: a packet, a write, an end. They go
-//! first, in the order of their numbers, until they wait for others; then all else is tried. Nobody but a leader sends to a follower, so each
-//! turn ends, and no server is put off for ever.
+//! first, in the order in which the state is known by its number, until they wait for others; then all else is tried. Nobody but a leader sends
+//! to a follower, so each turn ends, and no server is put off for ever.
 //!
 //! Some orders are left out because a later one shows the same or more:
 //! - A server that dies takes first what has come to it. Its disk is the same, the packets that it sends need not be taken by anybody, and what
 //!   it commits only binds others more.
 //! - A follower whose role ends takes the next packet first, if that changes nothing of what is left of it; both are tried, and compared.
-//! - A connection that breaks is one that one end drops. What the other sends from then on is lost, what is on its way may be.
 //! - To start comes with the crash, to call the leader with finding it: a server that is down, or has not called, is one that does nothing.
+//! - A connection that breaks is one that its follower drops, behind the last packet and the last write of which it did something on it: from then on it
+//!   has done nothing that others could see. What it sends has been sent, and the leader hears of the end whenever it would have: what comes from the
+//!   follower later is lost with that, what the leader sends is lost too. The follower has until then what it needs to find a leader again, and one
+//!   that it has found and sends nothing to is as one that it has not. So no leader drops a connection.
+//! - So only a leader that dies, or gives up, ends the connection of a follower that is deaf. One to which somebody is deaf is to do so: what it needs for
+//!   that is kept for it, and the deaf follower does nothing but its writes until then. A run in which that does not come about is one in which the
+//!   follower's packets come late, which is tried, too.
 //!
 //! Source: persistent sets, as in P. Godefroid's book on partial orders. The other manner, `Every`, does none of this; a test compares both.
 
@@ -29,9 +35,9 @@ impl State {
     /// What is to be tried.
     pub(super) fn few_events(&self, out: &mut Vec<Event>) {
         match self.manner {
-            Manner::Every => self.all_events(out),
+            Manner::Every | Manner::Alike => self.all_events(out),
             Manner::Fewer => {
-                for number in 0..SERVERS {
+                for number in self.order {
                     if self.follows(number) {
                         self.events_of_follower(number, out);
                     } else {
@@ -73,31 +79,42 @@ impl State {
         if writes {
             out.push(Event::Disk(number));
         }
-        let can_end = 0 < left.crashes || 0 < left.cuts || 0 < left.timeouts || pipe.is_cut;
-        let ends = can_end && !(takes && self.may_take_first(number, link));
-        if ends {
+        let may_die = !pipe.is_deaf && self.may_die(number);
+        let may_break = 0 < left.cuts && !pipe.is_deaf && !pipe.is_cut;
+        let may_be_deaf = !pipe.is_deaf && !pipe.is_cut && self.may_die(pipe.ends[1]);
+        let can_end = may_be_deaf || may_break || may_die && 0 < left.timeouts || pipe.is_cut;
+        if can_end && !(takes && self.may_take_first(number, link)) {
             if pipe.is_cut {
                 out.push(Event::Hear(link, 0));
-            } else if takes && !pipe.is_deaf {
+            } else if takes && may_be_deaf {
                 out.push(Event::Deaf(link));
             }
-            if 0 < left.cuts && !pipe.is_cut {
+            if may_break {
                 out.push(Event::Break(link, 0));
             }
-            if 0 < left.timeouts {
+            if may_die && 0 < left.timeouts {
                 out.push(Event::GiveUp(number));
             }
         }
         if takes {
             out.push(Event::Take(link, 0));
         } else {
-            if 0 < left.crashes {
+            if may_die && 0 < left.crashes {
                 out.push(Event::Crash(number));
             }
             if writes && !pipe.is_cut {
                 out.push(Event::Slow(number));
             }
         }
+    }
+
+    /// Whether a server's role may end by itself: as many as some are deaf to are to end so.
+    fn may_die(&self, number: u8) -> bool {
+        let is_unheard = |leader: u8| {
+            self.pipes.values().any(|it| it.is_deaf && !it.is_cut && it.ends[1] == leader)
+        };
+        let others = (0..SERVERS).filter(|&it| it != number && is_unheard(it)).count();
+        others < usize::from(self.left.crashes + self.left.timeouts)
     }
 
     /// What is to be tried of a server that searches while others lead.
@@ -127,7 +144,7 @@ impl State {
         if taken.follows(number) {
             taken.happen(Event::Hear(link, 0));
         }
-        taken.violation().is_none() && lost.nodes[at].sum() == taken.nodes[at].sum()
+        taken.violation().is_none() && lost.sums_of_nodes()[at] == taken.sums_of_nodes()[at]
     }
 
     /// What is to be tried of any server when no follower has a turn.
@@ -138,14 +155,18 @@ impl State {
             return;
         }
         let left = self.left;
+        let may_die = self.may_die(number);
         if self.follows(number) {
-            if let Some(link) = self.link_of(number).filter(|_| 0 < left.cuts) {
+            let Some(link) = self.link_of(number).filter(|it| !self.pipes[it].is_deaf) else {
+                return;
+            };
+            if 0 < left.cuts {
                 out.push(Event::Break(link, 0));
             }
-            if 0 < left.crashes {
+            if may_die && 0 < left.crashes {
                 out.push(Event::Crash(number));
             }
-            if 0 < left.timeouts {
+            if may_die && 0 < left.timeouts {
                 out.push(Event::GiveUp(number));
             }
             return;
@@ -157,13 +178,13 @@ impl State {
             if 0 < left.leaders {
                 out.push(Event::Lead(number));
             }
-            if 0 < left.crashes {
+            if may_die && 0 < left.crashes {
                 out.push(Event::Crash(number));
             }
             return;
         }
         self.events_of_leader(number, out);
-        if 0 < left.timeouts {
+        if may_die && 0 < left.timeouts {
             out.push(Event::GiveUp(number));
         }
         if 0 < left.txns && peer.next_zxid().is_some() {
@@ -183,12 +204,10 @@ impl State {
             }
             if pipe.is_cut {
                 out.push(Event::Hear(link, 1));
-            } else if 0 < self.left.cuts {
-                out.push(Event::Break(link, 1));
             }
         }
         // A leader that dies may as well have taken what was there: nothing of it is left.
-        if 0 < self.left.crashes && !takes {
+        if 0 < self.left.crashes && self.may_die(number) && !takes {
             out.push(Event::Crash(number));
         }
     }

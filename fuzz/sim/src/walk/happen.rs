@@ -1,5 +1,7 @@
 //! How the small world goes from one state to another.
 
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 use jute::{Record, SessionId, TxnHeader, Zxid};
@@ -7,8 +9,9 @@ use quorum::wire::{Message, QuorumPacket};
 use quorum::zab::{Input, LeaveReason, Link, LinkError, Output, Packet, To, Write, WriteId};
 use quorum::{Epoch, Moment, Peer, PeerState};
 
-use super::part::Part;
-use super::state::{Pipe, SERVERS, State, peer, sid};
+use super::names::LINKS;
+use super::part::{Part, sum_of};
+use super::state::{PIPES, Pipe, SERVERS, State, number_of, peer, sid};
 use super::{Event, Manner};
 use crate::disk::{DiskWrite, Image, Txn};
 use crate::violation::{Violation, is_broken_protocol};
@@ -58,7 +61,12 @@ impl State {
             Event::Propose(node) => self.propose(node),
             Event::GiveUp(node) => self.give_up(node),
         }
+        let before = self.pipes.len();
         self.pipes.retain(|_, it| !(it.is_gone[0] && it.is_gone[1]));
+        if self.pipes.len() < before {
+            // Those that are left have fewer older ones.
+            self.nodes.iter_mut().for_each(Part::forget_sums);
+        }
         if !(0..SERVERS).any(|it| self.leads(it)) {
             self.end_stays();
         }
@@ -109,14 +117,22 @@ impl State {
     /// A learner reaches its leader.
     fn call(&mut self, number: u8) {
         let Some(leader) = self.nodes[usize::from(number)].edit().wants.take() else { return };
-        let other = leader.0 as u8 - 1;
-        // What a connection is called says whose it is, and nothing of when it was made.
-        let mut numbers = (number + 1) * 32..;
-        let free = numbers.find(|it| !self.pipes.contains_key(it)).unwrap_or_default();
+        let other = number_of(leader);
+        // What a connection is called says whose it is, and which are older. In the other manner there is no end of connections that one end
+        // has not heard the last of, and it says whose it is.
+        let first = number * PIPES;
+        let mut numbers = first..first + PIPES - 1;
+        let free = match self.manner {
+            Manner::Every => numbers.find(|it| !self.pipes.contains_key(it)),
+            Manner::Alike | Manner::Fewer => {
+                numbers.rfind(|it| *it == first || self.pipes.contains_key(&(it - 1)))
+            }
+        };
+        let Some(free) = free else { unreachable!("so many connections at once") };
         let (ends, coming, is_gone) = ([number, other], Default::default(), [false; 2]);
         let pipe = Pipe { ends, coming, is_gone, is_cut: false, is_deaf: false };
         self.pipes.insert(free, Part::new(pipe));
-        let link = Link(u64::from(free));
+        let link = link_of(free);
         self.step(other, Input::Accepted { link });
         self.step(number, Input::Connected { link, to: leader });
     }
@@ -124,21 +140,21 @@ impl State {
     fn take(&mut self, number: u8, side: u8) {
         let at = usize::from(side);
         let Some(pipe) = self.pipes.get_mut(&number).map(Part::edit) else { return };
-        let Some(bytes) = pipe.coming[at].pop_front() else { return };
+        let Some(told) = pipe.coming[at].pop_front() else { return };
         let node = pipe.ends[at];
         self.wake(node);
-        let Ok(Some((packet, _))) = QuorumPacket::split(&bytes, usize::MAX) else {
+        let Ok(Some((packet, _))) = QuorumPacket::split(&told.bytes, usize::MAX) else {
             return self.fail(Violation::BadPacket);
         };
         let Ok(message) = Message::read(&packet) else { return self.fail(Violation::BadPacket) };
-        self.step(node, Input::Packet { link: Link(u64::from(number)), message });
+        self.step(node, Input::Packet { link: link_of(number), message });
     }
 
     fn hear(&mut self, number: u8, side: u8) {
         let Some(pipe) = self.pipes.get_mut(&number).map(Part::edit) else { return };
         let node = pipe.ends[usize::from(side)];
         gone(pipe, usize::from(side));
-        let link = Link(u64::from(number));
+        let link = link_of(number);
         self.nodes[usize::from(node)].edit().groups.remove(&link);
         self.wake(node);
         self.step(node, Input::Closed { link });
@@ -210,7 +226,7 @@ impl State {
             }
             Output::Close { link, why } => {
                 node.groups.remove(&link);
-                let pipe = self.pipes.get_mut(&(link.0 as u8));
+                let pipe = self.pipes.get_mut(&pipe_of(link));
                 if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it)) {
                     gone(pipe.edit(), side);
                 }
@@ -288,12 +304,19 @@ impl State {
         self.check_promise(number, message);
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
-        let pipe = self.pipes.get_mut(&(link.0 as u8));
+        let pipe = self.pipes.get_mut(&pipe_of(link));
         if let Some((pipe, side)) = pipe.and_then(|it| end_of(number, it))
             && !pipe.is_cut
             && !(pipe.is_deaf && side == 1)
         {
-            pipe.edit().coming[1 - side].push_back(bytes.into());
+            let sum = match *message {
+                // Who it is, is known by the connection.
+                Message::FollowerInfo { accepted, info } => {
+                    sum_of((accepted, info.protocol, info.config_version))
+                }
+                _ => sum_of(&bytes),
+            };
+            pipe.edit().coming[1 - side].push_back(Told { bytes: bytes.into(), sum });
         }
     }
 
@@ -387,6 +410,28 @@ impl State {
             }
         }
     }
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    bytes: Rc<[u8]>,
+    sum: u64,
+}
+
+impl Hash for Told {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sum.hash(state);
+    }
+}
+
+/// What a connection is called by its machines.
+fn link_of(pipe: u8) -> Link {
+    Link(LINKS + u64::from(pipe))
+}
+
+fn pipe_of(link: Link) -> u8 {
+    (link.0 - LINKS) as u8
 }
 
 /// What a leader's machine asked of its driver; answered before anything else happens.

@@ -1,4 +1,4 @@
-//! Parts of a state that many states share, and the numbers that states are known by.
+//! Parts of a state that many states share, and the numbers that they are known by.
 //!
 //! A step changes one server and a connection or two; all else is shared with the state before, its number too.
 
@@ -10,27 +10,40 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub(super) struct Part<T> {
     value: Rc<T>,
-    /// The number of `value`; 0 if it is not known.
-    sum: u64,
+    /// The numbers of `value`, as it looks from two sides; zeros if they are not known.
+    sums: [u64; 2],
 }
 
-impl<T: Clone + Hash> Part<T> {
+impl<T: Clone> Part<T> {
     pub(super) fn new(value: T) -> Self {
-        Self { value: Rc::new(value), sum: 0 }
+        Self { value: Rc::new(value), sums: [0; 2] }
     }
 
     /// To be changed: an own copy, if others share it.
     pub(super) fn edit(&mut self) -> &mut T {
-        self.sum = 0;
+        self.forget_sums();
         Rc::make_mut(&mut self.value)
     }
 
-    /// Its number.
-    pub(super) fn sum(&mut self) -> u64 {
-        if self.sum == 0 {
-            self.sum = sum_of(&*self.value) | 1;
+    /// Something that its numbers rest on has changed.
+    pub(super) fn forget_sums(&mut self) {
+        self.sums = [0; 2];
+    }
+
+    /// Its numbers, by this rule: always the same for all parts of a kind.
+    pub(super) fn sums(&mut self, of: impl FnOnce(&T) -> [u64; 2]) -> [u64; 2] {
+        if self.sums == [0; 2] {
+            self.sums = of(&*self.value).map(|it| it | 1);
         }
-        self.sum
+        self.sums
+    }
+}
+
+impl<T: Clone + Hash> Part<T> {
+    /// Its number, where one is enough.
+    pub(super) fn sum(&mut self) -> u64 {
+        let [sum, _] = self.sums(|it| [sum_of(it), 0]);
+        sum
     }
 }
 
@@ -50,7 +63,8 @@ pub(super) fn sum_of(value: impl Hash) -> u64 {
 }
 
 /// Folded products, as others have them: fast, and as good as chance for what nobody chose to collide.
-struct Mix(u64);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mix(pub(super) u64);
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {
@@ -85,48 +99,4 @@ impl Hasher for Mix {
 fn fold(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Numbers of states that were seen: 64 bits of each.
-///
-/// A state whose number another one has is not followed. Among n states that happens to n²/2⁶⁵ in the mean: to one in 40,000 walks of
-/// thirty million.
-#[derive(Debug)]
-pub(super) struct Seen {
-    slots: Vec<u64>,
-    count: usize,
-}
-
-impl Seen {
-    pub(super) fn new() -> Self {
-        Self { slots: vec![0; 1 << 10], count: 0 }
-    }
-
-    /// Whether it is new.
-    pub(super) fn insert(&mut self, sum: u64) -> bool {
-        if self.slots.len() / 4 * 3 < self.count {
-            let bigger = vec![0; self.slots.len() * 2];
-            for old in std::mem::replace(&mut self.slots, bigger) {
-                if old != 0 {
-                    self.place(old);
-                }
-            }
-        }
-        let is_new = self.place(sum.max(1));
-        self.count += usize::from(is_new);
-        is_new
-    }
-
-    fn place(&mut self, sum: u64) -> bool {
-        let mask = self.slots.len() - 1;
-        let mut at = sum as usize & mask;
-        while self.slots[at] != 0 {
-            if self.slots[at] == sum {
-                return false;
-            }
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = sum;
-        true
-    }
 }

@@ -65,7 +65,7 @@ fn row(bug: Bug, world: [u8; 4], manner: Manner, states_max: u64) -> Option<Stri
 
 /// After how many states, at which depth and by which rule a walk ends, if it does before its time.
 fn found<S: Runs>(start: impl Fn() -> S, states_max: u64) -> Option<String> {
-    match catch_unwind(AssertUnwindSafe(|| walk(start(), states_max))) {
+    match catch_unwind(AssertUnwindSafe(|| walk(&start(), states_max))) {
         Ok(Ok(_)) => None,
         Ok(Err(broken)) => {
             let kind = format!("{:?}", broken.violation);

@@ -1,7 +1,7 @@
 //! A state of the small world, and what can happen in it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use jute::Zxid;
 use quorum::zab::{Group, Link, Reconfig, Restored, Settings, WindowLimits, WriteId};
 use quorum::{Epoch, Peer, PeerState, QuorumConfig, Sid, Views};
 
-use super::happen::Asked;
+use super::happen::{Asked, Told};
+use super::names::{Namer, Names, SIDS, WRITES, places};
 use super::part::{Part, sum_of};
-use super::{Bounds, Event, Manner, Runs, Walked};
+use super::{Bounds, Event, Left, Manner, Runs, Walked};
 use crate::Violation;
 use crate::disk::{DiskWrite, Files, Image};
 
@@ -21,8 +22,11 @@ pub(super) const SERVERS: u8 = 3;
 /// Connections at once: two of each learner that end, and one that does not, are many.
 const PIPES_MAX: usize = 16;
 
+/// A learner's connections are numbered from a multiple of this.
+pub(super) const PIPES: u8 = 64;
+
 /// A server.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) peer: Option<Peer>,
     /// What is durable.
@@ -46,11 +50,11 @@ pub(super) struct Node {
 }
 
 /// A connection: the learner's end is 0, the leader's 1.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Pipe {
     pub(super) ends: [u8; 2],
     /// On their way to each end.
-    pub(super) coming: [VecDeque<Rc<[u8]>>; 2],
+    pub(super) coming: [VecDeque<Told>; 2],
     /// Which ends are no more.
     pub(super) is_gone: [bool; 2],
     /// Whether it is broken: an end that is there will hear of it.
@@ -60,7 +64,7 @@ pub(super) struct Pipe {
 }
 
 /// What is known of the whole, and of no server.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     /// What was committed, with the state after each.
     pub(super) history: Vec<Image>,
@@ -76,6 +80,8 @@ pub struct State {
     pub(super) pipes: BTreeMap<u8, Part<Pipe>>,
     pub(super) left: Bounds,
     pub(super) known: Part<Known>,
+    /// The servers in the order in which the state is known by its number.
+    pub(super) order: [u8; SERVERS as usize],
     /// The rule that was broken; no part of what a state is.
     pub(super) broken: Option<Violation>,
 }
@@ -104,6 +110,7 @@ impl State {
             pipes: BTreeMap::new(),
             left,
             known: Part::new(known),
+            order: [0, 1, 2],
             broken: None,
         };
         for node in 0..SERVERS {
@@ -130,7 +137,11 @@ impl State {
             state == Some(PeerState::Looking) && it.pending.is_empty()
         };
         let all = self.nodes.iter().all(is_at_rest);
-        all.then(|| sum_of((self.nodes.each_mut().map(Part::sum), self.left)))
+        all.then(|| {
+            let seen = |by| Names::Seen { by, durable: WRITES, older: &[0; 256] };
+            let sums = [0, 1, 2].map(|it| self.nodes[usize::from(it)].numbers(seen(it)));
+            orders().map(|(side, order)| sum_of(order.map(|it| sums[usize::from(it)][side]))).min()
+        })?
     }
 
     pub(super) fn fail(&mut self, violation: Violation) {
@@ -191,7 +202,7 @@ impl State {
         }
         if let Some(leader) = node.wants {
             // Nobody waits for ever for one that does not lead.
-            let leads = self.leads(leader.0 as u8 - 1);
+            let leads = self.leads(number_of(leader));
             out.push(if leads { Event::Call(number) } else { Event::GiveUp(number) });
         } else if 0 < self.left.timeouts {
             out.push(Event::GiveUp(number));
@@ -235,15 +246,55 @@ impl Runs for State {
         self.go(event);
     }
 
-    fn fingerprint(&mut self) -> u64 {
-        let nodes = self.nodes.each_mut().map(Part::sum);
-        let known = self.known.sum();
-        let mut pipes = [(0, 0); PIPES_MAX];
-        assert!(self.pipes.len() <= PIPES_MAX, "{} connections", self.pipes.len());
-        for ((number, pipe), at) in self.pipes.iter_mut().zip(&mut pipes) {
-            *at = (*number, pipe.sum());
+    fn number(&mut self) -> u64 {
+        let sums = self.sums_of_nodes();
+        let mut room = [PipeSum::default(); PIPES_MAX];
+        let pipes = self.sums_of_pipes(&mut room);
+        let [history, known] = self.known.sums(Known::numbers);
+        if self.manner == Manner::Every {
+            return sum_of((sums.map(|[sum, _]| sum), known, pipes, self.left));
         }
-        sum_of((nodes, known, &pipes[..self.pipes.len()], self.left))
+        let mut least = (u64::MAX, self.order);
+        for (side, order) in orders() {
+            let place = |it: u8| places(it, order[0])[side];
+            let of_pipe = |it: &PipeSum| sum_of((it.ends.map(place), it.number, it.sum));
+            let pipes = pipes.iter().map(of_pipe).fold(0, u64::wrapping_add);
+            let of_leader = |(epoch, sid): (&Epoch, &Sid)| sum_of((epoch, place(number_of(*sid))));
+            let leaders = self.known.leaders.iter().map(of_leader).fold(0, u64::wrapping_add);
+            let nodes = order.map(|it| sums[usize::from(it)][side]);
+            least = least.min((sum_of((nodes, history, pipes, leaders)), order));
+        }
+        self.order = least.1;
+        least.0
+    }
+
+    fn left(&self) -> Left {
+        match self.manner {
+            Manner::Every => Left::default(),
+            Manner::Alike | Manner::Fewer => self.left.left(),
+        }
+    }
+
+    fn uses(&self, event: Event) -> bool {
+        let uses = match event {
+            Event::Lead(_)
+            | Event::Crash(_)
+            | Event::Cut(_)
+            | Event::Propose(_)
+            | Event::Break(..) => true,
+            // Nobody waits for ever for one that does not lead.
+            Event::GiveUp(it) => self.nodes[usize::from(it)].wants.is_none(),
+            Event::Follow(..)
+            | Event::Call(_)
+            | Event::Take(..)
+            | Event::Hear(..)
+            | Event::Disk(_)
+            | Event::Start(_)
+            | Event::Deaf(_)
+            | Event::Slow(_)
+            | Event::Stay(_) => false,
+        };
+        uses && self.manner != Manner::Every
     }
 
     fn violation(&self) -> Option<Violation> {
@@ -253,7 +304,96 @@ impl Runs for State {
     fn note(&mut self, walked: &mut Walked) {
         walked.committed = walked.committed.max(self.known.history.len());
         walked.epochs = walked.epochs.max(self.known.leaders.len());
-        walked.rests.extend(self.rest());
+        let left = self.left.left();
+        walked.rests.extend(self.rest().map(|it| (it, left)));
+    }
+}
+
+impl State {
+    /// The numbers of the servers.
+    pub(super) fn sums_of_nodes(&mut self) -> [[u64; 2]; SERVERS as usize] {
+        let mut older = [0; 256];
+        for &number in self.pipes.keys() {
+            let first = number / PIPES * PIPES;
+            older[usize::from(number)] = self.pipes.range(first..number).count() as u8;
+        }
+        let manner = self.manner;
+        let mut by = 0..SERVERS;
+        self.nodes.each_mut().map(|node| {
+            let by = by.next().unwrap_or_default();
+            node.sums(|it| {
+                let first = it.pending.front();
+                let durable = first.map_or(WRITES, |(write, _)| write.0 - 1);
+                it.numbers(match manner {
+                    Manner::Every => Names::Own,
+                    Manner::Alike | Manner::Fewer => Names::Seen { by, durable, older: &older },
+                })
+            })
+        })
+    }
+}
+
+/// A connection, by numbers.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+struct PipeSum {
+    ends: [u8; 2],
+    /// Its number, or how many of its learner's are older.
+    number: u8,
+    sum: u64,
+}
+
+impl State {
+    fn sums_of_pipes<'a>(&mut self, room: &'a mut [PipeSum; PIPES_MAX]) -> &'a [PipeSum] {
+        assert!(self.pipes.len() <= PIPES_MAX, "{} connections", self.pipes.len());
+        let mut older = (SERVERS, 0);
+        for ((&number, pipe), at) in self.pipes.iter_mut().zip(&mut *room) {
+            let ends = pipe.ends;
+            older = if older.0 == ends[0] { (ends[0], older.1 + 1) } else { (ends[0], 0) };
+            let number = if self.manner == Manner::Every { number } else { older.1 };
+            *at = PipeSum { ends, number, sum: pipe.sum() };
+        }
+        &room[..self.pipes.len()]
+    }
+}
+
+impl Known {
+    /// What was committed; that and who led.
+    fn numbers(&self) -> [u64; 2] {
+        let history = sum_of(&self.history);
+        [history, sum_of((history, &self.leaders))]
+    }
+}
+
+/// What is on a connection; whose it is, is known beside that.
+impl Hash for Pipe {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.coming, self.is_gone, self.is_cut, self.is_deaf).hash(state);
+    }
+}
+
+/// The servers in each order, and which way round that is.
+fn orders() -> impl Iterator<Item = (usize, [u8; SERVERS as usize])> {
+    let round = |first| (0, [first, (first + 1) % SERVERS, (first + 2) % SERVERS]);
+    let back = |first| (1, [first, (first + 2) % SERVERS, (first + 1) % SERVERS]);
+    (0..SERVERS).flat_map(move |it| [round(it), back(it)])
+}
+
+impl Node {
+    /// The numbers of a server.
+    fn numbers(&self, names: Names<'_>) -> [u64; 2] {
+        assert!(self.asked.is_empty(), "a driver answers at once");
+        let mut namer = Namer::new(names);
+        self.peer.hash(&mut namer);
+        namer.end_link();
+        self.groups.hash(&mut namer);
+        namer.end_link();
+        self.files.hash(&mut namer);
+        self.pending.hash(&mut namer);
+        self.view.hash(&mut namer);
+        self.applied.hash(&mut namer);
+        self.wants.hash(&mut namer);
+        (self.is_slow, self.stays).hash(&mut namer);
+        namer.sums()
     }
 }
 
@@ -274,15 +414,25 @@ pub(super) fn peer(number: u8, restored: &Restored) -> Peer {
 
 /// The id of a server.
 pub(super) fn sid(number: u8) -> Sid {
-    Sid(i64::from(number) + 1)
+    Sid(SIDS + i64::from(number))
+}
+
+/// The server of an id.
+pub(super) fn number_of(sid: Sid) -> u8 {
+    (sid.0 - SIDS) as u8
+}
+
+/// Whose a connection is.
+pub(super) fn learner_of(pipe: u8) -> u8 {
+    pipe / PIPES
 }
 
 /// The configuration that all know.
 pub(super) fn views() -> Views {
     thread_local! {
         static VIEWS: Views = {
-            let line = |sid| format!("server.{sid}=10.0.0.{sid}:2888:3888:participant\n");
-            let text = (1..=SERVERS).map(line).collect::<String>() + "version=0";
+            let line = |it| format!("server.{}=10.0.0.{it}:2888:3888:participant\n", sid(it));
+            let text = (0..SERVERS).map(line).collect::<String>() + "version=0";
             let config = QuorumConfig::parse(&text).unwrap_or_else(|err| panic!("{err}"));
             Views::new(Arc::new(config))
         };
