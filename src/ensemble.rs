@@ -13,6 +13,7 @@ mod aside;
 mod asking;
 mod backlog;
 mod behind;
+mod certificates;
 mod disk;
 mod forwarded;
 mod incoming;

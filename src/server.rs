@@ -84,9 +84,9 @@ pub enum ServerError {
 impl ServerError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Core { .. } | Self::Join(JoinError::Members(_)) => {
-                ExitCode::InvalidInvocation
-            }
+            Self::Config(_)
+            | Self::Core { .. }
+            | Self::Join(JoinError::Members(_) | JoinError::Tls(_)) => ExitCode::InvalidInvocation,
             Self::Data(_) | Self::Join(JoinError::Epoch(_)) => ExitCode::UnableToAccessDatadir,
             Self::Join(JoinError::Port(_)) => ExitCode::UnableToBindQuorumPort,
             _ => ExitCode::UnexpectedError,

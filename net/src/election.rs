@@ -7,7 +7,7 @@
 //! then made anew; the reference keeps it for the quarter of an hour in which the kernel tries.
 //!
 //! *Invariants:* what one connection can make us keep is bounded: one frame out, one frame in, [`STRANGERS_MAX`] connections that
-//! have not said who they are; the links close all but one of the others for each server. *Absent:* the election itself; SASL and TLS.
+//! have not said who they are; the links close all but one of the others for each server. *Absent:* the election itself; SASL.
 
 mod conn;
 
@@ -22,15 +22,18 @@ use quorum::{Address, Moment, Sid};
 use rustix::event::epoll::EventFlags;
 use tracing::{debug, warn};
 
-use self::conn::{Conn, End, Sent};
+use self::conn::{Conn, End, Heard, Sent};
 use crate::driver::KeepAlive;
 pub use crate::port::PortError;
-use crate::port::{Dialled, Dials, Ears, Listening, PortKind, Source, Watch};
+use crate::port::{Called, Dialled, Dials, Ears, Listening, PortKind, Security, Source, Watch};
+use crate::tls::Line;
 
 /// Connections that may be open without having said who they are; a further one is closed at once.
 pub const STRANGERS_MAX: usize = 64;
 /// How long what was sent may stay unacknowledged by the other machine.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long a connection that we have closed may take to bring away what was sent by TLS.
+const LINGER: Duration = Duration::from_secs(5);
 /// Bytes that one read may bring.
 const SCRATCH_LEN: usize = 16 << 10;
 
@@ -49,6 +52,8 @@ pub struct ElectionPortSettings {
     pub handshake_timeout: Duration,
     /// Whether the kernel probes silent connections. Source: `zookeeper.tcpKeepAlive`.
     pub keep_alive: KeepAlive,
+    /// How connections are protected.
+    pub security: Security,
 }
 
 /// The port. Dropping it closes everything.
@@ -99,8 +104,8 @@ impl ElectionPort {
             return Some(Moment::ZERO);
         }
         let own = [self.dials.next_deadline(), self.ears.next_deadline()];
-        let greetings = self.conns.values().filter_map(Conn::greeted_by);
-        own.into_iter().flatten().chain(greetings).min()
+        let due = self.conns.values().filter_map(Conn::due_by);
+        own.into_iter().flatten().chain(due).min()
     }
 
     /// Does what the links order. The answer, if it is known at once, is their next input.
@@ -119,9 +124,12 @@ impl ElectionPort {
                 let sent = conn.begin(frame, &self.watch, id.0);
                 (sent == Sent::Everything).then_some(links::Input::Written { conn: id })
             }
-            links::Output::Close { conn } => {
-                // The kernel still delivers what was written.
-                self.conns.remove(&conn);
+            links::Output::Close { conn: id } => {
+                let conn = self.conns.get_mut(&id)?;
+                // The kernel still delivers what was written plain.
+                if !conn.linger(now + LINGER, &self.watch, id.0) {
+                    self.conns.remove(&id);
+                }
                 None
             }
             links::Output::Reached { .. } | links::Output::Lost { .. } => {
@@ -138,9 +146,9 @@ impl ElectionPort {
                 Source::Ear(ear) => self.accept(now, ear),
                 Source::Names => self.dials.resolved(&self.watch, now),
                 Source::Dial(number) => self.dials.ready(&self.watch, now, number),
-                Source::Conn(number) => self.serve(ConnId(number), events, heard),
+                Source::Conn(number) => self.serve(now, ConnId(number), events, heard),
             }
-            self.take_calls();
+            self.take_calls(now);
         }
         self.deadlines(now);
         self.tell(heard);
@@ -157,11 +165,16 @@ impl ElectionPort {
     fn deadlines(&mut self, now: Moment) {
         self.ears.deadline(&self.watch, now);
         self.dials.go_on(&self.watch, now);
-        self.take_calls();
-        self.conns.retain(|conn, it| {
-            let late = it.greeted_by().is_some_and(|by| by <= now);
-            if late {
+        self.take_calls(now);
+        let Self { conns, told, .. } = self;
+        conns.retain(|conn, it| {
+            let late = it.due_by().is_some_and(|by| by <= now);
+            if late && it.is_stranger() {
                 debug!(?conn, peer = %it.peer(), "an election connection did not say who it is");
+            }
+            if let Some(to) = it.hailed().filter(|_| late) {
+                debug!(%to, peer = %it.peer(), "no election connection: {}", PortError::NoHandshake);
+                told.push_back(links::Input::Refused { to });
             }
             !late
         });
@@ -184,12 +197,13 @@ impl ElectionPort {
     fn accept(&mut self, now: Moment, ear: u64) {
         let Self { ears, watch, conns, number, settings, .. } = self;
         ears.accept(watch, now, ear, |socket, peer| {
-            let strangers = conns.values().filter(|it| it.greeted_by().is_some()).count();
+            let strangers = conns.values().filter(|it| it.is_stranger()).count();
             if STRANGERS_MAX <= strangers {
                 return warn!(%peer, strangers, "too many election connections do not say who they are");
             }
             *number += 1;
-            let conn = Conn::accepted(socket, peer, now + settings.handshake_timeout);
+            let line = Line::accepted(&settings.security, peer);
+            let conn = Conn::accepted((socket, line), peer, now + settings.handshake_timeout);
             if let Err(errno) = conn.watch(watch, *number) {
                 return warn!(%peer, "an election connection is not watched: {errno}");
             }
@@ -198,38 +212,69 @@ impl ElectionPort {
     }
 
     /// Takes up calls that ended.
-    fn take_calls(&mut self) {
+    fn take_calls(&mut self, now: Moment) {
         while let Some(ended) = self.dials.ended.pop_front() {
             let told = match ended {
                 Dialled::Failed { to, why } => {
                     debug!(%to, "no election connection: {why}");
-                    links::Input::Refused { to }
+                    Some(links::Input::Refused { to })
                 }
-                Dialled::Connected { to, socket, peer } => self.greet(to, socket, peer),
+                Dialled::Connected { to, socket, at } => self.hail(now, to, socket, at),
             };
-            self.told.push_back(told);
+            self.told.extend(told);
         }
     }
 
-    /// Says who we are, in one write, on a connection that we made.
-    fn greet(&mut self, to: Sid, socket: OwnedFd, peer: std::net::SocketAddr) -> links::Input {
+    /// Begins the handshake on a connection that we made; if there is none to be, says who we are.
+    fn hail(&mut self, now: Moment, to: Sid, socket: OwnedFd, at: Called) -> Option<links::Input> {
+        let peer = at.0;
+        let ElectionPortSettings { security, handshake_timeout, .. } = &self.settings;
+        let by = now + *handshake_timeout;
+        self.number += 1;
+        let id = ConnId(self.number);
+        let conn = Line::connected(security, &socket, at).and_then(|line| {
+            let conn = Conn::connected((socket, line), peer, to, by);
+            conn.watch(&self.watch, id.0)
+                .map_err(|errno| PortError::Broken { error: errno.into() })?;
+            Ok(conn)
+        });
+        match conn {
+            Ok(mut conn) => {
+                conn.tell_of_room(&self.watch, id.0);
+                let is_up = conn.hailed().is_none();
+                self.conns.insert(id, conn);
+                is_up.then(|| self.greet(to, id))
+            }
+            Err(error) => {
+                debug!(%to, %peer, "an election connection broke at once: {error}");
+                Some(links::Input::Refused { to })
+            }
+        }
+    }
+
+    /// Says who we are, in one write, to whom we have called.
+    fn greet(&mut self, to: Sid, id: ConnId) -> links::Input {
         let ElectionPortSettings { myid: sid, own_addresses, .. } = &self.settings;
         let mut bytes = Vec::new();
         Initial { sid: *sid, addresses: own_addresses.clone() }.encode(&mut bytes);
-        self.number += 1;
-        let conn = Conn::connected(socket, peer);
-        let greeted = conn.greet(&bytes).and_then(|()| conn.watch(&self.watch, self.number));
-        if let Err(errno) = greeted {
-            debug!(%to, %peer, "an election connection broke at once: {errno}");
+        let Some(conn) = self.conns.get_mut(&id) else { return links::Input::Refused { to } };
+        if let Err(error) = conn.greet(&bytes) {
+            debug!(%to, peer = %conn.peer(), "an election connection broke at once: {error}");
+            self.conns.remove(&id);
             return links::Input::Refused { to };
         }
-        let id = ConnId(self.number);
-        self.conns.insert(id, conn);
+        conn.tell_of_room(&self.watch, id.0);
         links::Input::Connected { to, conn: id }
     }
 
     /// Reads and writes one connection.
-    fn serve(&mut self, id: ConnId, events: EventFlags, heard: &mut dyn FnMut(Input<'_>)) {
+    fn serve(
+        &mut self,
+        now: Moment,
+        id: ConnId,
+        events: EventFlags,
+        heard: &mut dyn FnMut(Input<'_>),
+    ) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if events.contains(EventFlags::OUT) && conn.write(&self.watch, id.0) == Sent::Everything {
             self.told.push_back(links::Input::Written { conn: id });
@@ -237,22 +282,42 @@ impl ElectionPort {
         if !events.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return;
         }
-        match conn.read(&mut self.scratch) {
-            Ok(None) => {}
-            Ok(Some(initial)) => {
+        while self.hear(now, id, heard) {}
+    }
+
+    /// Reads one connection once; whether there is more to read at once.
+    fn hear(&mut self, now: Moment, id: ConnId, heard: &mut dyn FnMut(Input<'_>)) -> bool {
+        let Some(conn) = self.conns.get_mut(&id) else { return false };
+        let read = conn.read(now, &mut self.scratch);
+        conn.tell_of_room(&self.watch, id.0);
+        let more = match read {
+            Ok((Heard::Nothing, more)) => more,
+            Ok((Heard::Up { to }, more)) => {
+                let told = self.greet(to, id);
+                self.told.push_back(told);
+                more
+            }
+            Ok((Heard::Said(initial), more)) => {
                 debug!(sid = %initial.sid, conn = ?id, "an election connection was accepted");
                 self.told.push_back(links::Input::Accepted { conn: id, initial });
+                more
             }
-            Err(end) => return self.ended(id, &end),
-        }
+            Err(end) => {
+                self.ended(id, &end);
+                return false;
+            }
+        };
         // Whose it is, before what it says.
         self.tell(heard);
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else { return false };
         loop {
             match conn.next_frame() {
-                Ok(None) => return,
+                Ok(None) => return more,
                 Ok(Some(body)) => heard(Input::Frame { conn: id, body }),
-                Err(error) => return self.ended(id, &End::Nonsense(error)),
+                Err(error) => {
+                    self.ended(id, &End::Nonsense(error));
+                    return false;
+                }
             }
         }
     }
@@ -265,7 +330,13 @@ impl ElectionPort {
             End::Closed => debug!(%peer, "an election connection was closed"),
             End::Nonsense(error) => warn!(%peer, "an election connection is closed: {error}"),
         }
-        self.told.push_back(links::Input::Closed { conn: id });
+        if conn.is_closing() {
+            return;
+        }
+        self.told.push_back(match conn.hailed() {
+            Some(to) => links::Input::Refused { to },
+            None => links::Input::Closed { conn: id },
+        });
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! *Invariants:* numbers of links are never used twice; after [`Arrived::Closed`] or [`LearnerPort::close`] nothing more is heard of a
 //! link. What one link can make us keep is bounded: a packet and a read coming in, [`LearnerPortSettings::queued_max`] going out, and
-//! [`LINKS_MAX`] links. *Absent:* what packets mean; when to connect again; SASL and TLS.
+//! [`LINKS_MAX`] links. *Absent:* what packets mean; when to connect again; SASL.
 
 mod link;
 mod outbox;
@@ -27,7 +27,7 @@ use self::link::{Channel, Stage};
 use self::outbox::Stream;
 use crate::driver::KeepAlive;
 pub use crate::port::PortError;
-use crate::port::{Dials, Ears, Listening, PortKind, Watch};
+use crate::port::{Dials, Ears, Listening, PortKind, Security, Watch};
 
 /// Above so many queued bytes a link is not given more of a snapshot or of the log, until [`Arrived::Drained`].
 pub const QUEUED_MARK: usize = 1 << 20;
@@ -53,6 +53,8 @@ pub struct LearnerPortSettings {
     pub connect_timeout: Duration,
     /// Whether the kernel probes silent connections. Source: `zookeeper.tcpKeepAlive`.
     pub keep_alive: KeepAlive,
+    /// How connections are protected.
+    pub security: Security,
     /// Longest data of a packet from who connected to us, bytes: of a request. Source: `jute.maxbuffer` and
     /// `zookeeper.jute.maxbuffer.extrasize`.
     pub data_len_max: usize,
@@ -246,8 +248,8 @@ impl LearnerPort {
         }
         let observers = self.observer_ears.as_ref().and_then(Ears::next_deadline);
         let own = [self.dials.next_deadline(), self.ears.next_deadline(), observers];
-        let lingering = self.links.values().filter_map(Channel::lingers_until);
-        own.into_iter().flatten().chain(lingering).min()
+        let given_up = self.links.values().filter_map(Channel::given_up_at);
+        own.into_iter().flatten().chain(given_up).min()
     }
 
     /// Who is at the other end of a link.
@@ -259,6 +261,7 @@ impl LearnerPort {
     ///
     /// A call for the same server that is not over is given up, and says nothing more.
     pub fn connect(&mut self, now: Moment, to: Sid, addresses: &[Address]) {
+        self.links.retain(|_, it| it.hailing.is_none_or(|(of, _)| of != to));
         self.dials.call(&self.watch, now, to, addresses);
     }
 
@@ -339,10 +342,15 @@ impl LearnerPort {
         self.check_queue(link);
     }
 
-    /// Closes a link whose queue is too long.
+    /// Notes a queue above the mark, also one that is below it again before the next flush, and closes a link whose queue is too long.
     fn check_queue(&mut self, link: Link) {
         let queued = self.queued(link);
         let queued_max = self.settings.queued_max;
+        if QUEUED_MARK < queued
+            && let Some(channel) = self.open_channel(link)
+        {
+            channel.above_mark = true;
+        }
         if queued_max < queued && self.open_channel(link).is_some() {
             let why = PortError::NotReading { queued, queued_max };
             warn!(?link, peer = ?self.peer_address(link), "a link is closed: {why}");

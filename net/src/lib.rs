@@ -9,4 +9,5 @@ pub mod message;
 pub mod port;
 pub mod ring;
 pub mod shard;
+pub mod tls;
 pub mod words;

@@ -7,11 +7,13 @@ mod dials;
 mod ears;
 mod error;
 mod names;
+mod security;
 mod watch;
 
-pub(crate) use self::dials::{Dialled, Dials};
+pub(crate) use self::dials::{Called, Dialled, Dials};
 pub(crate) use self::ears::Ears;
 pub use self::error::{PortError, PortKind};
+pub use self::security::{Incoming, Security};
 pub(crate) use self::watch::{Source, Watch};
 
 /// Where a port listens, and with what.

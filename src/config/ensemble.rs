@@ -11,6 +11,8 @@ use quorum::config::ReconfigRules;
 use quorum::zab::{ObserverDelays, Reconfig, SyncBy, SyncLimits, WindowLimits};
 use quorum::{Address, Member, QuorumConfig, Role, Sid};
 
+use super::security::SecurityConfig;
+
 /// Which file lists the members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedIn {
@@ -94,6 +96,8 @@ pub struct EnsembleConfig {
     pub file: PathBuf,
     /// Which file lists the members.
     pub listed_in: ListedIn,
+    /// How the ports are protected.
+    pub security: SecurityConfig,
     /// How much of the log stays in memory for learners that were away. Source of its count: `commitLogCount`.
     pub window: WindowLimits,
 }
@@ -150,6 +154,7 @@ impl Default for EnsembleConfig {
             rules: ReconfigRules::default(),
             file: PathBuf::new(),
             listed_in: ListedIn::StaticFile,
+            security: SecurityConfig::default(),
             window: WindowLimits::default(),
         }
     }

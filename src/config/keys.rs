@@ -12,6 +12,7 @@ use quorum::zab::SyncBy;
 
 use super::default::{COMMIT_LOG_COUNT_MIN, SNAP_COUNT_MIN, SNAP_RETAIN_MIN};
 use super::draft::{Bad, Draft};
+use super::keys_tls::TLS_KEYS;
 use super::settings::{Purge, Secret};
 use super::value::{
     choice, cores, decoded, digest_algorithm, duration_ms, integer, list, path, share, switch,
@@ -36,7 +37,7 @@ pub struct Key {
 impl Key {
     /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
-        self.name.ends_with("superDigest")
+        self.name.ends_with("superDigest") || self.name.ends_with(".password")
     }
 }
 
@@ -65,7 +66,7 @@ impl Capability {
     /// What it is called.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Tls => "TLS",
+            Self::Tls => "TLS for clients",
             Self::Sasl => "SASL",
             Self::Providers => "authentication providers",
             Self::Admin => "the admin port",
@@ -77,7 +78,7 @@ impl Capability {
     /// What its keys do not do yet.
     pub const fn absence(self) -> &'static str {
         match self {
-            Self::Tls => "no port speaks TLS; clients connect in plain text",
+            Self::Tls => "no port for clients speaks TLS; they connect in plain text",
             Self::Sasl => "no client can authenticate by SASL",
             Self::Providers => "only the schemes world, auth, digest and ip exist",
             Self::Admin => "no HTTP port is opened; use the four-letter words",
@@ -113,7 +114,7 @@ pub(super) fn stands_for(name: &str, key: &str) -> bool {
     }
 }
 
-const BOOL: &str = "true or false";
+pub(super) const BOOL: &str = "true or false";
 const COUNT: &str = "a number from 0 to 2147483647";
 const POSITIVE: &str = "a number from 1 to 2147483647";
 const POSITIVE_OR_UNSET: &str = "a number from 0 to 2147483647, or -1 for the default";
@@ -123,9 +124,14 @@ const SHARE: &str = "a number from 0 to 1";
 const PATH: &str = "the path of a directory";
 const PORT: &str = "a port from 0 to 65535; 0 picks a free one";
 
-const I32: i64 = i32::MAX as i64;
+pub(super) const I32: i64 = i32::MAX as i64;
 
-/// Every key that does something, by subject.
+/// Every key that does something: [`KEYS`], and those of the ports between servers.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(TLS_KEYS)
+}
+
+/// Most keys that do something, by subject.
 pub static KEYS: &[Key] = &[
     // Where clients connect.
     Key {

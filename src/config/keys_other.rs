@@ -15,15 +15,25 @@ const fn idle(name: &'static str, reason: &'static str) -> IdleKey {
 
 /// Keys of capabilities that do not exist yet. The first row that fits counts.
 pub static LATER_KEYS: &[LaterKey] = &[
-    later("sslQuorum", Capability::Tls),
-    later("sslQuorumReloadCertFiles", Capability::Tls),
-    later("portUnification", Capability::Tls),
     later("secureClientPort", Capability::Tls),
     later("secureClientPortAddress", Capability::Tls),
     later("client.portUnification", Capability::Tls),
     later("client.certReload", Capability::Tls),
-    later("ssl.*", Capability::Tls),
-    later("fips-mode", Capability::Tls),
+    later("ssl.keyStore.*", Capability::Tls),
+    later("ssl.trustStore.*", Capability::Tls),
+    later("ssl.protocol", Capability::Tls),
+    later("ssl.enabledProtocols", Capability::Tls),
+    later("ssl.ciphersuites", Capability::Tls),
+    later("ssl.clientAuth", Capability::Tls),
+    later("ssl.hostnameVerification", Capability::Tls),
+    later("ssl.clientHostnameVerification", Capability::Tls),
+    later("ssl.allowReverseDnsLookup", Capability::Tls),
+    later("ssl.crl", Capability::Tls),
+    later("ssl.ocsp", Capability::Tls),
+    later("ssl.handshakeDetectionTimeoutMillis", Capability::Tls),
+    later("ssl.authProvider", Capability::Tls),
+    later("ssl.sslProvider", Capability::Tls),
+    later("ssl.context.*", Capability::Tls),
     later("netty.*", Capability::Tls),
     later("X509AuthenticationProvider.*", Capability::Tls),
     later("SASLAuthenticationProvider.*", Capability::Sasl),
@@ -103,6 +113,10 @@ pub static IDLE_KEYS: &[IdleKey] = &[
     idle(
         "multiAddress.reachabilityCheck*",
         "a server with several addresses is called at one beside the other until one answers",
+    ),
+    idle(
+        "ssl.quorum.context.supplier.class",
+        "there are no classes; the stores are named by ssl.quorum.keyStore.* and ssl.quorum.trustStore.*",
     ),
     idle("jmx.*", "no virtual machine"),
 ];

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::default::{CLIENT_PORT, TICKS_MAX, TICKS_MIN};
 use super::draft::{Bad, Draft};
 use super::error::{At, ConfigError};
-use super::keys::{Capability, KEYS, Key, stands_for};
+use super::keys::{Capability, Key, keys, stands_for};
 use super::keys_other::{IDLE_KEYS, LATER_KEYS};
 use super::members::{Line, Listed, is_about_members};
 use super::properties::{self, Entry};
@@ -151,7 +151,7 @@ impl<'a> Reading<'a> {
 
     fn entry(&mut self, key: &str, entry: &Entry) -> Result<(), ConfigError> {
         let place = || Place { key: shown(&entry.key), line: entry.line };
-        if let Some(known) = KEYS.iter().find(|it| it.name == key) {
+        if let Some(known) = keys().find(|it| it.name == key) {
             return self.known(known, entry);
         }
         if is_about_members(key) {
@@ -163,7 +163,7 @@ impl<'a> Reading<'a> {
         } else if IDLE_KEYS.iter().any(|it| stands_for(it.name, key)) {
             self.idle.push(place());
         } else {
-            let meant = KEYS.iter().map(|it| it.name).find(|it| is_nearly(it, key));
+            let meant = keys().map(|it| it.name).find(|it| is_nearly(it, key));
             let at = self.at(entry.line);
             self.warnings.push(Warning::UnknownKey { at, key: shown(&entry.key), meant });
         }

@@ -187,8 +187,8 @@ fn keys_of_later_capabilities_are_named_in_one_remark() {
     assert_eq!(
         found,
         [
-            "settings of what does not exist yet: TLS (secureClientPort in line 2, ssl.keyStore.location in line 4): no port speaks TLS; \
-          clients connect in plain text; authentication providers (authProvider.1 in line 5): only the schemes world, auth, \
+            "settings of what does not exist yet: TLS for clients (secureClientPort in line 2, ssl.keyStore.location in line 4): no port for clients speaks TLS; \
+          they connect in plain text; authentication providers (authProvider.1 in line 5): only the schemes world, auth, \
           digest and ip exist; the admin port (admin.serverPort in line 6): no HTTP port is opened; use the four-letter \
           words; metrics providers (metricsProvider.className in line 8): figures are shown by mntr only; the audit log \
           (audit.enable in line 7): nothing is audited"
@@ -226,8 +226,8 @@ fn every_other_key_is_recognised_with_any_value() {
 #[test]
 fn no_key_is_in_two_tables() {
     let others = || LATER_KEYS.iter().map(|it| it.name).chain(IDLE_KEYS.iter().map(|it| it.name));
-    for key in KEYS {
-        let twins = KEYS.iter().filter(|it| it.name == key.name).count();
+    for key in keys() {
+        let twins = keys().filter(|it| it.name == key.name).count();
         assert_eq!(twins, 1, "{}", key.name);
         assert!(!others().any(|it| super::keys::stands_for(it, key.name)), "{}", key.name);
     }

@@ -12,12 +12,14 @@ use jute::Zxid;
 use net::driver::KeepAlive;
 use net::election::{ElectionPort, ElectionPortSettings};
 use net::learners::{LearnerPort, LearnerPortSettings, PortError};
+use net::tls::TlsError;
 use quorum::election::Timing;
 use quorum::wire::BATCHING_PROTOCOL;
 use quorum::zab::{ObserverMasters, Restored, Settings};
 use quorum::{Server, Views};
 use wal::Log;
 
+use super::certificates;
 use super::{Backlog, Disk, Manners, Member, Members, Oracle, Place};
 use crate::config::{EnsembleConfig, MembersFileError};
 use crate::control::Event;
@@ -45,6 +47,9 @@ pub enum JoinError {
     /// A port for other servers.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The stores of TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The files that keep the members.
     #[error(transparent)]
     Members(#[from] MembersFileError),
@@ -113,6 +118,7 @@ impl Joining {
         }
         let keep_alive = if config.tcp_keep_alive { KeepAlive::On } else { KeepAlive::Off };
         let connect_timeout = Duration::from_millis(u64::from(config.connect_timeout_ms));
+        let security = certificates::security(&config.security)?;
         let votes = ElectionPortSettings {
             myid: config.myid,
             own_addresses: config.own().election_addresses().collect(),
@@ -120,6 +126,7 @@ impl Joining {
             connect_timeout,
             handshake_timeout: Duration::from_millis(u64::from(config.handshake_timeout_ms)),
             keep_alive,
+            security: security.clone(),
         };
         let learners = LearnerPortSettings {
             myid: config.myid,
@@ -128,6 +135,7 @@ impl Joining {
             listen_on_all: config.listen_on_all,
             connect_timeout: Duration::from_millis(u64::from(config.connect_limit * tick_ms)),
             keep_alive,
+            security,
             data_len_max: DATA_LEN_MAX.max(txn_len_max),
             leader_data_len_max: LEADER_DATA_LEN_MAX,
             queued_max: QUEUED_MAX.max(2 * txn_len_max),

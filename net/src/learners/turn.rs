@@ -1,16 +1,17 @@
 //! The turn of the learner port: accept, connect, read.
 
-use quorum::Moment;
+use std::os::fd::OwnedFd;
+
 use quorum::wire::{Message, PacketStream};
 use quorum::zab::Link;
+use quorum::{Moment, Sid};
 use rustix::event::epoll::EventFlags;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use tracing::{debug, info, warn};
 
 use super::link::{Channel, Stage};
 use super::{Arrived, LINKS_MAX, LearnerPort, Pending, PortError};
-use crate::port::{Dialled, Source};
+use crate::port::{Called, Dialled, Source};
+use crate::tls::{Line, Read};
 
 /// Who takes what arrives.
 type Taker<'a> = dyn FnMut(&mut LearnerPort, Arrived<'_>) + 'a;
@@ -39,13 +40,21 @@ impl LearnerPort {
         }
         self.dials.go_on(&self.watch, now);
         self.take_calls(arrived);
-        self.links.retain(|link, it| {
-            let late = it.lingers_until().is_some_and(|until| until <= now);
-            if late {
-                debug!(?link, peer = %it.peer, "a closed link is given up");
-            }
-            !late
-        });
+        self.give_up(now, arrived);
+    }
+
+    /// Ends what has taken too long.
+    fn give_up(&mut self, now: Moment, arrived: &mut Taker<'_>) {
+        let is_late = |it: &Channel| it.given_up_at().is_some_and(|at| at <= now);
+        if !self.links.values().any(is_late) {
+            return;
+        }
+        let late: Vec<_> =
+            self.links.iter().filter(|it| is_late(it.1)).map(|(link, _)| *link).collect();
+        for link in late {
+            debug!(?link, peer = ?self.peer_address(link), "a link is given up");
+            self.ended(link, Some(PortError::NoHandshake), arrived);
+        }
     }
 
     fn tell(&mut self, pending: Pending, arrived: &mut Taker<'_>) {
@@ -72,7 +81,8 @@ impl LearnerPort {
                 warn!(%peer, links = self.links.len(), "too many learners");
                 continue;
             }
-            let channel = Channel::new(socket, peer, self.settings.data_len_max);
+            let line = Line::accepted(&self.settings.security, peer);
+            let channel = Channel::new((socket, line), peer, self.settings.data_len_max);
             if let Some(link) = self.admit(channel) {
                 debug!(?link, %peer, "a learner has connected");
                 arrived(self, Arrived::Accepted { link });
@@ -88,15 +98,30 @@ impl LearnerPort {
                     info!(%to, "the leader cannot be connected to: {why}");
                     arrived(self, Arrived::ConnectFailed { to });
                 }
-                Dialled::Connected { to, socket, peer } => {
-                    let len_max = self.settings.leader_data_len_max;
-                    let channel = Channel::new(socket, peer, len_max);
-                    match self.admit(channel) {
-                        Some(link) => arrived(self, Arrived::Connected { link, to }),
-                        None => arrived(self, Arrived::ConnectFailed { to }),
-                    }
-                }
+                Dialled::Connected { to, socket, at } => self.hail(to, socket, at, arrived),
             }
+        }
+    }
+
+    /// Begins the handshake, if there is to be one, on a connection that we made.
+    fn hail(&mut self, to: Sid, socket: OwnedFd, at: Called, arrived: &mut Taker<'_>) {
+        let (peer, len_max) = (at.0, self.settings.leader_data_len_max);
+        let line = match Line::connected(&self.settings.security, &socket, at) {
+            Ok(line) => line,
+            Err(error) => {
+                info!(%to, %peer, "the leader cannot be connected to: {error}");
+                return arrived(self, Arrived::ConnectFailed { to });
+            }
+        };
+        let mut channel = Channel::new((socket, line), peer, len_max);
+        let is_up = channel.line.is_up();
+        if !is_up {
+            channel.hailing = Some((to, self.now + self.settings.connect_timeout));
+        }
+        match self.admit(channel) {
+            Some(link) if is_up => arrived(self, Arrived::Connected { link, to }),
+            Some(_) => {}
+            None => arrived(self, Arrived::ConnectFailed { to }),
         }
     }
 
@@ -127,15 +152,35 @@ impl LearnerPort {
         if !events.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return;
         }
-        let Some(channel) = self.links.get(&link) else { return };
-        match recv(&channel.socket, &mut *self.scratch, RecvFlags::empty()) {
-            Ok((0, _)) => self.ended(link, None, arrived),
-            Ok((len, _)) => self.take(link, len, arrived),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(errno) => {
-                let why = PortError::Broken { error: errno.into() };
-                self.ended(link, Some(why), arrived);
+        loop {
+            let Some(channel) = self.links.get_mut(&link) else { return };
+            let read = channel.line.read(&channel.socket, self.now, &mut self.scratch);
+            if !channel.line.is_plain() {
+                self.encrypted(link, arrived);
             }
+            match read {
+                Ok(Read::Nothing) => return,
+                Ok(Read::Closed) => return self.ended(link, None, arrived),
+                Ok(Read::Bytes { len, more }) => {
+                    self.take(link, len, arrived);
+                    if !more {
+                        return;
+                    }
+                }
+                Err(why) => return self.ended(link, Some(why), arrived),
+            }
+        }
+    }
+
+    /// What reading an encrypted link can bring beside bytes: it is there, or has something to answer.
+    fn encrypted(&mut self, link: Link, arrived: &mut Taker<'_>) {
+        let queued = self.queued(link);
+        let Some(channel) = self.links.get_mut(&link) else { return };
+        channel.tell_of_room(queued, &self.watch, link);
+        if channel.line.is_up()
+            && let Some((to, _)) = channel.hailing.take()
+        {
+            arrived(self, Arrived::Connected { link, to });
         }
     }
 
@@ -204,6 +249,11 @@ impl LearnerPort {
         let Some(channel) = self.links.remove(&link) else { return };
         if channel.is_closing() {
             return;
+        }
+        if let Some((to, _)) = channel.hailing {
+            let why = why.map_or_else(|| "it closed the connection".into(), |it| it.to_string());
+            info!(%to, peer = %channel.peer, "the leader cannot be connected to: {why}");
+            return arrived(self, Arrived::ConnectFailed { to });
         }
         match &why {
             None | Some(PortError::Broken { .. }) => {

@@ -26,9 +26,12 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Dialled {
-    Connected { to: Sid, socket: OwnedFd, peer: SocketAddr },
+    Connected { to: Sid, socket: OwnedFd, at: Called },
     Failed { to: Sid, why: Error },
 }
+
+/// Where a call goes, and by what name; `None` if by an address.
+pub(crate) type Called = (SocketAddr, Option<Box<str>>);
 
 /// The calls of a port.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ struct Call {
     /// Hosts whose addresses are being asked for.
     unknown: Vec<Address>,
     /// Not tried yet.
-    untried: VecDeque<SocketAddr>,
+    untried: VecDeque<Called>,
     trying: Vec<Trying>,
     /// When the next is tried whatever the last does.
     next_at: Moment,
@@ -63,7 +66,7 @@ struct Call {
 struct Trying {
     number: u64,
     socket: OwnedFd,
-    peer: SocketAddr,
+    at: Called,
 }
 
 impl Dials {
@@ -96,7 +99,7 @@ impl Dials {
         };
         for address in addresses {
             if let Ok(ip) = address.host.parse::<IpAddr>() {
-                call.untried.push_back((ip, address.port).into());
+                call.untried.push_back(((ip, address.port).into(), None));
             } else {
                 match self.names.ask(&address.host) {
                     Ok(()) => call.unknown.push(address.clone()),
@@ -116,7 +119,8 @@ impl Dials {
                 for address in call.unknown.extract_if(.., |it| it.host == host) {
                     match &found {
                         Ok(ips) => {
-                            let found = ips.iter().map(|&ip| SocketAddr::from((ip, address.port)));
+                            let at = |&ip| ((ip, address.port).into(), Some(host.clone()));
+                            let found = ips.iter().map(at);
                             call.untried.extend(found);
                         }
                         // An error is not to be copied whole.
@@ -134,13 +138,13 @@ impl Dials {
         let Some(idx) = self.calls.iter().position(holds) else { return };
         let call = &mut self.calls[idx];
         let Some(at) = call.trying.iter().position(|it| it.number == number) else { return };
-        let Trying { socket, peer, .. } = call.trying.swap_remove(at);
+        let Trying { socket, at, .. } = call.trying.swap_remove(at);
         watch.forget(&socket);
         match outcome(&socket) {
             Ok(()) => {
                 let to = call.to;
                 self.calls.swap_remove(idx);
-                self.ended.push_back(Dialled::Connected { to, socket, peer });
+                self.ended.push_back(Dialled::Connected { to, socket, at });
             }
             Err(why) => {
                 (call.why, call.next_at) = (why, now);
@@ -165,11 +169,11 @@ impl Dials {
         let Self { calls, number, keep_alive, ended, .. } = self;
         calls.retain_mut(|call| {
             while call.next_at <= now || call.trying.is_empty() {
-                let Some(peer) = call.untried.pop_front() else { break };
+                let Some(at) = call.untried.pop_front() else { break };
                 *number += 1;
-                match dial(watch, *number, peer, *keep_alive) {
+                match dial(watch, *number, at.0, *keep_alive) {
                     Ok(socket) => {
-                        call.trying.push(Trying { number: *number, socket, peer });
+                        call.trying.push(Trying { number: *number, socket, at });
                         call.next_at = now + STAGGER;
                     }
                     Err(errno) => call.why = errno.into(),

@@ -61,6 +61,31 @@ pub enum PortError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Plain text where only TLS is spoken.
+    #[error("it does not speak TLS, which sslQuorum=true asks for")]
+    NotTls,
+    /// A handshake failed, or what came cannot be decrypted.
+    #[error("TLS: {why}")]
+    Tls {
+        /// In words for an operator.
+        why: String,
+        /// What it was.
+        error: Box<rustls::Error>,
+    },
+    /// A certificate that is not for who shows it.
+    #[error(
+        "TLS: its certificate is for {names}, not for its address{}",
+        host.as_deref().map_or_else(String::new, |it| format!(" or {it}"))
+    )]
+    Name {
+        /// The name that it was called by.
+        host: Option<Box<str>>,
+        /// What the certificate is for.
+        names: String,
+    },
+    /// A connection that we made did not come to be within its time.
+    #[error("TLS: no end of the handshake in time; does it speak TLS?")]
+    NoHandshake,
     /// Bytes that are no packet.
     #[error(transparent)]
     Packet(#[from] PacketError),

@@ -10,6 +10,7 @@ mod java;
 mod learners;
 mod proxy;
 mod server;
+mod tls;
 mod voter;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -62,6 +63,14 @@ fn views_at(host: &str, ports: &[u16]) -> Views {
     };
     let text: String = ports.chunks_exact(2).enumerate().map(line).collect();
     Views::new(Arc::new(QuorumConfig::parse(&text).unwrap()))
+}
+
+/// How connections of the tests are protected that do not say: not at all. `PORTS_TLS=1`: servers call by TLS, and take both.
+fn security() -> net::port::Security {
+    match std::env::var_os("PORTS_TLS") {
+        Some(_) => tls::security("member.pem", net::port::Incoming::Either),
+        None => net::port::Security::default(),
+    }
 }
 
 /// Servers 1 to `count` on free ports of this machine.

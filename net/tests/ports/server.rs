@@ -117,6 +117,7 @@ pub(crate) fn learner_settings(myid: i64, port: u16) -> LearnerPortSettings {
         listen_on_all: false,
         connect_timeout: Duration::from_secs(2),
         keep_alive: KeepAlive::Off,
+        security: super::security(),
         data_len_max: 1 << 20,
         leader_data_len_max: 1 << 20,
         queued_max: 64 << 20,

@@ -38,6 +38,7 @@ pub(crate) fn port_settings(myid: i64, views: &Views) -> ElectionPortSettings {
         connect_timeout: std::time::Duration::from_secs(5),
         handshake_timeout: std::time::Duration::from_secs(5),
         keep_alive: KeepAlive::Off,
+        security: super::security(),
     }
 }
 
@@ -49,10 +50,15 @@ impl Voter {
 
     /// Begins to elect with this history.
     pub(crate) fn start_at(myid: i64, views: &Views, history: History) -> Self {
-        let port = ElectionPort::open(port_settings(myid, views)).unwrap();
-        let links = Links::new(Sid(myid), views.clone());
+        Self::start_with(port_settings(myid, views), views, history)
+    }
+
+    /// Begins to elect, its port set like this.
+    pub(crate) fn start_with(port: ElectionPortSettings, views: &Views, history: History) -> Self {
+        let (myid, port) = (port.myid, ElectionPort::open(port).unwrap());
+        let links = Links::new(myid, views.clone());
         let settings = Settings {
-            myid: Sid(myid),
+            myid,
             timing: Timing::default(),
             reconfig: Reconfig::Off,
             oracle: quorum::Oracle::None,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use net::port::Incoming;
+use net::tls::{ClientAuth, Password, Protocols, StoreKind};
 use quorum::config::{MultiAddress, Standalone};
 use quorum::zab::{Reconfig, SyncBy, SyncLimits};
 use quorum::{Role, Sid};
@@ -235,4 +237,55 @@ fn an_oracle_is_asked_where_two_count_alike_and_a_remark_says_so_elsewhere() {
         let found = remarks(&format!("{two}{more}"));
         assert!(found[0].ends_with(&unasked(voters)), "{found:?}");
     }
+}
+
+#[test]
+fn keys_of_tls_say_what_is_called_and_what_is_taken() {
+    let security = |text: &str| first_of_three(text).security;
+    assert_eq!(security("ssl.quorum.keyStore.location=/k.p12").tls(), None);
+    let steps = [
+        ("portUnification=true", false, Incoming::Either),
+        ("sslQuorum=true\nportUnification=true", true, Incoming::Either),
+        ("sslQuorum=true", true, Incoming::Tls),
+    ];
+    for (text, calls_tls, incoming) in steps {
+        let found = security(text);
+        assert_eq!((found.ssl_quorum, found.incoming()), (calls_tls, incoming), "{text}");
+        assert!(found.tls().is_some(), "{text}");
+    }
+    assert_eq!(security("").incoming(), Incoming::Plain);
+}
+
+#[test]
+fn keys_of_tls_go_where_they_belong() {
+    let text = "sslQuorum=true\nssl.quorum.keyStore.location=/k\nzookeeper.ssl.quorum.keyStore.password=hunter2\nssl.quorum.keyStore.type=pkcs12\n\
+                ssl.quorum.trustStore.location=/t.pem\nssl.quorum.trustStore.passwordPath=/p\nssl.quorum.clientAuth=Want\n\
+                ssl.quorum.ciphersuites=TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384\nssl.quorum.enabledProtocols=TLSv1.3\n\
+                ssl.quorum.protocol=TLSv1.2\nsslQuorumReloadCertFiles=true\nssl.quorum.handshakeDetectionTimeoutMillis=70\n";
+    let found = first_of_three(text).security;
+    assert!(found.reload && !format!("{found:?}").contains("hunter2"));
+    assert_eq!(found.detection_timeout(), Duration::from_millis(70));
+    let (key, trust) = (found.tls.key_store.clone(), found.tls.trust_store.clone());
+    assert_eq!((key.location, key.kind), ("/k".into(), Some(StoreKind::Pkcs12)));
+    assert_eq!(key.password, Password::new("hunter2".into()));
+    assert_eq!((trust.location, trust.password_path), ("/t.pem".into(), Some("/p".into())));
+    let tls = found.tls().unwrap();
+    assert_eq!((tls.client_auth, tls.protocols), (ClientAuth::Want, Protocols::V13));
+    assert_eq!(tls.suites, ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]);
+    let v12 = first_of_three("sslQuorum=true\nssl.quorum.protocol=TLSv1.2").security;
+    assert_eq!(v12.tls().unwrap().protocols, Protocols::V12);
+}
+
+#[test]
+fn names_are_compared_as_the_reference_does_it() {
+    let names = |text: &str| {
+        let found = first_of_three(&format!("sslQuorum=true\n{text}")).security.tls().unwrap();
+        (found.names.servers, found.names.clients)
+    };
+    assert_eq!(names(""), (false, false), "fips-mode is on");
+    assert_eq!(names("fips-mode=false"), (true, true));
+    assert_eq!(names("fips-mode=false\nssl.quorum.hostnameVerification=false"), (false, false));
+    let one = "fips-mode=false\nssl.quorum.clientHostnameVerification=false";
+    assert_eq!(names(one), (true, false));
+    assert_eq!(names("ssl.quorum.hostnameVerification=true"), (false, false));
 }

@@ -4,7 +4,7 @@
 
 use core::fmt::Debug;
 
-use super::{KEYS, parse, refusal, settings};
+use super::{keys, parse, refusal, settings};
 use crate::config::Config;
 
 /// One key: what its setting shows by default, what `given` makes of it, and what is refused.
@@ -129,6 +129,28 @@ static ROWS: &[Row] = rows![
     "leader.maxTimeToWaitForEpoch", ensemble: "None", "-1" => "None", ["x", ""];
     "enableEagerACLCheck", ensemble: "None", "true" => "None", ["x", ""];
     "commitLogCount", ensemble: "None", "500" => "None", ["x"];
+    "sslQuorum", ensemble: "None", "true" => "None", ["yes", ""];
+    "portUnification", ensemble: "None", "TRUE" => "None", ["1"];
+    "sslQuorumReloadCertFiles", ensemble: "None", "true" => "None", ["x"];
+    "ssl.quorum.keyStore.location", ensemble: "None", "/k.jks" => "None", [""];
+    "ssl.quorum.keyStore.password", ensemble: "None", "" => "None", [];
+    "ssl.quorum.keyStore.passwordPath", ensemble: "None", "/p" => "None", [""];
+    "ssl.quorum.keyStore.type", ensemble: "None", "pkcs12" => "None", ["BCFKS", "x"];
+    "ssl.quorum.trustStore.location", ensemble: "None", "/t.pem" => "None", [""];
+    "ssl.quorum.trustStore.password", ensemble: "None", "x" => "None", [];
+    "ssl.quorum.trustStore.passwordPath", ensemble: "None", "/p" => "None", [""];
+    "ssl.quorum.trustStore.type", ensemble: "None", "" => "None", ["x"];
+    "ssl.quorum.protocol", ensemble: "None", "TLS" => "None", ["TLSv1.1", "SSL", ""];
+    "ssl.quorum.enabledProtocols", ensemble: "None", "TLSv1.3, TLSv1.2" => "None", ["TLSv1.2,TLSv1.1", "TLSv1", ""];
+    "ssl.quorum.ciphersuites", ensemble: "None", "TLS_AES_128_GCM_SHA256" => "None", ["TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", ""];
+    "ssl.quorum.clientAuth", ensemble: "None", "WANT" => "None", ["maybe"];
+    "fips-mode", ensemble: "None", "false" => "None", ["no"];
+    "ssl.quorum.hostnameVerification", ensemble: "None", "false" => "None", ["no"];
+    "ssl.quorum.clientHostnameVerification", ensemble: "None", "false" => "None", ["no"];
+    "ssl.quorum.allowReverseDnsLookup", ensemble: "None", "false" => "None", ["true", "x"];
+    "ssl.quorum.crl", ensemble: "None", "false" => "None", ["true"];
+    "ssl.quorum.ocsp", ensemble: "None", "false" => "None", ["true"];
+    "ssl.quorum.handshakeDetectionTimeoutMillis", ensemble: "None", "100" => "None", ["x"];
 ];
 
 /// A file with the line `key=value`, and what that key cannot do without.
@@ -139,10 +161,10 @@ fn line(key: &str, value: &str) -> String {
 
 #[test]
 fn every_key_has_a_row() {
-    for key in KEYS {
+    for key in keys() {
         assert_eq!(ROWS.iter().filter(|it| it.key == key.name).count(), 1, "{}", key.name);
     }
-    assert_eq!(ROWS.len(), KEYS.len());
+    assert_eq!(ROWS.len(), keys().count());
 }
 
 #[test]
@@ -165,7 +187,7 @@ fn every_accepted_value_arrives() {
 #[test]
 fn every_refused_value_is_named_with_file_line_key_and_what_is_allowed() {
     for row in ROWS {
-        let key = KEYS.iter().find(|it| it.name == row.key).unwrap();
+        let key = keys().find(|it| it.name == row.key).unwrap();
         for value in row.refused {
             let text = line(row.key, value);
             let at = 1 + text.lines().count();
@@ -181,7 +203,7 @@ fn every_refused_value_is_named_with_file_line_key_and_what_is_allowed() {
 #[test]
 fn documented_defaults_that_are_values_are_accepted_and_change_nothing() {
     let plain = settings("clientPort=2181");
-    for key in KEYS.iter().filter(|it| !it.default.contains(' ') && it.default != "none") {
+    for key in keys().filter(|it| !it.default.contains(' ') && it.default != "none") {
         if key.name == "dataLogDir" {
             continue;
         }
