@@ -332,7 +332,12 @@ fn check_once(
 
 /// Every server is killed in its turn, the leader now and then, under writes.
 fn kill_each(kinds: &[Kind], rounds: usize) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::start(kinds)?;
+    kill_each_with(kinds, "", rounds)
+}
+
+/// The same with these lines in every zoo.cfg.
+pub(crate) fn kill_each_with(kinds: &[Kind], more: &str, rounds: usize) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start_with(kinds, 0, more)?;
     let mut paths = Vec::new();
     for number in 0..kinds.len() {
         paths.push(format!("/through-{number}"));

@@ -71,6 +71,8 @@ mod takeover;
 #[cfg(test)]
 mod throttle;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod trial;
 #[cfg(test)]
 mod truths;
@@ -102,6 +104,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(quorum_ports::trials());
     trials.extend(readme::trials());
     trials.extend(observers::trials());
+    trials.extend(tls::trials());
     trials.extend(trial::trials());
     trials.extend(truths::trials());
     trials.extend(snap_sync::trials());
