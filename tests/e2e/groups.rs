@@ -14,8 +14,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut mixed = [Kind::Ringkeeper; 5];
     mixed[4] = Kind::Reference;
     vec![
-        trial("groups_decide_by_weight", || decide(&[Kind::Ringkeeper; 5])),
-        trial("groups_mixed_decide_by_weight", move || decide(&mixed)),
+        trial("groups_decide_by_weight", || decide([Kind::Ringkeeper; 5])),
+        trial("groups_mixed_decide_by_weight", move || decide(mixed)),
     ]
 }
 
@@ -25,8 +25,8 @@ const GROUPS: &str = "group.1=1:2\ngroup.2=3:4\ngroup.3=5\nweight.1=3\nweight.2=
 /// How long those that must not go on are watched.
 const WATCHED: Duration = Duration::from_secs(4);
 
-fn decide(kinds: &[Kind; 5]) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::start_with(kinds, 0, GROUPS)?;
+fn decide(kinds: [Kind; 5]) -> anyhow::Result<()> {
+    let mut ensemble = Ensemble::start_with(&kinds, 0, GROUPS)?;
     let mut paths = Vec::new();
     // By index: who is left, and whether that is a quorum.
     for (round, (left, decides)) in [

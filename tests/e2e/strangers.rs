@@ -70,7 +70,7 @@ impl Stranger {
 
     /// Whether it is let go, at the latest in two seconds, or has bytes to read that whole time.
     fn is_sent_away(&mut self) -> anyhow::Result<bool> {
-        let (begin, mut bytes) = (Instant::now(), [0; 1 << 16]);
+        let (begin, mut bytes) = (Instant::now(), vec![0; 1 << 16]);
         while begin.elapsed() < Duration::from_secs(2) {
             self.0.set_read_timeout(Some(Duration::from_millis(100)))?;
             match self.0.read(&mut bytes) {

@@ -3,6 +3,7 @@
 //! The stores are those of `net/src/tls/stores`, whose `make` says who is who: `member` is trusted and for 127.0.0.1, `stranger` is of another authority.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ fn stores(key: &str) -> String {
     format!(
         "fips-mode=false\nssl.quorum.keyStore.location={key}\nssl.quorum.keyStore.password={}\n\
          ssl.quorum.trustStore.location={}\nssl.quorum.trustStore.password=secret\n",
-        if key.ends_with(".pem") { "" } else { "secret" },
+        if Path::new(key).extension().is_some_and(|it| it == "pem") { "" } else { "secret" },
         store("trust.jks")
     )
 }
