@@ -158,6 +158,9 @@ impl Core {
             },
             Output::Touched { .. } => self.touched(packet),
             Output::Revalidate { link, touch } => {
+                if let Role::Learning(learning) = &mut self.role {
+                    return learning.moves_to(link, touch.session);
+                }
                 // One that was elected and is to hand over at once serves nobody: the next leader knows which sessions live.
                 let Role::Leading(pipeline) = &mut self.role else { return };
                 pipeline.applier_mut().figures_mut().revalidate_count += 1;
@@ -225,6 +228,12 @@ impl Core {
 
     /// An observer's client wants something of the leader.
     fn pass_on(&mut self, port: &mut LearnerPort, link: Link, message: Message<'_>) {
+        if let (Role::Learning(learning), Message::Request { session, op, .. }) =
+            (&self.role, message)
+            && Op::from_number(op).is_some_and(|op| !learning.may_pass(link, session, op))
+        {
+            return;
+        }
         let is_sync = matches!(message, Message::Request { op, .. } if op == Op::Sync.number());
         self.forward(port, message);
         if is_sync {

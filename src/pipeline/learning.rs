@@ -17,7 +17,7 @@ use engine::planted::{self, Bug};
 use jute::{Code, CreateSessionTxn, Op, Record as _, SessionId, TxnHeader, Xid};
 use net::message::{DeliverItem, Forward, ForwardItem};
 use quorum::wire::Touch;
-use quorum::zab::Validity;
+use quorum::zab::{Link, Validity};
 
 use super::applier::Changes;
 use super::stage::Asker;
@@ -221,13 +221,41 @@ impl Learning {
             self.applier.outbox.push(owner, DeliverItem::Refused { conn: owner.conn });
         } else if !self.applier.attach_local(moment, owner, (session, timeout_ms), &handshake.auth)
         {
+            self.give_up_handshakes(session);
             // What the connection before it still asks would reach the leader behind this, and pass for a request of this one.
             if let Some(&Home::Here(before)) = self.applier.sessions.owner(session) {
                 self.cut(before);
             }
+            // The same is true of what it asked at an observer of this follower. One that is unknown here yet is noted with the answer.
+            self.applier.sessions.set_owner(session, Home::Here(owner)).ok();
             self.to_leader.push(ToLeader::Revalidate(Touch { session, timeout_ms }));
             self.asked.entry(session).or_default().push_back(Some(handshake));
         }
+    }
+
+    /// A client of an observer of this follower wants to go on with a session: it has no connection here any more.
+    pub fn moves_to(&mut self, link: Link, session: SessionId) {
+        self.give_up_handshakes(session);
+        let before = self.applier.sessions.set_owner(session, Home::There(link));
+        if let Ok(Some(Home::Here(before))) = before {
+            self.cut(before);
+        }
+    }
+
+    /// The session goes on elsewhere than where its connections that wait for the leader's word are.
+    fn give_up_handshakes(&mut self, session: SessionId) {
+        let asked = self.asked.get_mut(&session).into_iter().flatten();
+        for Handshake { owner, .. } in asked.filter_map(Option::take) {
+            self.applier.outbox.push(owner, DeliverItem::Close { conn: owner.conn });
+        }
+    }
+
+    /// Whether a request of an observer's client may go on to the leader: not once its session has moved to another observer, or here.
+    /// The leader knows them all by the one link to this follower, and would take it for one of the connection that has the session
+    /// now. Differs: the reference passes it on.
+    pub fn may_pass(&self, link: Link, session: SessionId, op: Op) -> bool {
+        let owner = || self.applier.sessions.owner(session);
+        !op.is_write() || owner().is_none_or(|it| *it == Home::There(link))
     }
 
     /// Asks the leader for a global session.

@@ -40,6 +40,9 @@ pub use serving::{Carried, Later};
 /// How long an ensemble without faults may take until all agree and a write is acknowledged.
 const LIVENESS: Duration = Duration::from_mins(1);
 
+/// How long a local session lives without a client at most, by whatever clock: twenty ticks, and some.
+const LOCAL_LIFE: Duration = Duration::from_secs(5);
+
 /// Something that will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Event {
@@ -193,6 +196,8 @@ pub struct World {
     lure: Option<(usize, Moment)>,
     /// When all were first at the end of the history at once, since everything was mended.
     agreed_at: Option<Moment>,
+    /// When clients were told that their sessions are over.
+    left_at: BTreeMap<SessionId, Moment>,
     /// Writes acknowledged when everything was mended.
     acked_at_heal: usize,
     /// The end of the history then.
@@ -243,6 +248,7 @@ impl World {
             is_ailing: false,
             lure: None,
             agreed_at: None,
+            left_at: BTreeMap::new(),
             acked_at_heal: 0,
             end_at_heal: Zxid::ZERO,
             summary: Summary::default(),
@@ -564,8 +570,17 @@ impl World {
         let has_client = |it: &SessionId| self.clients.iter().any(|client| client.session == *it);
         let locals = self.nodes.iter().filter_map(|it| it.service.as_ref());
         let locals = locals.flat_map(|it| it.applier().local_rows().unwrap_or_default());
-        let locals = locals.flat_map(|it| it.sessions);
+        let locals = locals.flat_map(|it| it.sessions).filter(|it| !self.is_just_left(*it));
         self.checker.replay.alive().chain(locals).find(|it| !has_client(it))
+    }
+
+    /// Whether a client left the session in calm weather, and so lately that it may live. Of local ones there is always one where clients move: each
+    /// move leaves one.
+    fn is_just_left(&self, session: SessionId) -> bool {
+        let (left_at, healed_at) = (self.left_at.get(&session), self.healed_at);
+        left_at.is_some_and(|&it| {
+            healed_at.is_some_and(|healed_at| healed_at < it) && self.now.since(it) < LOCAL_LIFE
+        })
     }
 
     /// Servers that are not at the end of the history.

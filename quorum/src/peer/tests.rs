@@ -158,6 +158,10 @@ impl World {
                     self.step(sid, Input::Elected { leader });
                 }
             }
+            // Its leader is asked; this server only hears of it.
+            Output::Revalidate { .. } if self.peers[&sid].told_by().is_some() => {
+                self.told.push((sid, output));
+            }
             Output::Revalidate { link, touch } => {
                 let (session, valid) = (touch.session, Validity::Alive);
                 self.told.push((sid, Output::Touched { link }));
@@ -517,6 +521,10 @@ fn a_follower_tells_observers_what_it_is_told() {
     for told in [(master, is(6)), (observer, is(7))] {
         assert_eq!(world.told.iter().filter(|it| **it == told).count(), 1, "{:?}", world.told);
     }
+    let passes =
+        |it: &Output| matches!(it, Output::Revalidate { touch: its, .. } if *its == touch(7));
+    let passed = world.told.iter().filter(|it| it.0 == master && passes(&it.1)).count();
+    assert_eq!(passed, 1, "the follower hears whose session goes on behind it: {:?}", world.told);
     for told in [(master, Output::Synced { id: 1 }), (observer, Output::Synced { id: 2 })] {
         assert_eq!(world.told.iter().filter(|it| **it == told).count(), 1, "{:?}", world.told);
     }

@@ -376,7 +376,8 @@ pub enum Output {
         /// Whose.
         link: Link,
     },
-    /// Is this session alive, at the leader. Answer: [`Input::Revalidated`].
+    /// Is this session alive, at the leader. Answer: [`Input::Revalidated`]. At a follower that observers hear: the leader is asked, and what the
+    /// session asks by another link of an observer comes too late.
     Revalidate {
         /// Who asks.
         link: Link,

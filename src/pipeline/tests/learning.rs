@@ -283,6 +283,64 @@ fn an_answer_for_a_connection_that_has_gone_gives_it_no_session() {
     assert!(pair.learner.applier().find(gone).is_none());
 }
 
+/// Observers' links, at the follower that they hear.
+const OBSERVERS: [Link; 2] = [Link(21), Link(22)];
+
+#[test]
+fn what_was_asked_at_an_observer_before_its_session_moved_to_its_follower_is_not_passed_on() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    let may =
+        |pair: &Pair, link: usize, op| pair.learner.may_pass(OBSERVERS[link], client.session, op);
+    // To an observer: what it asked here comes too late.
+    pair.learner.moves_to(OBSERVERS[0], client.session);
+    assert_eq!(pair.heard(1)[0], "5 is to close");
+    pair.ask(client, 1, create("/late"));
+    pair.turn();
+    assert_eq!(pair.leader.seen("/late"), "none");
+    assert!(may(&pair, 0, Op::SetData) && !may(&pair, 1, Op::SetData));
+    // To another observer.
+    pair.learner.moves_to(OBSERVERS[1], client.session);
+    assert!(!may(&pair, 0, Op::SetData) && may(&pair, 1, Op::SetData));
+    // Here: from the question on, and for good, be that connection gone too.
+    let here = owner(1, 6);
+    pair.handshake(here, client.session);
+    assert!(!may(&pair, 1, Op::SetData));
+    pair.forward();
+    assert_eq!(pair.heard(1)[0], format!("6 is {}, {TIMEOUT_MS} ms", client.session));
+    pair.take(1, &[], ForwardItem::Gone { conn: here.conn });
+    assert!(!may(&pair, 0, Op::SetData) && !may(&pair, 1, Op::SetData));
+    // Answers to syncs have no numbers, so that none may be missing; an end comes when it comes.
+    assert!(may(&pair, 1, Op::Sync) && may(&pair, 1, Op::CloseSession));
+    pair.learner.moves_to(OBSERVERS[1], client.session);
+    assert!(may(&pair, 1, Op::SetData));
+}
+
+#[test]
+fn a_handshake_that_waits_is_given_up_when_its_session_moves_to_an_observer() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    pair.handshake(owner(1, 6), client.session);
+    pair.learner.moves_to(OBSERVERS[0], client.session);
+    pair.forward();
+    assert_eq!(pair.heard(1)[..2], ["5 is to close", "6 is to close"]);
+    assert!(pair.learner.may_pass(OBSERVERS[0], client.session, Op::SetData));
+}
+
+#[test]
+fn of_two_handshakes_of_a_session_the_last_goes_on_with_it() {
+    let mut pair = Pair::new();
+    let client = pair.connect(1, 5);
+    let (first, last) = (owner(1, 6), owner(1, 7));
+    pair.handshake(first, client.session);
+    pair.handshake(last, client.session);
+    pair.forward();
+    let told = pair.heard(1);
+    assert!(told.contains(&"6 is to close".to_owned()), "nobody else ends it: {told:?}");
+    assert!(told.contains(&format!("7 is {}, {TIMEOUT_MS} ms", client.session)), "{told:?}");
+    assert!(pair.learner.applier().find(first).is_none());
+}
+
 #[test]
 fn a_session_that_has_ended_is_refused_at_a_learner() {
     let mut pair = Pair::new();

@@ -499,6 +499,7 @@ impl World {
                 self.summary.moves += u64::from(1 < self.clients[number].tries);
             }
             Heard::Expired => {
+                self.left_at.insert(self.clients[number].session, self.now);
                 self.hang_up(number, wire);
                 self.clients[number].forget();
             }

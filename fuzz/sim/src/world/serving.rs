@@ -334,6 +334,11 @@ impl World {
     fn pass_on(&mut self, node: usize, link: Link, carried: Carried) {
         let Carried::Request { session, cxid, op, body, auth } = carried else { return };
         let Some(op) = Op::from_number(op) else { return };
+        if let Some(Service { role: Role::Learning(learning), .. }) = &self.nodes[node].service
+            && !learning.may_pass(link, session, op)
+        {
+            return;
+        }
         self.summary.passed += 1;
         self.pass(node, (session, Xid(cxid)), op, &body, &auth);
         if op == Op::Sync {
@@ -345,6 +350,9 @@ impl World {
     pub(super) fn revalidate(&mut self, node: usize, link: Link, touch: Touch) {
         let moment = self.moment(node);
         let it = &mut self.nodes[node];
+        if let Some(Service { role: Role::Learning(learning), .. }) = &mut it.service {
+            return learning.moves_to(link, touch.session);
+        }
         // One that is to hand over serves nobody.
         let Some(Service { role: Role::Leading(pipeline), .. }) = &mut it.service else { return };
         let Some(valid) = pipeline.revalidate(moment, link, touch) else { return };

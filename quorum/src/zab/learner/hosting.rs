@@ -117,7 +117,10 @@ impl Learner {
                 let message = Message::Ping { zxid, touches: None };
                 hosted.stand_in(step, Input::Packet { link, message });
             }
-            Message::Revalidate(touch) => self.revalidate(step, touch, Some(link)),
+            Message::Revalidate(touch) => {
+                self.revalidate(step, touch, Some(link));
+                step.out.push(super::Output::Revalidate { link, touch });
+            }
             message => hosted.stand_in(step, Input::Packet { link, message }),
         }
     }
