@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
 use crate::ensemble::{Ensemble, asked, check, connect, trial, write};
+use crate::process::until_some;
 use crate::server::{Kind, four_letters};
 use crate::wire::{Body, op};
 
@@ -154,11 +155,13 @@ fn told_of_clients(kind: Kind) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         asked(&mut client, op::CREATE, &Body::default().create(&path, b"", 0))?;
         asked(&mut client, op::GET_DATA, &Body::default().buffer(path.as_bytes()).byte(1))?;
         let port = client.socket().local_addr()?.port();
-        // The word's own connection is the other line.
-        let of_client = |word| -> anyhow::Result<String> {
-            let answer = four_letters(ensemble.address(number), word)?;
-            let line = answer.lines().find(|it| it.contains(&format!(":{port}[")));
-            line.map(str::to_owned).with_context(|| format!("no {port} in {answer}"))
+        // The word's own connection is the other line. The reference counts an answer, and listens again, a moment after its client has it.
+        let at_rest = format!(":{port}[1](queued=0,recved=3,sent=3");
+        let of_client = |word: &str| {
+            until_some(format!("{word} has a line with {at_rest}"), || {
+                let answer = four_letters(ensemble.address(number), word)?;
+                Ok(answer.lines().find(|it| it.contains(&at_rest)).map(str::to_owned))
+            })
         };
         let mut lines = Vec::new();
         for word in ["cons", "stat"] {
