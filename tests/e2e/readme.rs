@@ -35,8 +35,8 @@ fn by_hand() -> anyhow::Result<()> {
     let readme = fs::read_to_string(tests_dir().with_file_name("README.md"))?;
     let mut script = commands(&readme, "The same three by hand:")?;
     let dir = tempfile::tempdir()?;
-    script = replaced(&script, "target/release/ringkeeper", &binary().display().to_string(), 1)?;
     script = script.replace("/tmp/rk", &format!("{}/rk", dir.path().display()));
+    script = replaced(&script, "target/release/ringkeeper", &binary().display().to_string(), 1)?;
     let mut clients = Vec::new();
     let mut cases = String::new();
     for number in 1..=3 {
